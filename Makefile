@@ -1,0 +1,100 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export GOFLAGS ?= -buildvcs=false
+WITAN := bin/witan
+BUF := go tool -modfile=tools/buf/go.mod buf
+GOLANGCI := go tool -modfile=tools/golangci-lint/go.mod golangci-lint
+EMPTY_TREE := 4b825dc642cb6eb9a060e54bf8d69288fbee4904
+
+# What `make review` looks at: by default the newest commit of this repository.
+REPO ?= .
+HEAD ?= HEAD
+BASE ?= $(shell git -C "$(REPO)" rev-parse --quiet --verify "$(HEAD)~1^{commit}" 2>/dev/null || echo $(EMPTY_TREE))
+FORMAT ?= text
+DATA ?= $(CURDIR)/witan-data
+
+.PHONY: help
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+.PHONY: needs
+needs: # name what is missing before a compiler does it less clearly
+	@missing=""; \
+	for tool in go git; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	command -v "$${CC:-cc}" >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || missing="$$missing a-C-compiler(cc)"; \
+	if [ -n "$$missing" ]; then echo "witan needs:$$missing. Install it and run make again." >&2; exit 1; fi; \
+	have=$$(go env GOVERSION | sed 's/^go//'); want=$$(sed -n 's/^go //p' go.mod); \
+	if [ "$$(printf '%s\n%s\n' "$$want" "$$have" | sort -V | head -1)" != "$$want" ]; then \
+		echo "witan needs Go $$want or later, this is Go $$have." >&2; exit 1; fi; \
+	if [ "$$(go env CGO_ENABLED)" != 1 ]; then echo "witan needs cgo (CGO_ENABLED=1): tree-sitter is C." >&2; exit 1; fi
+
+.PHONY: build
+build: needs ## build bin/witan
+	@mkdir -p bin
+	go build -o $(WITAN) ./cmd/witan
+
+.PHONY: review
+review: build ## review a real change: REPO=. BASE=HEAD~1 HEAD=HEAD FORMAT=text
+	@code=0; $(WITAN) review --data "$(DATA)" --repo "$(REPO)" --base "$(BASE)" --head "$(HEAD)" --format "$(FORMAT)" || code=$$?; \
+	case $$code in \
+		0) echo "witan exited 0: reviewed, nothing at or above the threshold" >&2;; \
+		1) echo "witan exited 1: reviewed, with findings at or above the threshold" >&2;; \
+		5) echo "witan exited 5: reviewed in part, see the coverage" >&2;; \
+		*) echo "witan exited $$code: the review did not finish" >&2; exit $$code;; \
+	esac
+
+.PHONY: demo
+demo: build ## show the council at work without a key: planted defects, simulated members, votes and dissent
+	@bash tools/demo/run.sh $(WITAN)
+
+.PHONY: test
+test: needs ## run all tests with the race detector
+	@go test -json -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PACKAGES),./...) | go run ./tools/testreport
+
+.PHONY: test-clients
+test-clients: build ## clients that others wrote: Python grpcio and SSE clients (PyPI, npm)
+	@bash test/clients/run.sh
+
+.PHONY: bench
+bench: needs ## run the benchmarks; the figures of a known machine stand in docs/performance.md
+	go test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),2s) -timeout 60m ./...
+
+.PHONY: generate
+generate: needs ## generate Go and OpenAPI from the protos
+	$(BUF) generate
+
+.PHONY: checkgenerate
+checkgenerate: generate ## fail when generated code is not current
+	@changes="$$(git status --porcelain -- gen)"; \
+	if [ -n "$$changes" ]; then echo "gen/ is not current, run make generate:" >&2; echo "$$changes" >&2; git diff --stat -- gen >&2; exit 1; fi
+
+.PHONY: lint
+lint: needs ## lint Go and protos; changes nothing
+	$(BUF) lint
+	$(BUF) format --diff --exit-code proto/witan >/dev/null
+	$(GOLANGCI) run ./...
+
+.PHONY: lintfix
+lintfix: needs ## format and repair what linters can
+	$(BUF) format --write proto/witan
+	$(GOLANGCI) run --fix ./...
+
+FUZZTIME ?= 60s
+.PHONY: fuzz
+fuzz: needs ## run each fuzz target for FUZZTIME
+	@for target in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		for name in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$target/*_test.go | sed 's/^func //'); do \
+			echo "== $$target $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$target; \
+		done; \
+	done
+
+.PHONY: vuln
+vuln: needs ## look for known vulnerabilities (needs the vulnerability database)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

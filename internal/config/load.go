@@ -1,0 +1,191 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"witan.dev/internal/secret"
+)
+
+const (
+	prefix  = "WITAN_"
+	maxFile = 1 << 20 // a configuration is read by people
+	maxKey  = 64 << 10
+)
+
+// Source is where a configuration comes from.
+type Source struct {
+	// File is the path of the YAML file; empty: none is read.
+	File string
+	// Environ is the environment as os.Environ gives it.
+	Environ []string
+	// Flags are a command's flags; those that bear a key's name (with "-" for "_") and were set win over everything.
+	Flags *pflag.FlagSet
+}
+
+// Load reads, checks and completes a configuration. Unknown keys and wrong values are reported together.
+func Load(s Source) (Config, error) {
+	c := Default()
+	keys := scalarKeys(reflect.TypeFor[Config](), "")
+	k := koanf.New(".")
+	var problems []error
+	if s.File != "" {
+		raw, err := readLimited(s.File, maxFile)
+		if err != nil {
+			return Config{}, fmt.Errorf("configuration: %w", err)
+		}
+		if err := k.Load(rawbytes.Provider(raw), yaml.Parser()); err != nil {
+			return Config{}, fmt.Errorf("configuration %s: %w", s.File, err)
+		}
+	}
+	if err := k.Load(environment(s.Environ, keys, &problems), nil); err != nil {
+		return Config{}, fmt.Errorf("configuration from the environment: %w", err)
+	}
+	if s.Flags != nil {
+		if err := k.Load(flags(s.Flags, k, keys), nil); err != nil {
+			return Config{}, fmt.Errorf("configuration from flags: %w", err)
+		}
+	}
+	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: &mapstructure.DecoderConfig{
+		Result: &c, TagName: "koanf", ErrorUnused: true, WeaklyTypedInput: true,
+		DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
+	}})
+	problems = append(problems, err)
+	if err == nil {
+		problems = append(problems, c.Validate(), c.readKeys(s.Environ))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	return c, nil
+}
+
+// scalarKeys lists the keys that a single value can set. The environment cannot tell "_" in a name from "_" between
+// names, so variables are looked up in this list and never taken apart.
+func scalarKeys(t reflect.Type, at string) []string {
+	var keys []string
+	for f := range t.Fields() {
+		name := f.Tag.Get("koanf")
+		if name == "" || name == "-" {
+			continue
+		}
+		if f.Type.Kind() == reflect.Struct {
+			keys = append(keys, scalarKeys(f.Type, at+name+".")...)
+			continue
+		}
+		if f.Type.Kind() != reflect.Slice {
+			keys = append(keys, at+name)
+		}
+	}
+	return keys
+}
+
+// Variables lists the environment variables that set a key, in the order of the keys.
+func Variables() []string {
+	var names []string
+	for _, key := range scalarKeys(reflect.TypeFor[Config](), "") {
+		names = append(names, variable(key))
+	}
+	return names
+}
+
+func variable(key string) string {
+	return prefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+func environment(environ, keys []string, problems *[]error) *env.Env {
+	byVariable := map[string]string{}
+	for _, key := range keys {
+		byVariable[variable(key)] = key
+	}
+	return env.Provider(".", env.Opt{
+		Prefix:      prefix,
+		EnvironFunc: func() []string { return environ },
+		TransformFunc: func(name, value string) (string, any) {
+			key, ok := byVariable[name]
+			if !ok && !ours(name) {
+				*problems = append(*problems, fmt.Errorf("%s: no such key", name))
+			}
+			return key, value // an empty key is left out
+		},
+	})
+}
+
+// ours tells variables that steer tests and long runs from misspelled keys.
+func ours(name string) bool {
+	return slices.ContainsFunc([]string{"WITAN_TEST_", "WITAN_BENCH_", "WITAN_CONFIG"}, func(p string) bool {
+		return strings.HasPrefix(name, p)
+	})
+}
+
+func flags(set *pflag.FlagSet, k *koanf.Koanf, keys []string) *posflag.Posflag {
+	return posflag.ProviderWithFlag(set, ".", k, func(f *pflag.Flag) (string, any) {
+		key := strings.ReplaceAll(f.Name, "-", "_")
+		if !f.Changed || !slices.Contains(keys, key) {
+			return "", nil
+		}
+		return key, f.Value.String()
+	})
+}
+
+// readKeys fills the models' keys from the files and variables that name them.
+func (c *Config) readKeys(environ []string) error {
+	var errs []error
+	for i := range c.Models {
+		m := &c.Models[i]
+		var key string
+		switch {
+		case m.APIKeyFile != "":
+			raw, err := readLimited(m.APIKeyFile, maxKey)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("models[%d].api_key_file: %w", i, err))
+			}
+			key = strings.TrimSpace(string(raw))
+		case m.APIKeyEnv != "":
+			if key = Getenv(environ, m.APIKeyEnv); key == "" {
+				errs = append(errs, fmt.Errorf("models[%d].api_key_env: the variable %s is not set", i, m.APIKeyEnv))
+			}
+		}
+		m.APIKey = secret.New(key)
+		if m.Model == "" {
+			m.Model = m.Name
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Getenv looks a variable up in an environment as os.Environ gives it; the last entry wins, as in a process.
+func Getenv(environ []string, name string) string {
+	for _, entry := range slices.Backward(environ) {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes", path, limit)
+	}
+	return raw, err
+}
