@@ -1,0 +1,165 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"witan.dev/internal/bus"
+	"witan.dev/internal/job/engine"
+)
+
+const maxPause = time.Minute
+
+// execute is one execution of a body: begin under the next epoch, run, and see that the job ends or runs again.
+func (m *Manager) execute(er engine.Run, body Body) error {
+	asked, err := m.bus.Subscribe(er.Context(), cancelTopic(er.Job()))
+	if err != nil {
+		return m.unready(er, fmt.Errorf("listen for the cancellation of job %s: %w", er.Job(), err))
+	}
+	defer asked.Close()
+	j, w, err := m.store.Begin(er.Context(), er.Job(), m.cfg.MaxStalled)
+	m.announce(er.Context(), w)
+	switch {
+	case errors.Is(err, ErrEnded):
+		return nil
+	case errors.Is(err, ErrNotFound):
+		m.logger.WarnContext(er.Context(), "the engine holds a job that the store does not know", "job_id", er.Job())
+		return nil
+	case err != nil:
+		return m.unready(er, fmt.Errorf("begin job %s: %w", er.Job(), err))
+	}
+	if j.Epoch > 1 {
+		m.logger.InfoContext(er.Context(), "took over", "job_id", j.ID, "epoch", j.Epoch, "stalled", j.Stalled)
+	}
+	r := &Run{m: m, engine: er, job: j}
+	defer m.track(r, asked)()
+	return m.conclude(r, m.call(r, body))
+}
+
+// unready pauses before the engine tries again.
+func (m *Manager) unready(er engine.Run, err error) error {
+	m.logger.WarnContext(er.Context(), "a job could not begin and is tried again", "job_id", er.Job(), "error", err)
+	pause(er.Context(), m.cfg.Backoff)
+	return err
+}
+
+// panicError marks a panic of a body.
+type panicError struct{ value any }
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+func (m *Manager) call(r *Run, body Body) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.logger.ErrorContext(r.ctx, "a body panicked", "job_id", r.job.ID, "epoch", r.job.Epoch,
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = &panicError{value: v}
+		}
+	}()
+	return body(r)
+}
+
+// conclude decides what a body's return means.
+func (m *Manager) conclude(r *Run, err error) error {
+	if err == nil && !r.finished.Load() {
+		err = errors.New("the body returned without ending its job")
+		m.fail(r, err)
+		return nil
+	}
+	if _, panicked := errors.AsType[*panicError](err); panicked {
+		m.fail(r, err)
+		return nil
+	}
+	if err != nil && r.engine.Context().Err() == nil {
+		m.pace(r.engine.Context(), r, err)
+	}
+	return err
+}
+
+// pace decides, once an execution, what an error that was not recorded leads to: the engine is going to run the body
+// again at once, so a pause is made here, and the job ends when it has failed too often without progress.
+func (m *Manager) pace(ctx context.Context, r *Run, err error) {
+	if ctx.Err() != nil || r.engine.Context().Err() != nil || r.finished.Load() || r.paced.Swap(true) {
+		return
+	}
+	stalled := r.job.Stalled
+	if r.advanced.Load() {
+		stalled = 0
+		if e := r.Commit(ctx, Update{}); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	m.logger.WarnContext(ctx, "a body stopped with an error and runs again", "job_id", r.job.ID, "epoch", r.job.Epoch,
+		"stalled", stalled, "error", err)
+	if errors.Is(err, ErrFenced) {
+		return
+	}
+	if stalled >= m.cfg.ErrorRetries {
+		m.fail(r, err)
+		return
+	}
+	pause(ctx, min(m.cfg.Backoff<<min(stalled, 16), maxPause))
+}
+
+// fail ends the job for a fault of its own. Whether it succeeds or not, the error goes no further: the next execution
+// finds the job ended, or tries again.
+func (m *Manager) fail(r *Run, err error) {
+	m.logger.ErrorContext(r.ctx, "gave up a job", "job_id", r.job.ID, "epoch", r.job.Epoch, "error", err)
+	if e := r.Finish(r.ctx, Outcome{State: StateFailed, Reason: ReasonInternal, Error: failureOf(err)}); e != nil {
+		m.logger.ErrorContext(r.ctx, "a job could not be ended", "job_id", r.job.ID, "error", e)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// track gives r its context and ends it at a cancellation or the deadline. What it returns must be called when the body
+// has returned.
+func (m *Manager) track(r *Run, asked bus.Subscription) func() {
+	ctx, cancel := context.WithCancelCause(r.engine.Context())
+	r.ctx = ctx
+	if r.job.State == StateCancelling {
+		cancel(ErrCancelAsked)
+	}
+	m.mu.Lock()
+	m.running[r] = cancel
+	m.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		deadline, stop := deadlineOf(r.job)
+		defer stop()
+		select {
+		case <-asked.Wake():
+			cancel(ErrCancelAsked)
+		case <-deadline:
+			cancel(ErrDeadlinePassed)
+		case <-ctx.Done():
+		}
+	}()
+	return func() {
+		cancel(nil)
+		<-done
+		m.mu.Lock()
+		delete(m.running, r)
+		m.mu.Unlock()
+	}
+}
+
+// deadlineOf fires at the job's deadline, never when there is none.
+func deadlineOf(j Job) (<-chan time.Time, func()) {
+	if j.DeadlineAt.IsZero() {
+		return nil, func() {}
+	}
+	t := time.NewTimer(time.Until(j.DeadlineAt))
+	return t.C, func() { t.Stop() }
+}

@@ -1,0 +1,197 @@
+package job
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"witan.dev/internal/bus"
+	"witan.dev/internal/job/engine"
+)
+
+// Config holds the limits of a Manager. The zero value is what production uses.
+type Config struct {
+	// MaxStalled is how many executions in a row may begin without a new step or call result; one more ends the job.
+	// 0 means 10.
+	MaxStalled int
+	// ErrorRetries is how often a body that returned an error runs again without progress. 0 means 5.
+	ErrorRetries int
+	// Backoff is the pause before the first of these; it doubles up to a minute. 0 means 500 ms.
+	Backoff time.Duration
+	// CancelPoll is how often cancellations are looked up in the store, should a hint have been lost. 0 means 500 ms.
+	CancelPoll time.Duration
+	// Sweep is how often jobs are looked for that the engine has given up. 0 means 30 s.
+	Sweep time.Duration
+	// EngineKeep is how long the engine's record of finished executions stays. 0 means 7 days.
+	EngineKeep time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	return Config{
+		MaxStalled: cmp.Or(c.MaxStalled, 10), ErrorRetries: cmp.Or(c.ErrorRetries, 5),
+		Backoff: cmp.Or(c.Backoff, 500*time.Millisecond), CancelPoll: cmp.Or(c.CancelPoll, 500*time.Millisecond),
+		Sweep: cmp.Or(c.Sweep, 30*time.Second), EngineKeep: cmp.Or(c.EngineKeep, 7*24*time.Hour),
+	}
+}
+
+// defaultPriority is that of work that a person waits for.
+const defaultPriority = 10
+
+// Manager creates jobs and has them computed. Safe for concurrent use; Handle before Start only.
+type Manager struct {
+	store  Store
+	engine engine.Engine
+	bus    bus.Bus
+	logger *slog.Logger
+	cfg    Config
+
+	mu      sync.Mutex
+	running map[*Run]context.CancelCauseFunc
+	halt    context.CancelFunc
+	work    sync.WaitGroup
+}
+
+// NewManager joins a store and an engine that lie in the same database.
+func NewManager(store Store, eng engine.Engine, b bus.Bus, logger *slog.Logger, cfg Config) *Manager {
+	return &Manager{
+		store: store, engine: eng, bus: b, logger: logger, cfg: cfg.withDefaults(),
+		running: make(map[*Run]context.CancelCauseFunc),
+	}
+}
+
+// Handle registers the body of a kind; workers is how many of its jobs run at once in this process, 0 means 32.
+func (m *Manager) Handle(kind Kind, workers int, body Body) {
+	q := engine.Queue{Name: QueueOf(kind), WorkerConcurrency: workers}
+	m.engine.Handle(kind, q, func(er engine.Run) error { return m.execute(er, body) })
+}
+
+// Start starts the engine, which first takes up what an earlier process left, and the watch over cancellations and lost
+// jobs.
+func (m *Manager) Start(ctx context.Context) error {
+	background, halt := context.WithCancel(context.WithoutCancel(ctx))
+	m.mu.Lock()
+	if m.halt != nil {
+		m.mu.Unlock()
+		halt()
+		return errors.New("job: the manager was started before")
+	}
+	m.halt = halt
+	m.mu.Unlock()
+	if err := m.engine.Start(ctx); err != nil {
+		return fmt.Errorf("start the job engine: %w", err)
+	}
+	m.work.Go(func() { m.watchCancellations(background) })
+	m.work.Go(func() { m.sweepRegularly(background) })
+	return nil
+}
+
+// Stop ends the context of every body and waits for them; unfinished jobs go on at the next start. Stop closes the
+// engine's handle of the database, so nothing is written afterwards.
+func (m *Manager) Stop(ctx context.Context) error {
+	m.mu.Lock()
+	if m.halt != nil {
+		m.halt()
+	}
+	m.mu.Unlock()
+	m.work.Wait()
+	return m.engine.Stop(ctx)
+}
+
+// Create stores a job with its resource and puts it into its queue, in one transaction. The same owner, method, request
+// ID and body get the first job again, at any later time and when both calls run at once; another body is
+// ErrRequestIDReused.
+func (m *Manager) Create(ctx context.Context, c Creation) (Job, bool, error) {
+	j, reused, err := m.store.Create(ctx, c, func(ctx context.Context, tx Tx) error {
+		return m.engine.EnqueueTx(ctx, tx, engine.Request{
+			ID: c.ID, Kind: c.Kind, Queue: QueueOf(c.Kind), Priority: cmp.Or(c.Priority, defaultPriority),
+		})
+	})
+	if err != nil {
+		return Job{}, false, fmt.Errorf("create %s job: %w", c.Kind, err)
+	}
+	if !reused {
+		m.announce(ctx, Written{ID: j.ID, LastSeq: j.LastSeq})
+	}
+	return j, reused, nil
+}
+
+// Get returns a job of owner, and ErrNotFound for every other one. Owner "" is for internal callers and sees all.
+func (m *Manager) Get(ctx context.Context, id ID, owner string) (Job, error) {
+	j, err := m.store.Get(ctx, id)
+	if err != nil {
+		return Job{}, fmt.Errorf("get job %s: %w", id, err)
+	}
+	if owner != "" && j.Owner != owner {
+		return Job{}, fmt.Errorf("get job %s: %w", id, ErrNotFound)
+	}
+	return j, nil
+}
+
+// States returns the states of those of ids that exist.
+func (m *Manager) States(ctx context.Context, ids ...ID) (map[ID]State, error) {
+	if len(ids) == 0 {
+		return map[ID]State{}, nil
+	}
+	return m.store.States(ctx, ids)
+}
+
+// List returns jobs, newest first, and the position of the next page; a zero position says that there is none.
+func (m *Manager) List(ctx context.Context, q ListQuery) ([]Job, ListPosition, error) {
+	limit := min(max(cmp.Or(q.Limit, 50), 1), 1000)
+	q.Limit = limit + 1
+	jobs, err := m.store.List(ctx, q)
+	if err != nil {
+		return nil, ListPosition{}, fmt.Errorf("list jobs: %w", err)
+	}
+	if len(jobs) <= limit {
+		return jobs, ListPosition{}, nil
+	}
+	last := jobs[limit-1]
+	return jobs[:limit], ListPosition{CreatedAt: last.CreatedAt, ID: last.ID}, nil
+}
+
+// Events returns the log after a position, at most limit entries (1,000 at the most).
+func (m *Manager) Events(ctx context.Context, id ID, after int64, limit int) ([]Event, error) {
+	return m.store.Events(ctx, id, after, min(max(limit, 1), 1000))
+}
+
+// Cancel asks for the end of a job of owner and of all jobs that it started. It is durable when it returns; a finished
+// job is left as it is. The job is returned as it is then.
+func (m *Manager) Cancel(ctx context.Context, id ID, owner string) (Job, error) {
+	if _, err := m.Get(ctx, id, owner); err != nil {
+		return Job{}, err
+	}
+	endings, err := m.store.Cancel(ctx, id)
+	if err != nil {
+		return Job{}, fmt.Errorf("cancel job %s: %w", id, err)
+	}
+	var gone []ID
+	for _, e := range endings {
+		m.announce(ctx, e.Written)
+		if e.State == StateCancelled {
+			gone = append(gone, e.ID)
+			continue
+		}
+		m.bus.Publish(ctx, cancelTopic(e.ID), 1)
+	}
+	if err := m.engine.Forget(ctx, gone); err != nil {
+		m.logger.WarnContext(ctx, "cancelled jobs stay in their queue until a worker drops them", "error", err)
+	}
+	return m.Get(ctx, id, owner)
+}
+
+// announce tells viewers that a job's log has grown.
+func (m *Manager) announce(ctx context.Context, w Written) {
+	if w.LastSeq > 0 {
+		m.bus.Publish(ctx, SeqTopic(w.ID), w.LastSeq)
+	}
+}
+
+// SeqTopic is the bus topic on which the last sequence number of a job is published after each commit.
+func SeqTopic(id ID) string { return "job/" + string(id) + "/seq" }
+
+func cancelTopic(id ID) string { return "job/" + string(id) + "/cancel" }
