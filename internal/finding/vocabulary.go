@@ -3,6 +3,8 @@ package finding
 import (
 	"fmt"
 	"strings"
+
+	"witan.dev/internal/diff"
 )
 
 // Severity says how bad a finding is. The zero value is unspecified; greater is worse, so severities compare with <.
@@ -78,28 +80,16 @@ func ParseCategory(s string) (Category, error) {
 }
 
 // Side says which version of a file a line number counts in.
-type Side int
+type Side = diff.Side
 
 // The sides of a change.
 const (
-	SideUnspecified Side = iota
+	SideUnspecified = diff.SideUnspecified
 	// Left is the file before the change.
-	Left
+	Left = diff.Left
 	// Right is the file after the change.
-	Right
+	Right = diff.Right
 )
-
-// String returns "LEFT", "RIGHT" or "UNSPECIFIED".
-func (s Side) String() string {
-	switch s {
-	case Left:
-		return "LEFT"
-	case Right:
-		return "RIGHT"
-	case SideUnspecified:
-	}
-	return "UNSPECIFIED"
-}
 
 // Placement says how a finding's place was found, best first.
 type Placement int
