@@ -1,0 +1,61 @@
+package review
+
+import (
+	"context"
+)
+
+// Tree reads the files of one state of a repository.
+type Tree interface {
+	// Read returns the content of the file at path. The error is ErrNoFile where there is none, ErrTooLarge above the
+	// limit of one text file.
+	Read(ctx context.Context, path string) ([]byte, error)
+}
+
+// ParseInput is source code to parse. Path decides the language together with the content.
+type ParseInput struct {
+	Path    string
+	Content []byte
+}
+
+// Parser reads definitions, references and imports out of source files.
+type Parser interface {
+	// Parse returns one result per input, in the order of the inputs. A file that the parser cannot read has a status
+	// that says so. The error is ErrUnavailable where the parser cannot be reached.
+	Parse(ctx context.Context, files []ParseInput) ([]Code, error)
+}
+
+// IndexSource is what an index is made of: a commit or tree in a git directory of this machine.
+type IndexSource struct {
+	GitDir     string
+	ObjectDirs []string // extra object directories, for frozen trees
+	Tree       string   // commit or tree ID
+	Repository string   // stable name of the repository
+	BaseIndex  string   // an index of a similar state, so that only what differs is parsed; may be empty
+	RequestID  string
+	ParentJob  string
+}
+
+// Index is the code graph.
+type Index interface {
+	// Build starts the index job and returns the index's name and the job that makes it. The same RequestID gives the
+	// same index again.
+	Build(ctx context.Context, s IndexSource) (index, job string, err error)
+	// Related answers what is related to a place. Limit bounds the pieces of each relation.
+	Related(ctx context.Context, index string, place Place, limit int, relations ...Relation) ([]Piece, error)
+}
+
+// JobState is how a job ended.
+type JobState struct {
+	State  string // SUCCEEDED, PARTIALLY_SUCCEEDED, FAILED, CANCELLED, EXPIRED
+	Reason string
+}
+
+// Done says whether the job has a result, be it partial.
+func (s JobState) Done() bool { return s.State == "SUCCEEDED" || s.State == "PARTIALLY_SUCCEEDED" }
+
+// Jobs follows other services' jobs.
+type Jobs interface {
+	// Wait watches the job to its end, through lost connections. It returns ctx's error when that ends first; the job
+	// goes on.
+	Wait(ctx context.Context, job string) (JobState, error)
+}

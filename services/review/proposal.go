@@ -1,0 +1,60 @@
+package review
+
+import (
+	"context"
+
+	"witan.dev/internal/finding"
+)
+
+// Reason is why a file was not reviewed in full.
+type Reason = finding.Reason
+
+// Proposal is one problem that a static reviewer reports. It joins the council's grouping and vote like a member's.
+type Proposal struct {
+	ID       string // unique in the review, given by the pipeline
+	Source   string // the reviewer's name
+	Location finding.Location
+	Related  []finding.Location
+	Category finding.Category
+	Severity finding.Severity
+	Claim    string // one sentence
+	Reason   string
+	// Certainty in (0, 1] is how sure the reviewer is.
+	Certainty float64
+	// Rule names the check within the reviewer, in lower-case words joined by dashes ("removed-definition").
+	Rule string
+	// Confirm asks for one confirmation by a member, where members are configured, before the finding is published.
+	Confirm bool
+}
+
+// Inspection is what static reviewers look at.
+type Inspection struct {
+	Change *Change
+	// Old and New are the parsed sides of the changed files by their paths on that side. Files that the parser cannot
+	// read are missing.
+	Old, New map[string]*Code
+	// Base and Head read any file of the two states. Nil where there is no tree (a raw diff).
+	Base, Head Tree
+	// BaseIndex and HeadIndex name the code indexes of the two states; empty where there is none.
+	BaseIndex, HeadIndex string
+}
+
+// Report is what one static reviewer returns.
+type Report struct {
+	Proposals []Proposal
+	// Looked holds the paths (of the new side, deleted ones of the old) that the reviewer looked at. Nil means all that
+	// are text.
+	Looked []string
+	// Limits says for which paths something could not be looked at, and why.
+	Limits map[string][]Reason
+}
+
+// Reviewer finds problems without a model. Implementations are safe for concurrent use, change nothing outside and
+// return the same report for the same inspection.
+type Reviewer interface {
+	// Name is the source under which its findings are shown: a lower-case word.
+	Name() string
+	// Review looks at the change. An error means that nothing can be said about any file; what concerns single files
+	// stands in the report's limits.
+	Review(ctx context.Context, in Inspection) (Report, error)
+}
