@@ -1,0 +1,215 @@
+// Package process runs the real program for tests: built once, with the race detector, started in throwaway folders,
+// stopped or killed by its process ID.
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patience bounds every wait: a test that needs longer is broken, not slow.
+const patience = 60 * time.Second
+
+//nolint:gochecknoglobals // the program is built once for all tests of the binary
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "witan-e2e-")
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "witan")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-race", "-o", binary, "./cmd/witan") //nolint:gosec // our own program
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", errors.Join(errors.New(string(out)), err)
+	}
+	return binary, nil
+})
+
+// Binary is the path of the built program.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	require.NoError(t, err)
+	return path
+}
+
+// Cleanup removes what Binary built; a TestMain calls it at the end.
+func Cleanup() {
+	if path, err := build(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+}
+
+// Root is the project's folder.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+}
+
+// Result is how a command ended.
+type Result struct {
+	Code           int
+	Stdout, Stderr string
+}
+
+// Run runs witan to its end. env is added to an environment without any WITAN_ or provider variable.
+func Run(t testing.TB, dir string, env []string, args ...string) Result {
+	t.Helper()
+	return RunInput(t, dir, env, nil, args...)
+}
+
+// RunInput is Run with a standard input.
+func RunInput(t testing.TB, dir string, env []string, stdin []byte, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Binary(t), args...) //nolint:gosec // our own program
+	cmd.Dir, cmd.Env, cmd.Stdin = dir, environment(env), bytes.NewReader(stdin)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if exited := (*exec.ExitError)(nil); !errors.As(err, &exited) {
+		require.NoError(t, err, stderr.String())
+	}
+	return Result{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
+}
+
+func environment(extra []string) []string {
+	var env []string
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "WITAN_") && !strings.HasSuffix(name, "_API_KEY") && !strings.HasSuffix(name, "_BASE_URL") {
+			env = append(env, entry)
+		}
+	}
+	return append(env, extra...)
+}
+
+// Process is a running witan.
+type Process struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	done chan struct{}
+
+	mu    sync.Mutex
+	lines []string
+	more  chan struct{} // closed and replaced at every line
+}
+
+// Start starts witan. It is killed at the test's end if it still runs.
+func Start(t testing.TB, dir string, env []string, args ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, done: make(chan struct{}), more: make(chan struct{})}
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), Binary(t), args...) //nolint:gosec // our own program
+	p.cmd.Dir, p.cmd.Env = dir, environment(env)
+	stderr, err := p.cmd.StderrPipe()
+	require.NoError(t, err)
+	stdout, err := p.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Start())
+	var reading sync.WaitGroup
+	for _, pipe := range []*bufio.Scanner{bufio.NewScanner(stderr), bufio.NewScanner(stdout)} {
+		pipe.Buffer(nil, 16<<20)
+		reading.Go(func() { p.read(pipe) })
+	}
+	go func() {
+		reading.Wait()
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("output of witan %s:\n%s", strings.Join(args, " "), p.Output())
+		}
+	})
+	return p
+}
+
+func (p *Process) read(in *bufio.Scanner) {
+	for in.Scan() {
+		p.mu.Lock()
+		p.lines = append(p.lines, in.Text())
+		close(p.more)
+		p.more = make(chan struct{})
+		p.mu.Unlock()
+	}
+}
+
+// Output is what the process has written so far, standard output and error in the order of arrival.
+func (p *Process) Output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.lines, "\n")
+}
+
+// Expect waits for a line that matches and returns its groups.
+func (p *Process) Expect(pattern string) []string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	deadline := time.After(patience)
+	ended := false
+	for seen := 0; ; {
+		p.mu.Lock()
+		lines, more := p.lines[seen:], p.more
+		seen = len(p.lines)
+		p.mu.Unlock()
+		for _, l := range lines {
+			if m := re.FindStringSubmatch(l); m != nil {
+				return m
+			}
+		}
+		if ended {
+			require.FailNow(p.t, "the process ended without the expected line", "%s\n%s", pattern, p.Output())
+		}
+		select {
+		case <-more:
+		case <-p.done:
+			ended = true // look once more at what came last
+		case <-deadline:
+			require.FailNow(p.t, "no such line", "%s\n%s", pattern, p.Output())
+		}
+	}
+}
+
+// Kill ends the process as a crash would, and waits until it is gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(s syscall.Signal) { require.NoError(p.t, p.cmd.Process.Signal(s)) }
+
+// Wait waits for the process's end and returns its exit code.
+func (p *Process) Wait() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		require.FailNow(p.t, "the process does not end", "%s", p.Output())
+		return -1
+	}
+}
+
+// Stop ends the process gracefully and requires exit code 0.
+func (p *Process) Stop() {
+	p.t.Helper()
+	p.Signal(syscall.SIGTERM)
+	require.Zero(p.t, p.Wait(), p.Output())
+}
