@@ -1,0 +1,133 @@
+package parser
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+)
+
+// Service parses files. It may be shared by goroutines.
+type Service struct {
+	detector  Detector
+	extractor Extractor
+	logger    *slog.Logger
+}
+
+// NewService returns a service over the two adapters.
+func NewService(detector Detector, extractor Extractor, logger *slog.Logger) *Service {
+	return &Service{detector: detector, extractor: extractor, logger: logger}
+}
+
+// Languages lists the languages with a grammar, by name.
+func (s *Service) Languages() []Language { return s.extractor.Languages() }
+
+// Parse reads one file. It always returns a result; Result.Status says how much of the file was understood.
+func (s *Service) Parse(request Request) Result {
+	want := request.Want.orDefault()
+	detection := s.detector.Detect(request.Path, request.Content)
+	if request.Language != "" {
+		detection.Language = strings.ToLower(request.Language)
+	}
+	digest := sha256.Sum256(request.Content)
+	result := Result{
+		SHA256:    hex.EncodeToString(digest[:]),
+		Language:  detection.Language,
+		Generated: detection.Generated,
+		Vendored:  detection.Vendored,
+		LockFile:  detection.LockFile,
+		Test:      detection.Test,
+	}
+	lines := NewLines(request.Content)
+	extraction, status := s.extract(request, want, detection, lines)
+	result.Status = status
+	if want.Chunks && status != StatusBinary {
+		chunks, truncated := cut(request.Content, lines, extraction.Definitions, extraction.Borders)
+		result.Chunks = chunks
+		extraction.Truncated = extraction.Truncated || truncated
+	}
+	result.Enclosing = enclose(lines, extraction.Definitions, request.Enclosing)
+	return result.with(extraction, want, len(request.Content))
+}
+
+// extract runs the extractor where that makes sense. Without a tree the extraction holds borders for line chunks.
+func (s *Service) extract(request Request, want Want, d Detection, lines *Lines) (Extraction, Status) {
+	byLine := func(status Status) (Extraction, Status) {
+		if status == StatusBinary || !want.Chunks {
+			return Extraction{}, status
+		}
+		return Extraction{Borders: lineBorders(request.Content, lines)}, status
+	}
+	switch {
+	case d.Binary:
+		return byLine(StatusBinary)
+	case len(request.Content) > MaxContent:
+		return byLine(StatusTooLarge)
+	}
+	extraction, err := s.guarded(Source{
+		Language: d.Language, Path: request.Path, Content: request.Content, Lines: lines, References: want.References,
+	})
+	switch {
+	case errors.Is(err, ErrNoGrammar):
+		return byLine(StatusNoGrammar)
+	case errors.Is(err, ErrTimeout):
+		return byLine(StatusTimeout)
+	case err != nil:
+		s.logger.Error("extraction failed", "language", d.Language, "error", err)
+		return byLine(StatusCrashed)
+	}
+	return extraction, StatusOK
+}
+
+// guarded turns a panic over one file into an error: hostile content must not take the process with it.
+func (s *Service) guarded(source Source) (extraction Extraction, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			extraction, err = Extraction{}, fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return s.extractor.Extract(source)
+}
+
+// with fills in what was asked for, and raises StatusOK to what the extraction says.
+func (r Result) with(e Extraction, want Want, size int) Result {
+	if want.References {
+		r.References = e.References
+	}
+	if want.Definitions {
+		r.Definitions = e.Definitions
+	} else {
+		r.forgetDefinitions()
+	}
+	if want.Imports {
+		r.Imports = e.Imports
+	}
+	r.Errors = e.Errors
+	if size > 0 {
+		r.ErrorShare = min(1, float64(e.ErrorBytes)/float64(size))
+	}
+	switch {
+	case r.Status != StatusOK && r.Status != StatusErrors:
+	case e.Truncated:
+		r.Status = StatusTruncated
+	case len(e.Errors) > 0:
+		r.Status = StatusErrors
+	}
+	return r
+}
+
+// forgetDefinitions removes the indexes of definitions that the result does not list.
+func (r *Result) forgetDefinitions() {
+	for i := range r.References {
+		r.References[i].Enclosing = NoDefinition
+	}
+	for i := range r.Chunks {
+		r.Chunks[i].Definition = NoDefinition
+	}
+	for i := range r.Enclosing {
+		r.Enclosing[i].Definitions = nil
+	}
+}

@@ -1,0 +1,286 @@
+package treesitter
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"sort"
+	"strings"
+
+	"witan.dev/services/parser"
+	"witan.dev/services/parser/languages"
+)
+
+// addDraft notes a definition or a scope. Its texts are copied now, since the node does not outlive the match.
+func (r *reader) addDraft(p *parts, pattern int) {
+	node := p.definition
+	if node == nil {
+		node = p.scope
+	}
+	if p.name == nil {
+		return // an ERROR inside of the node may have swallowed it
+	}
+	at, name := r.withKeyword(spanOf(node)), spanOf(p.name)
+	d := draft{scope: p.definition == nil, pattern: pattern}
+	d.definition = parser.Definition{
+		Kind: p.kind, Name: parser.CleanText(r.text(name), parser.MaxName),
+		Range: r.lines.Range(at.start, at.end), NameRange: r.lines.Range(name.start, name.end),
+	}
+	signatureEnd := at.end
+	if p.body != nil {
+		signatureEnd = max(at.start, int(p.body.StartByte()))
+	}
+	d.definition.Signature = parser.Collapse(r.content[at.start:signatureEnd], parser.MaxSignature)
+	if p.parameters != nil && r.Spec.Parameters != nil {
+		d.definition.Parameters = r.Spec.Parameters(r.copyNode(p.parameters))
+	}
+	if p.doc != nil {
+		d.definition.Doc = cleanDoc(r.text(spanOf(p.doc)))
+	}
+	if p.receiver != nil {
+		d.receiver = r.Container(parser.CleanText(r.text(spanOf(p.receiver)), parser.MaxQualifier))
+	}
+	if p.modifier != nil {
+		d.modifiers = parser.CleanText(r.text(spanOf(p.modifier)), parser.MaxQualifier)
+	}
+	r.drafts = append(r.drafts, d)
+}
+
+// withKeyword moves the start of a node before a keyword of the language on the same line ("type", "const").
+func (r *reader) withKeyword(at span) span {
+	before := bytes.TrimRight(r.content[max(0, at.start-32):at.start], " \t")
+	for _, keyword := range r.Keywords {
+		head, found := bytes.CutSuffix(before, []byte(keyword))
+		if !found || len(before) == at.start-max(0, at.start-32) { // some blank must stand between
+			continue
+		}
+		if len(head) == 0 || !isWordByte(head[len(head)-1]) {
+			at.start -= at.start - max(0, at.start-32) - len(head)
+			return at
+		}
+	}
+	return at
+}
+
+func isWordByte(b byte) bool {
+	return b == '_' || b == '$' || b >= 0x80 || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
+}
+
+// definitions orders the drafts, joins them with their documentation, parents and qualified names, and lets the language
+// refine them.
+func (r *reader) definitions() []parser.Definition {
+	r.orderDrafts()
+	r.orderTrivia()
+	b := builder{reader: r, result: make([]parser.Definition, 0, len(r.drafts))}
+	for i := range r.drafts {
+		b.place(&r.drafts[i])
+	}
+	return b.result
+}
+
+// orderDrafts sorts by place, outer ones first, and keeps the first pattern's draft of each node and name.
+func (r *reader) orderDrafts() {
+	slices.SortStableFunc(r.drafts, func(a, b draft) int {
+		x, y := a.definition, b.definition
+		return cmp.Or(
+			cmp.Compare(x.Range.StartByte, y.Range.StartByte), cmp.Compare(y.Range.EndByte, x.Range.EndByte),
+			cmp.Compare(x.NameRange.StartByte, y.NameRange.StartByte), cmp.Compare(a.pattern, b.pattern),
+		)
+	})
+	r.drafts = slices.CompactFunc(r.drafts, func(a, b draft) bool {
+		return a.definition.Range == b.definition.Range && a.definition.NameRange == b.definition.NameRange
+	})
+	if len(r.drafts) > parser.MaxDefinitions {
+		r.drafts, r.truncated = r.drafts[:parser.MaxDefinitions], true
+	}
+}
+
+func (r *reader) orderTrivia() {
+	byStart := func(a, b span) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) }
+	slices.SortFunc(r.trivia, func(a, b trivia) int { return byStart(a.span, b.span) })
+	slices.SortFunc(r.outers, byStart)
+	slices.SortFunc(r.exported, byStart)
+	slices.SortFunc(r.decorators, byStart)
+}
+
+// builder turns ordered drafts into definitions. The stack holds the drafts around the current one.
+type builder struct {
+	*reader
+	result []parser.Definition
+	stack  []level
+	floor  int // the end of the definitions before the current one: no documentation begins before it
+}
+
+type level struct {
+	span
+	index int    // in result, or NoDefinition for a scope
+	path  string // qualified name
+	scope bool
+}
+
+func (b *builder) place(d *draft) {
+	def := d.definition
+	at := span{start: def.Range.StartByte, end: def.Range.EndByte}
+	// Names of one declaration ("a, b = 1, 2") share a node and are siblings.
+	for last := len(b.stack) - 1; last >= 0 && (!b.stack[last].contains(at) || b.stack[last].span == at); last-- {
+		b.floor = max(b.floor, b.stack[last].end)
+		b.stack = b.stack[:last]
+	}
+	around := level{index: parser.NoDefinition, span: span{end: len(b.content)}}
+	if len(b.stack) > 0 {
+		around = b.stack[len(b.stack)-1]
+	}
+	name := def.Name
+	if d.scope {
+		name = b.Container(name)
+	}
+	def.QualifiedName = qualify(b.Separator, around.path, d.receiver, name)
+	own := level{span: at, index: parser.NoDefinition, path: def.QualifiedName, scope: d.scope}
+	if !d.scope {
+		def.Parent = b.realParent()
+		if b.finish(&def, d, around); def.Kind == parser.KindUnknown {
+			return
+		}
+		own.index = len(b.result)
+		b.result = append(b.result, def)
+	}
+	b.stack = append(b.stack, own)
+}
+
+func qualify(separator string, parts ...string) string {
+	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+	return parser.CleanText([]byte(strings.Join(parts, separator)), 4*parser.MaxName)
+}
+
+func (b *builder) realParent() int {
+	for i := len(b.stack) - 1; i >= 0; i-- {
+		if !b.stack[i].scope {
+			return b.stack[i].index
+		}
+	}
+	return parser.NoDefinition
+}
+
+// finish sets the full range and the documentation, then asks the language.
+func (b *builder) finish(def *parser.Definition, d *draft, around level) {
+	inner := b.afterDecorators(def.Range)
+	low := max(around.start, b.floor)
+	outer := b.outerStart(def.Range, low)
+	start, doc := b.leadingTrivia(outer, low)
+	def.FullRange = b.lines.Range(start, def.Range.EndByte)
+	if inner > def.Range.StartByte {
+		def.Range = b.lines.Range(inner, def.Range.EndByte)
+	}
+	if def.Doc == "" {
+		def.Doc = doc
+	}
+	c := languages.Candidate{
+		Definition: def, Path: b.source.Path, Modifiers: d.modifiers, Scoped: around.scope || d.receiver != "",
+		Marked: b.marked(def.Range, around),
+	}
+	if def.Parent != parser.NoDefinition {
+		c.ParentDefinition = &b.result[def.Parent]
+	}
+	b.Refine(&c)
+}
+
+// afterDecorators returns where a definition begins behind the decorators at the front of its node.
+func (b *builder) afterDecorators(r parser.Range) int {
+	at := r.StartByte
+	i := sort.Search(len(b.decorators), func(i int) bool { return b.decorators[i].start >= at })
+	for ; i < len(b.decorators) && b.decorators[i].end < r.EndByte; i++ {
+		if len(bytes.TrimSpace(b.content[at:b.decorators[i].start])) > 0 {
+			break
+		}
+		at = b.decorators[i].end
+	}
+	for at < r.EndByte && at > r.StartByte && bytes.IndexByte([]byte(" \t\r\n"), b.content[at]) >= 0 {
+		at++
+	}
+	return at
+}
+
+// outerStart returns the beginning of the wrapper around a definition that has nothing but this definition's beginning
+// in it: the nearest @outer that ends with or just behind the definition.
+func (b *builder) outerStart(r parser.Range, low int) int {
+	i := sort.Search(len(b.outers), func(i int) bool { return b.outers[i].start > r.StartByte })
+	for i--; i >= 0 && b.outers[i].start >= low; i-- {
+		o := b.outers[i]
+		if o.end >= r.EndByte && len(bytes.Trim(b.content[r.EndByte:o.end], " \t\r\n;")) == 0 {
+			return o.start
+		}
+		if o.end > r.EndByte || r.StartByte-o.start > borderBytes {
+			break
+		}
+	}
+	return r.StartByte
+}
+
+// marked reports whether an @exported lies around a definition and inside of what is around that.
+func (b *builder) marked(r parser.Range, around level) bool {
+	i := sort.Search(len(b.exported), func(i int) bool { return b.exported[i].start > r.StartByte })
+	for i--; i >= 0 && b.exported[i].start >= around.start; i-- {
+		if b.exported[i].end >= r.EndByte {
+			return around.index == parser.NoDefinition || b.exported[i].start > around.start
+		}
+		if r.StartByte-b.exported[i].end > 0 {
+			return false
+		}
+	}
+	return false
+}
+
+// leadingTrivia returns where the comments and attributes directly before an offset begin, and the comments' text. It
+// does not go below low, over an empty line, or to a comment behind code.
+func (r *reader) leadingTrivia(start, low int) (from int, doc string) {
+	i := sort.Search(len(r.trivia), func(i int) bool { return r.trivia[i].start >= start })
+	from = start
+	var texts []string
+	for i--; i >= 0; i-- {
+		t := r.trivia[i]
+		if t.start < low || t.end > from || !r.adjoins(t, from) {
+			break
+		}
+		if t.comment {
+			texts = append(texts, cleanDoc(r.text(t.span)))
+		}
+		from = t.start
+	}
+	slices.Reverse(texts)
+	return from, parser.CleanText([]byte(strings.Trim(strings.Join(texts, "\n"), "\n")), parser.MaxDoc)
+}
+
+// adjoins: only white space with at most one line break between, and for comments nothing before them on their line.
+func (r *reader) adjoins(t trivia, next int) bool {
+	between := r.content[t.end:next]
+	if len(bytes.TrimSpace(between)) > 0 {
+		return false
+	}
+	breaks := bytes.Count(between, []byte("\n"))
+	if t.end > t.start && r.content[t.end-1] == '\n' {
+		breaks++ // some grammars count the line break as part of the comment
+	}
+	if breaks > 1 {
+		return false
+	}
+	line := r.content[r.lines.Start(r.lines.At(t.start)):t.start]
+	return !t.comment || len(bytes.TrimSpace(line)) == 0
+}
+
+// cleanDoc takes the comment marks and common decoration out of a comment or a documentation string.
+func cleanDoc(text []byte) string {
+	s := parser.CleanText(text, parser.MaxDoc)
+	s = strings.TrimSuffix(strings.TrimSpace(s), "*/")
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		line = strings.TrimSpace(line)
+		for _, mark := range []string{"///", "//!", "//", "/**", "/*!", "/*", "*", "#"} {
+			if rest, found := strings.CutPrefix(line, mark); found {
+				line = strings.TrimPrefix(rest, " ")
+				break
+			}
+		}
+		lines[i] = strings.TrimRight(line, " \t\r")
+	}
+	return strings.Trim(strings.Join(lines, "\n"), "\n")
+}

@@ -1,0 +1,66 @@
+package treesitter
+
+import (
+	"maps"
+	"runtime"
+	"slices"
+
+	sitter "github.com/smacker/go-tree-sitter"
+
+	"witan.dev/services/parser"
+)
+
+// Extractor implements parser.Extractor. It may be shared by goroutines; as many files are parsed at once as there are
+// CPUs, further calls wait.
+type Extractor struct {
+	languages map[string]*language
+	parsers   *pool
+}
+
+var _ parser.Extractor = (*Extractor)(nil)
+
+// New returns an extractor for all languages. Close frees its parsers.
+func New() *Extractor {
+	e := &Extractor{languages: make(map[string]*language), parsers: newPool(runtime.GOMAXPROCS(0))}
+	for _, entry := range entries() {
+		e.languages[entry.spec.Name] = newLanguage(entry)
+	}
+	return e
+}
+
+// Close waits for running calls and frees the parsers. Extract must not be called afterwards.
+func (e *Extractor) Close() { e.parsers.close() }
+
+// Languages lists the languages by name.
+func (e *Extractor) Languages() []parser.Language {
+	var result []parser.Language
+	for _, name := range slices.Sorted(maps.Keys(e.languages)) {
+		l := e.languages[name]
+		result = append(result, parser.Language{Name: name, Title: l.Title, Tier: 1, Extensions: slices.Sorted(slices.Values(l.Extensions))})
+	}
+	return result
+}
+
+// Extract reads one file. Errors are parser.ErrNoGrammar and parser.ErrTimeout, others are defects.
+func (e *Extractor) Extract(source parser.Source) (parser.Extraction, error) {
+	l, known := e.languages[source.Language]
+	if !known {
+		return parser.Extraction{}, parser.ErrNoGrammar
+	}
+	load := l.lean
+	if source.References {
+		load = l.full
+	}
+	q, err := load()
+	if err != nil {
+		return parser.Extraction{}, err
+	}
+	var extraction parser.Extraction
+	err = e.parsers.parse(l.grammar, source.Content, func(tree *sitter.Tree) error {
+		r := newReader(l, q, source)
+		r.match(tree.RootNode())
+		extraction = r.extraction(tree.RootNode())
+		return nil
+	})
+	return extraction, err
+}

@@ -1,0 +1,228 @@
+package treesitter
+
+import (
+	"time"
+
+	sitter "github.com/smacker/go-tree-sitter"
+
+	"witan.dev/services/parser"
+)
+
+const (
+	// maxMatches bounds the work after a parse; real files of 1 MiB have fewer than 400,000 matches.
+	maxMatches = 2_000_000
+	// maxNodes bounds the walks for borders and errors.
+	maxNodes = 1_000_000
+	// checkEvery says after how many steps the clock is looked at.
+	checkEvery = 1024
+)
+
+// span is a range of bytes.
+type span struct{ start, end int }
+
+func (s span) contains(o span) bool { return s.start <= o.start && o.end <= s.end }
+
+// reader collects the matches of one file, then makes an extraction of them.
+type reader struct {
+	*language
+	query   *query
+	source  parser.Source
+	content []byte
+	lines   *parser.Lines
+
+	deadline  time.Time
+	steps     int
+	truncated bool
+
+	drafts     []draft
+	uses       []use
+	locals     []local
+	blocks     []span
+	trivia     []trivia
+	outers     []span
+	exported   []span
+	decorators []span
+	imports    []parser.Import
+	importsAt  []span
+	ignored    map[int]bool // names that are no references, by start
+}
+
+// draft is a definition or a scope before its place among the others is known.
+type draft struct {
+	definition parser.Definition
+	scope      bool
+	pattern    int
+	receiver   string
+	modifiers  string
+}
+
+// use is a name that may become a reference.
+type use struct {
+	span
+	kind      parser.ReferenceKind
+	qualifier span // empty when there is none
+	arguments *parser.Arguments
+}
+
+// local is a name that is bound at a place and visible from another one on.
+type local struct {
+	span
+	from int
+}
+
+// trivia is a comment or an attribute.
+type trivia struct {
+	span
+	comment bool
+}
+
+func newReader(l *language, q *query, source parser.Source) *reader {
+	return &reader{
+		language: l, query: q, source: source, content: source.Content, lines: source.Lines,
+		deadline: time.Now().Add(parser.ParseTimeout), ignored: make(map[int]bool),
+	}
+}
+
+// exhausted counts a step and reports whether the limits are reached; then the result is marked as truncated.
+func (r *reader) exhausted(limit int) bool {
+	r.steps++
+	if r.steps > limit || r.steps%checkEvery == 0 && time.Now().After(r.deadline) {
+		r.truncated = true
+	}
+	return r.truncated
+}
+
+func (r *reader) text(s span) []byte { return r.content[s.start:s.end] }
+
+func spanOf(n *sitter.Node) span { return span{start: int(n.StartByte()), end: int(n.EndByte())} }
+
+// match runs the query and sorts its captures into the reader's lists.
+func (r *reader) match(root *sitter.Node) {
+	cursor := sitter.NewQueryCursor()
+	defer cursor.Close()
+	cursor.Exec(r.query.compiled, root)
+	for !r.exhausted(maxMatches) {
+		match, more := cursor.NextMatch()
+		if !more {
+			return
+		}
+		r.sort(match)
+	}
+}
+
+// parts are the captured nodes of one match, by what they stand for.
+type parts struct {
+	definition, scope, reference, local             *sitter.Node
+	name, parameters, body, doc, receiver, modifier *sitter.Node
+	qualifier, arguments, declaration               *sitter.Node
+	kind                                            parser.Kind
+	use                                             parser.ReferenceKind
+}
+
+func (r *reader) sort(match *sitter.QueryMatch) {
+	var p parts
+	for i := range match.Captures {
+		c, node := r.query.captures[match.Captures[i].Index], match.Captures[i].Node
+		switch c.role {
+		case roleDefinition:
+			p.definition, p.kind = node, c.kind
+		case roleScope:
+			p.scope = node
+		case roleReference:
+			p.reference, p.use = node, c.reference
+		case roleName:
+			p.name = node
+		case roleParameters:
+			p.parameters = node
+		case roleBody:
+			p.body = node
+		case roleDoc:
+			p.doc = node
+		case roleReceiver:
+			p.receiver = node
+		case roleModifiers:
+			p.modifier = node
+		case roleQualifier:
+			p.qualifier = node
+		case roleArguments:
+			p.arguments = node
+		case roleLocal:
+			p.local = node
+		case roleDeclaration:
+			p.declaration = node
+		default:
+			r.mark(c.role, node)
+		}
+	}
+	switch {
+	case p.definition != nil || p.scope != nil:
+		r.addDraft(&p, int(match.PatternIndex))
+	case p.reference != nil:
+		r.addUse(&p)
+	case p.local != nil:
+		r.addLocal(&p)
+	}
+}
+
+// mark notes a node that means something by itself.
+func (r *reader) mark(what role, node *sitter.Node) {
+	at := spanOf(node)
+	switch what { //nolint:exhaustive // the other roles belong to a match and are handled by sort
+	case roleComment, roleAttribute:
+		r.trivia = append(r.trivia, trivia{span: at, comment: what == roleComment})
+	case roleOuter:
+		r.outers = append(r.outers, at)
+	case roleExported:
+		r.exported = append(r.exported, at)
+	case roleDecorator:
+		r.decorators = append(r.decorators, at)
+	case roleBlock:
+		r.blocks = append(r.blocks, at)
+	case roleIgnore:
+		r.ignored[at.start] = true
+	case roleImport:
+		r.addImports(node, at)
+	}
+}
+
+func (r *reader) addUse(p *parts) {
+	u := use{span: spanOf(p.reference), kind: p.use}
+	if p.qualifier != nil {
+		u.qualifier = spanOf(p.qualifier)
+	}
+	if p.arguments != nil {
+		u.arguments = r.readArguments(p.arguments)
+	}
+	r.uses = append(r.uses, u)
+}
+
+func (r *reader) addLocal(p *parts) {
+	l := local{span: spanOf(p.local)}
+	l.from = l.start
+	if p.declaration != nil {
+		l.from = int(p.declaration.EndByte())
+	}
+	r.locals = append(r.locals, l)
+}
+
+func (r *reader) readArguments(node *sitter.Node) *parser.Arguments {
+	if r.PlainArguments != nil && r.PlainArguments(r.text(spanOf(node))) {
+		return &parser.Arguments{Positional: int(node.NamedChildCount())}
+	}
+	result := r.Arguments(r.copyNode(node))
+	return &result
+}
+
+// addImports reads a statement; the names it takes are references as well.
+func (r *reader) addImports(node *sitter.Node, at span) {
+	if len(r.imports) >= parser.MaxImports {
+		r.truncated = true
+		return
+	}
+	where := r.lines.Range(at.start, at.end)
+	for _, i := range r.ReadImports(r.copyNode(node)) {
+		i.Range = where
+		r.imports = append(r.imports, i)
+	}
+	r.importsAt = append(r.importsAt, at)
+}

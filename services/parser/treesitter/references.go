@@ -1,0 +1,173 @@
+package treesitter
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+
+	sitter "github.com/smacker/go-tree-sitter"
+
+	"witan.dev/services/parser"
+)
+
+// extraction makes the result of what match has collected.
+func (r *reader) extraction(root *sitter.Node) parser.Extraction {
+	e := parser.Extraction{Definitions: r.definitions(), Imports: r.imports}
+	if r.source.References {
+		e.References = r.references(e.Definitions)
+	}
+	slices.SortFunc(e.Imports, func(a, b parser.Import) int { return cmp.Compare(a.Range.StartByte, b.Range.StartByte) })
+	e.Borders = r.findBorders(root)
+	e.Errors, e.ErrorBytes = r.findErrors(root)
+	e.Truncated = r.truncated
+	return e
+}
+
+// scopes says where locally bound names are visible.
+type scopes map[string][]span
+
+// references turns the used names into references: without those that are bound locally, define something or stand in
+// an import; of several for one name the kind that says most.
+func (r *reader) references(defs []parser.Definition) []parser.Reference {
+	visible := r.visibility()
+	for i := range defs {
+		r.ignored[defs[i].NameRange.StartByte] = true
+	}
+	slices.SortFunc(r.uses, func(a, b use) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.kind, a.kind), cmp.Compare(b.qualifier.end, a.qualifier.end))
+	})
+	slices.SortFunc(r.importsAt, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	result := r.importReferences()
+	last := -1
+	for _, u := range r.uses {
+		if u.start == last || r.ignored[u.start] || r.inImport(u.start) {
+			continue
+		}
+		last = u.start
+		if len(result) >= parser.MaxReferences {
+			r.truncated = true
+			break
+		}
+		if reference, ok := r.reference(u, visible); ok {
+			result = append(result, reference)
+		}
+	}
+	slices.SortStableFunc(result, func(a, b parser.Reference) int {
+		return cmp.Compare(a.Range.StartByte, b.Range.StartByte)
+	})
+	encloseReferences(result, defs)
+	return result
+}
+
+func (r *reader) reference(u use, visible scopes) (parser.Reference, bool) {
+	result := parser.Reference{
+		Name: parser.CleanText(r.text(u.span), parser.MaxName), Kind: u.kind,
+		Range: r.lines.Range(u.start, u.end), Arguments: u.arguments,
+	}
+	if u.qualifier.end > u.qualifier.start {
+		qualifier := r.text(u.qualifier)
+		result.Qualifier = parser.Collapse(qualifier, parser.MaxQualifier)
+		result.QualifierLocal = visible.hold(string(firstWord(qualifier)), u.qualifier.start)
+		return result, true
+	}
+	return result, !visible.hold(result.Name, u.start)
+}
+
+func firstWord(text []byte) []byte {
+	for i, b := range text {
+		if !isWordByte(b) {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+func (r *reader) importReferences() []parser.Reference {
+	var result []parser.Reference
+	for _, i := range r.imports {
+		for _, name := range i.Names {
+			if name.Range.EndByte > name.Range.StartByte {
+				result = append(result, parser.Reference{
+					Name: name.Name, Kind: parser.ReferenceImport, Qualifier: parser.CleanText([]byte(i.Path), parser.MaxQualifier),
+					Range: r.lines.Range(name.Range.StartByte, name.Range.EndByte),
+				})
+			}
+		}
+	}
+	if len(result) > parser.MaxReferences {
+		r.truncated = true
+		result = result[:parser.MaxReferences]
+	}
+	return result
+}
+
+func (r *reader) inImport(offset int) bool {
+	i := sort.Search(len(r.importsAt), func(i int) bool { return r.importsAt[i].start > offset }) - 1
+	return i >= 0 && offset < r.importsAt[i].end
+}
+
+// visibility gives each local the rest of the innermost block that goes on behind its declaration.
+func (r *reader) visibility() scopes {
+	result := make(scopes, len(r.locals))
+	slices.SortFunc(r.blocks, func(a, b span) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
+	slices.SortFunc(r.locals, func(a, b local) int { return cmp.Compare(a.start, b.start) })
+	var open []span
+	next := 0
+	for _, l := range r.locals {
+		for next < len(r.blocks) && r.blocks[next].start <= l.start {
+			open = append(open, r.blocks[next])
+			next++
+		}
+		for len(open) > 0 && open[len(open)-1].end <= l.start {
+			open = open[:len(open)-1]
+		}
+		around := len(open) - 1
+		for around >= 0 && open[around].end <= l.from {
+			around--
+		}
+		if around < 0 {
+			continue // not in a block: what the file binds at its top is for definitions and imports
+		}
+		r.ignored[l.start] = true
+		name := string(r.text(l.span))
+		visible := span{start: l.from, end: open[around].end}
+		if known := result[name]; len(known) == 0 || !known[len(known)-1].contains(visible) {
+			result[name] = append(known, visible)
+		}
+	}
+	return result
+}
+
+// maxShadows bounds how many bindings of one name are looked through for one use.
+const maxShadows = 1_000
+
+// hold reports whether a name is bound locally at an offset.
+func (s scopes) hold(name string, offset int) bool {
+	spans := s[name]
+	for i := min(len(spans), maxShadows) - 1; i >= 0; i-- {
+		if spans[i].start <= offset && offset < spans[i].end {
+			return true
+		}
+	}
+	return false
+}
+
+// encloseReferences sets Enclosing; both lists are ordered by their start.
+func encloseReferences(references []parser.Reference, defs []parser.Definition) {
+	var open []int
+	next := 0
+	for i := range references {
+		at := references[i].Range
+		for next < len(defs) && defs[next].Range.StartByte <= at.StartByte {
+			open = append(open, next)
+			next++
+		}
+		for len(open) > 0 && !defs[open[len(open)-1]].Range.Contains(at) {
+			open = open[:len(open)-1]
+		}
+		references[i].Enclosing = parser.NoDefinition
+		if len(open) > 0 {
+			references[i].Enclosing = open[len(open)-1]
+		}
+	}
+}
