@@ -38,12 +38,14 @@ const (
 	ReasonInternal = "INTERNAL"
 	// ReasonCancelled: CancelJob.
 	ReasonCancelled = "CANCELLED"
+	// ReasonDeadline: the job's deadline passed.
+	ReasonDeadline = "DEADLINE_EXCEEDED"
 )
 
-// codeInternal is google.rpc.Code INTERNAL.
-const codeInternal = 13
+// CodeInternal is google.rpc.Code INTERNAL.
+const CodeInternal uint32 = 13
 
 // failureOf tells callers what they may know of a fault; the log has the rest.
 func failureOf(error) *Error {
-	return &Error{Code: codeInternal, Reason: ReasonInternal, Message: "the worker met an internal error and gave the job up; its log has the cause"}
+	return &Error{Code: CodeInternal, Reason: ReasonInternal, Message: "the worker met an internal error and gave the job up; its log has the cause"}
 }

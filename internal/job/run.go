@@ -94,9 +94,9 @@ func (r *Run) stepContext(ctx context.Context) (context.Context, func()) {
 func ended(ctx context.Context) *engine.Failure {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrCancelAsked):
-		return &engine.Failure{Class: engine.ClassCancelled, Reason: "CANCELLED", Message: "the job was cancelled"}
+		return &engine.Failure{Class: engine.ClassCancelled, Reason: ReasonCancelled, Message: "the job was cancelled"}
 	case errors.Is(cause, ErrDeadlinePassed):
-		return &engine.Failure{Class: engine.ClassDeadline, Reason: "DEADLINE_EXCEEDED", Message: "the job's deadline has passed"}
+		return &engine.Failure{Class: engine.ClassDeadline, Reason: ReasonDeadline, Message: "the job's deadline has passed"}
 	}
 	return nil
 }

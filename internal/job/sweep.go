@@ -99,7 +99,7 @@ func (m *Manager) sweep(ctx context.Context) error {
 func (m *Manager) bury(ctx context.Context, id ID) error {
 	w, ended, err := m.store.End(ctx, id, Outcome{
 		State: StateFailed, Reason: ReasonRecoveryAttempts,
-		Error: &Error{Code: codeInternal, Reason: ReasonRecoveryAttempts, Message: "the job engine has given this job up"},
+		Error: &Error{Code: CodeInternal, Reason: ReasonRecoveryAttempts, Message: "the job engine has given this job up"},
 	})
 	if err != nil {
 		return fmt.Errorf("end lost job %s: %w", id, err)

@@ -1,0 +1,226 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"witan.dev/internal/job"
+)
+
+// try is one row of the journal.
+type try struct {
+	attempt        int32
+	state          job.CallState
+	prompt         []byte
+	idempotencyKey string
+	result         []byte
+	usage          string
+	errorClass     string
+}
+
+// OpenCalls implements job.Writer.
+func (s *Store) OpenCalls(ctx context.Context, f job.Fence, intents []job.CallIntent) ([]job.CallGrant, job.Written, error) {
+	var grants []job.CallGrant
+	w, err := s.fenced(ctx, f, func(ctx context.Context, tx *sql.Tx, _ held, l *log) error {
+		grants = make([]job.CallGrant, 0, len(intents))
+		for _, in := range intents {
+			g, err := open(ctx, tx, f, in, l)
+			if err != nil {
+				return err
+			}
+			grants = append(grants, g)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, job.Written{}, err
+	}
+	return grants, w, nil
+}
+
+// open decides about one call by what the journal holds of it.
+func open(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, l *log) (job.CallGrant, error) {
+	tries, err := triesOf(ctx, tx, f.ID, in.Key)
+	if err != nil {
+		return job.CallGrant{}, err
+	}
+	failed, lastFailure := 0, ""
+	for _, t := range tries {
+		same := bytes.Equal(t.prompt, in.PromptSHA256[:])
+		switch {
+		case same && t.state == job.CallResult:
+			return reuse(ctx, tx, f, t)
+		case same && t.state == job.CallFailed:
+			failed, lastFailure = failed+1, t.errorClass
+		}
+	}
+	if failed >= max(in.MaxAttempts, 1) {
+		return job.CallGrant{Exhausted: true, LastFailure: lastFailure, Attempt: tries[len(tries)-1].attempt}, nil
+	}
+	return send(ctx, tx, f, in, tries, l)
+}
+
+func triesOf(ctx context.Context, tx *sql.Tx, id job.ID, key job.CallKey) ([]try, error) {
+	var tries []try
+	err := query1(ctx, tx, func(row scanner) error {
+		var t try
+		err := row.Scan(&t.attempt, &t.state, &t.prompt, &t.idempotencyKey, &t.result, &t.usage, &t.errorClass)
+		tries = append(tries, t)
+		return err
+	}, `SELECT attempt, state, prompt_sha256, idempotency_key, result, usage, error_class FROM calls
+		WHERE job_id = ? AND stage = ? AND subject = ? AND part = ? ORDER BY attempt`, id, key.Stage, key.Subject, key.Part)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal of job %s: %w", id, err)
+	}
+	return tries, nil
+}
+
+func reuse(ctx context.Context, tx *sql.Tx, f job.Fence, t try) (job.CallGrant, error) {
+	g := job.CallGrant{Attempt: t.attempt, IdempotencyKey: t.idempotencyKey, Reused: t.result}
+	if g.Reused == nil {
+		g.Reused = []byte{}
+	}
+	if err := json.Unmarshal([]byte(t.usage), &g.Usage); err != nil {
+		return job.CallGrant{}, fmt.Errorf("read the usage of a call of job %s: %w", f.ID, err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET calls_reused = calls_reused + 1 WHERE id = ?`, f.ID); err != nil {
+		return job.CallGrant{}, fmt.Errorf("count a reused call of job %s: %w", f.ID, err)
+	}
+	return g, nil
+}
+
+// send writes the intent of a call that is made now. A try that was in flight when its execution ended is given up: it
+// may have been charged, so its reservation stays, and it is counted as repaid.
+func send(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, tries []try, l *log) (job.CallGrant, error) {
+	g := job.CallGrant{Attempt: 1, IdempotencyKey: in.IdempotencyKey}
+	var reissueOf int32
+	repaid := 0
+	if n := len(tries); n > 0 {
+		last := tries[n-1]
+		g.Attempt = last.attempt + 1
+		if last.state == job.CallOpen {
+			repaid, reissueOf = 1, last.attempt
+			if bytes.Equal(last.prompt, in.PromptSHA256[:]) {
+				g.IdempotencyKey = last.idempotencyKey
+			}
+			if err := abandon(ctx, tx, f, in.Key, last.attempt, l); err != nil {
+				return job.CallGrant{}, err
+			}
+		}
+	}
+	if g.IdempotencyKey == "" {
+		g.IdempotencyKey = idempotencyKey(f.ID, in.Key, g.Attempt)
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO calls (job_id, stage, subject, part, attempt, epoch, state, prompt_sha256, template,
+		idempotency_key, reissue_of, reserved, start_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		f.ID, in.Key.Stage, in.Key.Subject, in.Key.Part, g.Attempt, f.Epoch, job.CallOpen, in.PromptSHA256[:], in.Template,
+		g.IdempotencyKey, reissueOf, in.ReservedTokens, micros(l.now)); err != nil {
+		return job.CallGrant{}, fmt.Errorf("journal a call of job %s: %w", f.ID, err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET calls_started = calls_started + 1, calls_repaid = calls_repaid + ?,
+		reserved = reserved + ? WHERE id = ?`, repaid, in.ReservedTokens, f.ID); err != nil {
+		return job.CallGrant{}, fmt.Errorf("count a call of job %s: %w", f.ID, err)
+	}
+	l.addAll(ctx, in.Events)
+	if in.EventsFor != nil {
+		l.addAll(ctx, in.EventsFor(g.Attempt))
+	}
+	return g, nil
+}
+
+func abandon(ctx context.Context, tx *sql.Tx, f job.Fence, key job.CallKey, attempt int32, l *log) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE calls SET state = ?, end_time = ?
+		WHERE job_id = ? AND stage = ? AND subject = ? AND part = ? AND attempt = ? AND state = ?`,
+		job.CallAbandoned, micros(l.now), f.ID, key.Stage, key.Subject, key.Part, attempt, job.CallOpen); err != nil {
+		return fmt.Errorf("give up a call of job %s: %w", f.ID, err)
+	}
+	return nil
+}
+
+// idempotencyKey is the same whenever the same try of the same call is sent.
+func idempotencyKey(id job.ID, key job.CallKey, attempt int32) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d", id, key.Stage, key.Subject, key.Part, attempt))
+	return "witan-" + hex.EncodeToString(sum[:16])
+}
+
+// CloseCall implements job.Writer.
+func (s *Store) CloseCall(ctx context.Context, f job.Fence, d job.CallDone) (job.Written, error) {
+	return s.fenced(ctx, f, func(ctx context.Context, tx *sql.Tx, _ held, l *log) error {
+		fresh, err := closeTry(ctx, tx, f, d, l)
+		if err != nil {
+			return err
+		}
+		if err := runWrite(ctx, tx, d.Write); err != nil {
+			return err
+		}
+		l.addAll(ctx, d.Events)
+		if !fresh {
+			return nil
+		}
+		return settle(ctx, tx, f, d)
+	})
+}
+
+// closeTry stores the end of one try. It is not fresh when it was closed in the same way before.
+func closeTry(ctx context.Context, tx *sql.Tx, f job.Fence, d job.CallDone, l *log) (bool, error) {
+	var state job.CallState
+	err := tx.QueryRowContext(ctx, `SELECT state FROM calls WHERE job_id = ? AND stage = ? AND subject = ? AND part = ? AND attempt = ?`,
+		f.ID, d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt).Scan(&state)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, fmt.Errorf("call %s/%s/%s attempt %d of job %s was never opened", d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt, f.ID)
+	case err != nil:
+		return false, fmt.Errorf("read the journal of job %s: %w", f.ID, err)
+	case state == d.State:
+		return false, nil
+	case state != job.CallOpen:
+		return false, fmt.Errorf("call %s/%s/%s attempt %d of job %s is %s already", d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt, f.ID, state)
+	}
+	usage, err := encodeUsage(d.Usage)
+	if err != nil {
+		return false, err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE calls SET state = ?, epoch = ?, result = ?, error_class = ?, usage = ?, end_time = ?
+		WHERE job_id = ? AND stage = ? AND subject = ? AND part = ? AND attempt = ?`,
+		d.State, f.Epoch, d.Result, d.ErrorClass, usage, micros(l.now),
+		f.ID, d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt); err != nil {
+		return false, fmt.Errorf("close a call of job %s: %w", f.ID, err)
+	}
+	return true, nil
+}
+
+// settle counts a closed try in the job's ledger. An answer means that the job got on; a given-up try keeps its
+// reservation, since it may have been charged.
+func settle(ctx context.Context, tx *sql.Tx, f job.Fence, d job.CallDone) error {
+	var stored string
+	if err := tx.QueryRowContext(ctx, `SELECT usage FROM jobs WHERE id = ?`, f.ID).Scan(&stored); err != nil {
+		return fmt.Errorf("read the usage of job %s: %w", f.ID, err)
+	}
+	var total job.Usage
+	if err := json.Unmarshal([]byte(stored), &total); err != nil {
+		return fmt.Errorf("read the usage of job %s: %w", f.ID, err)
+	}
+	usage, err := encodeUsage(total.Add(d.Usage))
+	if err != nil {
+		return err
+	}
+	completed := 0
+	if d.State == job.CallResult {
+		completed = 1
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET usage = ?, calls_completed = calls_completed + ?,
+		stalled = CASE WHEN ? THEN 0 ELSE stalled END,
+		reserved = reserved - CASE WHEN ? THEN (SELECT c.reserved FROM calls AS c WHERE c.job_id = jobs.id
+			AND c.stage = ? AND c.subject = ? AND c.part = ? AND c.attempt = ?) ELSE 0 END
+		WHERE id = ?`, usage, completed, completed == 1, d.State != job.CallAbandoned,
+		d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt, f.ID); err != nil {
+		return fmt.Errorf("settle a call of job %s: %w", f.ID, err)
+	}
+	return nil
+}

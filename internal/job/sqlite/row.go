@@ -1,0 +1,85 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"witan.dev/internal/job"
+)
+
+const columns = `id, kind, owner, parent_job, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
+	epoch, attempt, stalled, last_seq, first_available_seq, revision, spec, result, error,
+	calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage,
+	create_time, start_time, end_time, cancel_time, deadline_time, expire_time, history_expire_time`
+
+// querier is what *sql.DB and *sql.Tx have in common here.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+type scanner interface{ Scan(dest ...any) error }
+
+func get(ctx context.Context, q querier, id job.ID) (job.Job, error) {
+	j, err := scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM jobs WHERE id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return job.Job{}, job.ErrNotFound
+	}
+	return j, err
+}
+
+func scan(row scanner) (job.Job, error) {
+	var (
+		j             job.Job
+		labels, usage string
+		failure       sql.NullString
+		create        sql.NullInt64
+
+		start, end, cancel, deadline, expire, history sql.NullInt64
+	)
+	if err := row.Scan(&j.ID, &j.Kind, &j.Owner, &j.Parent, &labels, &j.State, &j.StateReason, &j.Stage,
+		&j.Progress.Done, &j.Progress.Total, &j.Progress.Unit,
+		&j.Epoch, &j.Attempt, &j.Stalled, &j.LastSeq, &j.FirstAvailableSeq, &j.Revision, &j.Spec, &j.Result, &failure,
+		&j.Ledger.CallsStarted, &j.Ledger.CallsCompleted, &j.Ledger.CallsReused, &j.Ledger.CallsRepaid, &j.Ledger.Recoveries, &usage,
+		&create, &start, &end, &cancel, &deadline, &expire, &history); err != nil {
+		return job.Job{}, err
+	}
+	j.CreatedAt, j.StartedAt, j.EndedAt = fromMicros(create), fromMicros(start), fromMicros(end)
+	j.CancelAskedAt, j.DeadlineAt = fromMicros(cancel), fromMicros(deadline)
+	j.ExpireAt, j.HistoryExpireAt = fromMicros(expire), fromMicros(history)
+	if failure.Valid {
+		j.Error = &job.Error{}
+		if err := json.Unmarshal([]byte(failure.String), j.Error); err != nil {
+			return job.Job{}, fmt.Errorf("read the error of job %s: %w", j.ID, err)
+		}
+	}
+	if err := json.Unmarshal([]byte(labels), &j.Labels); err != nil {
+		return job.Job{}, fmt.Errorf("read the labels of job %s: %w", j.ID, err)
+	}
+	if err := json.Unmarshal([]byte(usage), &j.Usage); err != nil {
+		return job.Job{}, fmt.Errorf("read the usage of job %s: %w", j.ID, err)
+	}
+	return j, nil
+}
+
+func encodeUsage(u job.Usage) (string, error) {
+	raw, err := json.Marshal(u)
+	if err != nil {
+		return "", fmt.Errorf("encode usage: %w", err)
+	}
+	return string(raw), nil
+}
+
+func encodeError(e *job.Error) (sql.NullString, error) {
+	if e == nil {
+		return sql.NullString{}, nil
+	}
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return sql.NullString{}, fmt.Errorf("encode error: %w", err)
+	}
+	return sql.NullString{String: string(raw), Valid: true}, nil
+}

@@ -1,0 +1,151 @@
+// Package sqlite keeps jobs, their event logs and their call journals in the embedded database.
+package sqlite
+
+import (
+	"context"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"witan.dev/internal/database/sqlite"
+	"witan.dev/internal/job"
+)
+
+// historyKept is how long the log of a finished job stays.
+const historyKept = 30 * 24 * time.Hour
+
+// Store is the job store of one database. Safe for concurrent use.
+type Store struct {
+	db  *sqlite.DB
+	now func() time.Time
+}
+
+var _ job.Store = (*Store)(nil)
+
+// New returns the store in db. now gives the time of events and rows; nil means time.Now.
+func New(db *sqlite.DB, now func() time.Time) *Store {
+	if now == nil {
+		now = time.Now
+	}
+	return &Store{db: db, now: now}
+}
+
+// micros is how times lie in the database.
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func nullMicros(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.UnixMicro(), Valid: !t.IsZero()}
+}
+
+func fromMicros(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(n.Int64).UTC()
+}
+
+// Create implements job.Creator. One transaction: the request, the resource, the job, its first event, the enqueue.
+func (s *Store) Create(ctx context.Context, c job.Creation, enqueue func(ctx context.Context, tx job.Tx) error) (job.Job, bool, error) {
+	var (
+		created job.Job
+		reused  bool
+	)
+	err := s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		created, reused = job.Job{}, false
+		first, err := s.earlier(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if first != "" {
+			reused = true
+			created, err = get(ctx, tx, first)
+			return err
+		}
+		created, err = s.create(ctx, tx, c, enqueue)
+		return err
+	})
+	return created, reused, err
+}
+
+// earlier finds the job that the same request created before, or "".
+func (s *Store) earlier(ctx context.Context, tx *sql.Tx, c job.Creation) (job.ID, error) {
+	if c.RequestID == "" {
+		return "", nil
+	}
+	var (
+		first job.ID
+		body  []byte
+	)
+	err := tx.QueryRowContext(ctx, `SELECT job_id, body_sha256 FROM requests WHERE owner = ? AND method = ? AND request_id = ?`,
+		c.Owner, c.Method, c.RequestID).Scan(&first, &body)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("look for request %s: %w", c.RequestID, err)
+	case subtle.ConstantTimeCompare(body, c.BodySHA256[:]) != 1:
+		return "", job.ErrRequestIDReused
+	}
+	return first, nil
+}
+
+func (s *Store) create(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue func(ctx context.Context, tx job.Tx) error) (job.Job, error) {
+	now := s.now()
+	if c.RequestID != "" {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO requests (owner, method, request_id, body_sha256, job_id, resource, create_time)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`, c.Owner, c.Method, c.RequestID, c.BodySHA256[:], c.ID, c.Resource, micros(now)); err != nil {
+			return job.Job{}, fmt.Errorf("note request %s: %w", c.RequestID, err)
+		}
+	}
+	labels, err := json.Marshal(c.Labels)
+	if err != nil {
+		return job.Job{}, fmt.Errorf("encode labels: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO jobs (id, kind, owner, parent_job, resource, labels, state, spec, create_time, deadline_time, expire_time)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.ID, c.Kind, c.Owner, c.Parent, c.Resource, string(labels), job.StateQueued, c.Spec,
+		micros(now), nullMicros(c.Deadline), nullMicros(c.ExpireAt)); err != nil {
+		return job.Job{}, fmt.Errorf("store job %s: %w", c.ID, err)
+	}
+	if c.Write != nil {
+		if err := c.Write(ctx, sqlite.Wrap(tx)); err != nil {
+			return job.Job{}, err
+		}
+	}
+	l := &log{tx: tx, id: c.ID, attempt: 1, now: now}
+	l.add(ctx, job.NewEvent{Key: "create/0", Type: job.TypeStateChanged, Payload: job.StateChange{To: job.StateQueued}.Encode()}, false)
+	if err := l.close(ctx); err != nil {
+		return job.Job{}, err
+	}
+	return s.queue(ctx, tx, c, enqueue)
+}
+
+// queue hands the new job to the engine, or ends it where the job that starts it is being cancelled.
+func (s *Store) queue(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue func(ctx context.Context, tx job.Tx) error) (job.Job, error) {
+	orphan, err := cancelAsked(ctx, tx, c.Parent)
+	if err != nil {
+		return job.Job{}, err
+	}
+	if orphan {
+		if _, err := s.cancelOne(ctx, tx, c.ID); err != nil {
+			return job.Job{}, err
+		}
+	} else if err := enqueue(ctx, sqlite.Wrap(tx)); err != nil {
+		return job.Job{}, fmt.Errorf("enqueue job %s: %w", c.ID, err)
+	}
+	return get(ctx, tx, c.ID)
+}
+
+func cancelAsked(ctx context.Context, tx *sql.Tx, id job.ID) (bool, error) {
+	if id == "" {
+		return false, nil
+	}
+	var asked bool
+	err := tx.QueryRowContext(ctx, `SELECT cancel_time IS NOT NULL FROM jobs WHERE id = ?`, id).Scan(&asked)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, fmt.Errorf("look at job %s: %w", id, err)
+	}
+	return asked, nil
+}

@@ -1,0 +1,256 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"witan.dev/internal/database/sqlite"
+	"witan.dev/internal/job"
+)
+
+// write runs fn in a transaction that others may share.
+func (s *Store) write(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	return s.db.Write(ctx, fn)
+}
+
+// Begin implements job.Writer.
+func (s *Store) Begin(ctx context.Context, id job.ID, maxStalled int) (job.Job, job.Written, error) {
+	var (
+		begun job.Job
+		w     job.Written
+		over  bool
+	)
+	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		begun, w, over, err = s.begin(ctx, tx, id, maxStalled)
+		return err
+	})
+	if err == nil && over {
+		err = job.ErrEnded
+	}
+	return begun, w, err
+}
+
+func (s *Store) begin(ctx context.Context, tx *sql.Tx, id job.ID, maxStalled int) (j job.Job, w job.Written, over bool, err error) {
+	j, err = get(ctx, tx, id)
+	if err != nil || j.State.Terminal() {
+		return job.Job{}, job.Written{}, err == nil, err
+	}
+	now := s.now()
+	if o, end := unbeginnable(j, now, maxStalled); end {
+		w, err = s.end(ctx, tx, j, o)
+		return job.Job{}, w, true, err
+	}
+	again := 0
+	reason := ""
+	if j.Epoch > 0 {
+		again, reason = 1, "RECOVERED"
+	}
+	to := job.StateRunning
+	if j.State == job.StateCancelling {
+		to = job.StateCancelling
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET epoch = epoch + 1, state = ?, start_time = COALESCE(start_time, ?),
+		recoveries = recoveries + ?, stalled = stalled + ? WHERE id = ?`, to, micros(now), again, again, id); err != nil {
+		return job.Job{}, job.Written{}, false, fmt.Errorf("begin job %s: %w", id, err)
+	}
+	l := &log{tx: tx, id: id, epoch: j.Epoch + 1, attempt: j.Attempt, last: j.LastSeq, now: now}
+	l.add(ctx, job.NewEvent{
+		Key: fmt.Sprintf("begin/%d", j.Epoch+1), Type: job.TypeStateChanged,
+		Payload: job.StateChange{From: j.State, To: to, Reason: reason}.Encode(),
+	}, false)
+	if err := l.close(ctx); err != nil {
+		return job.Job{}, job.Written{}, false, err
+	}
+	j, err = get(ctx, tx, id)
+	return j, l.written(), false, err
+}
+
+// unbeginnable says how a job ends that must not run any more.
+func unbeginnable(j job.Job, now time.Time, maxStalled int) (job.Outcome, bool) {
+	switch {
+	case j.State == job.StateQueued && !j.DeadlineAt.IsZero() && now.After(j.DeadlineAt):
+		return job.Outcome{State: job.StateExpired, Reason: job.ReasonDeadline}, true
+	case j.Epoch > 0 && j.Stalled+1 > maxStalled:
+		return job.Outcome{State: job.StateFailed, Reason: job.ReasonRecoveryAttempts, Error: &job.Error{
+			Code: job.CodeInternal, Reason: job.ReasonRecoveryAttempts,
+			Message: "the job began again and again without getting on and was given up",
+		}}, true
+	}
+	return job.Outcome{}, false
+}
+
+// held is what a fenced write needs to know of its job.
+type held struct {
+	state    job.State
+	stage    string
+	progress job.Progress
+	last     int64
+	cancel   bool
+}
+
+// hold checks the fence: the job is unfinished and this epoch's.
+func hold(ctx context.Context, tx *sql.Tx, f job.Fence) (held, error) {
+	var h held
+	err := tx.QueryRowContext(ctx, `SELECT state, stage, progress_done, progress_total, progress_unit, last_seq, cancel_time IS NOT NULL
+		FROM jobs WHERE id = ? AND epoch = ?`, f.ID, f.Epoch).
+		Scan(&h.state, &h.stage, &h.progress.Done, &h.progress.Total, &h.progress.Unit, &h.last, &h.cancel)
+	if errors.Is(err, sql.ErrNoRows) {
+		return held{}, job.ErrFenced
+	}
+	return h, err
+}
+
+// fenced runs fn when the fence holds, and closes the log that fn appended to.
+func (s *Store) fenced(ctx context.Context, f job.Fence, fn func(ctx context.Context, tx *sql.Tx, h held, l *log) error) (job.Written, error) {
+	var w job.Written
+	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		h, err := hold(ctx, tx, f)
+		if err != nil {
+			return err
+		}
+		if h.state.Terminal() {
+			return job.ErrFenced
+		}
+		l := &log{tx: tx, id: f.ID, epoch: f.Epoch, attempt: f.Attempt, last: h.last, now: s.now()}
+		if err := fn(ctx, tx, h, l); err != nil {
+			return err
+		}
+		w = l.written()
+		return l.close(ctx)
+	})
+	return w, err
+}
+
+// Apply implements job.Writer.
+func (s *Store) Apply(ctx context.Context, f job.Fence, c job.Change) (job.Written, error) {
+	return s.fenced(ctx, f, func(ctx context.Context, tx *sql.Tx, h held, l *log) error {
+		if err := runWrite(ctx, tx, c.Write); err != nil {
+			return err
+		}
+		l.addAll(ctx, c.Events)
+		if err := progress(ctx, tx, f, h, c.Update, l); err != nil {
+			return err
+		}
+		if !c.Advanced {
+			return nil
+		}
+		return advance(ctx, tx, f)
+	})
+}
+
+func runWrite(ctx context.Context, tx *sql.Tx, write func(ctx context.Context, tx job.Tx) error) error {
+	if write == nil {
+		return nil
+	}
+	return write(ctx, sqlite.Wrap(tx))
+}
+
+// advance notes that the job got on in this execution.
+func advance(ctx context.Context, tx *sql.Tx, f job.Fence) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET stalled = 0 WHERE id = ? AND epoch = ?`, f.ID, f.Epoch); err != nil {
+		return fmt.Errorf("note the advance of job %s: %w", f.ID, err)
+	}
+	return nil
+}
+
+// progress stores and logs a new stage or progress. Its event is keyed by what it says, so saying it again adds nothing.
+func progress(ctx context.Context, tx *sql.Tx, f job.Fence, h held, u job.Update, l *log) error {
+	stage, p := h.stage, h.progress
+	if u.Stage != "" {
+		stage = u.Stage
+	}
+	if u.Progress != nil {
+		p = *u.Progress
+	}
+	if stage == h.stage && p == h.progress {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET stage = ?, progress_done = ?, progress_total = ?, progress_unit = ?
+		WHERE id = ? AND epoch = ?`, stage, p.Done, p.Total, p.Unit, f.ID, f.Epoch); err != nil {
+		return fmt.Errorf("store the progress of job %s: %w", f.ID, err)
+	}
+	l.add(ctx, job.NewEvent{
+		Key:  fmt.Sprintf("%d/progress/%s/%d/%d/%s", f.Attempt, stage, p.Done, p.Total, p.Unit),
+		Type: job.TypeProgress, Payload: job.StageProgress{Stage: stage, Progress: p}.Encode(),
+	}, false)
+	return nil
+}
+
+// Finish implements job.Writer.
+func (s *Store) Finish(ctx context.Context, f job.Fence, o job.Outcome) (job.Written, error) {
+	var w job.Written
+	if !o.State.Terminal() {
+		return w, fmt.Errorf("job %s cannot end as %s", f.ID, o.State)
+	}
+	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		h, err := hold(ctx, tx, f)
+		if err != nil {
+			return err
+		}
+		if h.state.Terminal() {
+			w = job.Written{ID: f.ID, LastSeq: h.last}
+			return nil
+		}
+		if o.State == job.StateCancelled && !h.cancel {
+			return fmt.Errorf("job %s cannot end as %s: nobody asked for that", f.ID, o.State)
+		}
+		if err := runWrite(ctx, tx, o.Write); err != nil {
+			return err
+		}
+		l := &log{tx: tx, id: f.ID, epoch: f.Epoch, attempt: f.Attempt, last: h.last, now: s.now()}
+		l.addAll(ctx, o.Events)
+		w, err = s.terminal(ctx, l, h.state, o)
+		return err
+	})
+	return w, err
+}
+
+// terminal writes the final state with the final event. Nothing may be appended to l afterwards.
+func (s *Store) terminal(ctx context.Context, l *log, from job.State, o job.Outcome) (job.Written, error) {
+	failure, err := encodeError(o.Error)
+	if err != nil {
+		return job.Written{}, err
+	}
+	if _, err := l.tx.ExecContext(ctx, `UPDATE jobs SET state = ?, state_reason = ?, result = COALESCE(?, result), error = ?, end_time = ?,
+		history_expire_time = ?, epoch = ? WHERE id = ?`, o.State, o.Reason, o.Result, failure, micros(l.now),
+		micros(l.now.Add(historyKept)), l.epoch, l.id); err != nil {
+		return job.Written{}, fmt.Errorf("end job %s: %w", l.id, err)
+	}
+	l.add(ctx, job.NewEvent{
+		Key: fmt.Sprintf("%d/end", l.attempt), Type: job.TypeStateChanged,
+		Payload: job.StateChange{From: from, To: o.State, Reason: o.Reason, Error: o.Error}.Encode(),
+	}, true)
+	return l.written(), l.close(ctx)
+}
+
+// end ends a job from outside of its execution and raises the epoch, so that an execution writes nothing after it.
+func (s *Store) end(ctx context.Context, tx *sql.Tx, j job.Job, o job.Outcome) (job.Written, error) {
+	l := &log{tx: tx, id: j.ID, epoch: j.Epoch + 1, attempt: j.Attempt, last: j.LastSeq, now: s.now()}
+	l.addAll(ctx, o.Events)
+	if err := runWrite(ctx, tx, o.Write); err != nil {
+		return job.Written{}, err
+	}
+	return s.terminal(ctx, l, j.State, o)
+}
+
+// End implements job.Ender.
+func (s *Store) End(ctx context.Context, id job.ID, o job.Outcome) (job.Written, bool, error) {
+	var (
+		w     job.Written
+		ended bool
+	)
+	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		w, ended = job.Written{}, false
+		j, err := get(ctx, tx, id)
+		if err != nil || j.State.Terminal() {
+			return err
+		}
+		ended = true
+		w, err = s.end(ctx, tx, j, o)
+		return err
+	})
+	return w, ended, err
+}
