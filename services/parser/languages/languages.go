@@ -12,6 +12,9 @@
 //	@exported            marks the definitions that lie directly inside or at the same place
 //	@reference.{call,type,name}  a used name; its @qualifier and @arguments stand in the same pattern
 //	@local               a locally bound name, visible from the end of its @declaration (or at once) in its @block
+//	@hoisted             a locally bound name, visible in all of its @block
+//	@global              a name that its @block binds elsewhere, whatever else is said of it
+//	@exports             a name of this file that is exported by a statement of its own
 //	@block               limits the visibility of locals
 //	@import              an import statement
 //	@ignore              a name that is neither reference nor definition (a label, a keyword argument's name)
@@ -34,6 +37,8 @@ type Spec struct {
 	Separator string
 	// Keywords that may stand before a definition's node on the same line and belong to it ("type" in Go).
 	Keywords []string
+	// TrimComments cuts comments from the end of definitions: a grammar of indentation takes them for a part of the body.
+	TrimComments bool
 	// Atoms are node types that are never cut into chunks, though they have children (template strings).
 	Atoms []string
 	// Container gives the name of the type that a receiver or scope belongs to.
@@ -41,6 +46,8 @@ type Spec struct {
 	// Refine sets what depends on more than the syntax: Exported, Test, sometimes Kind. KindUnknown leaves the definition
 	// out.
 	Refine func(*Candidate)
+	// Doc reads what @doc marks; without it comment marks are taken away.
+	Doc func(text string) string
 	// Parameters reads a parameter list.
 	Parameters func(Node) []parser.Parameter
 	// Arguments reads an argument list.

@@ -35,7 +35,7 @@ func (r *reader) addDraft(p *parts, pattern int) {
 		d.definition.Parameters = r.Spec.Parameters(r.copyNode(p.parameters))
 	}
 	if p.doc != nil {
-		d.definition.Doc = cleanDoc(r.text(spanOf(p.doc)))
+		d.definition.Doc = r.readDoc(spanOf(p.doc))
 	}
 	if p.receiver != nil {
 		d.receiver = r.Container(parser.CleanText(r.text(spanOf(p.receiver)), parser.MaxQualifier))
@@ -44,6 +44,13 @@ func (r *reader) addDraft(p *parts, pattern int) {
 		d.modifiers = parser.CleanText(r.text(spanOf(p.modifier)), parser.MaxQualifier)
 	}
 	r.drafts = append(r.drafts, d)
+}
+
+func (r *reader) readDoc(at span) string {
+	if r.Spec.Doc == nil {
+		return cleanDoc(r.text(at))
+	}
+	return parser.CleanText([]byte(r.Spec.Doc(parser.CleanText(r.text(at), parser.MaxDoc))), parser.MaxDoc)
 }
 
 // withKeyword moves the start of a node before a keyword of the language on the same line ("type", "const").
@@ -69,13 +76,35 @@ func isWordByte(b byte) bool {
 // definitions orders the drafts, joins them with their documentation, parents and qualified names, and lets the language
 // refine them.
 func (r *reader) definitions() []parser.Definition {
-	r.orderDrafts()
 	r.orderTrivia()
+	if r.TrimComments {
+		r.trimComments()
+	}
+	r.orderDrafts()
 	b := builder{reader: r, result: make([]parser.Definition, 0, len(r.drafts))}
 	for i := range r.drafts {
 		b.place(&r.drafts[i])
 	}
 	return b.result
+}
+
+// trimComments ends each draft with its last code. Trivia must be in order.
+func (r *reader) trimComments() {
+	for i := range r.drafts {
+		at := &r.drafts[i].definition.Range
+		end := at.EndByte
+		next := sort.Search(len(r.trivia), func(i int) bool { return r.trivia[i].start >= end })
+		for next--; next >= 0 && r.trivia[next].start > at.StartByte && r.trivia[next].end <= end; next-- {
+			if len(bytes.TrimSpace(r.content[r.trivia[next].end:end])) > 0 {
+				break
+			}
+			end = r.trivia[next].start
+		}
+		if end < at.EndByte {
+			code := bytes.TrimRight(r.content[at.StartByte:end], " \t\r\n")
+			*at = r.lines.Range(at.StartByte, at.StartByte+len(code))
+		}
+	}
 }
 
 // orderDrafts sorts by place, outer ones first, and keeps the first pattern's draft of each node and name.
@@ -176,7 +205,7 @@ func (b *builder) finish(def *parser.Definition, d *draft, around level) {
 	}
 	c := languages.Candidate{
 		Definition: def, Path: b.source.Path, Modifiers: d.modifiers, Scoped: around.scope || d.receiver != "",
-		Marked: b.marked(def.Range, around),
+		Marked: b.marked(def.Range, around) || around.index == parser.NoDefinition && b.exports[def.Name],
 	}
 	if def.Parent != parser.NoDefinition {
 		c.ParentDefinition = &b.result[def.Parent]

@@ -3,9 +3,11 @@ package treesitter
 import (
 	sitter "github.com/smacker/go-tree-sitter"
 	tsgo "github.com/smacker/go-tree-sitter/golang"
+	tspython "github.com/smacker/go-tree-sitter/python"
 
 	"witan.dev/services/parser/languages"
 	"witan.dev/services/parser/languages/golang"
+	"witan.dev/services/parser/languages/python"
 )
 
 type entry struct {
@@ -17,5 +19,6 @@ type entry struct {
 func entries() []entry {
 	return []entry{
 		{golang.Spec(), tsgo.GetLanguage},
+		{python.Spec(), tspython.GetLanguage},
 	}
 }

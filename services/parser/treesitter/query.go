@@ -33,6 +33,9 @@ const (
 	roleQualifier
 	roleArguments
 	roleLocal
+	roleHoisted
+	roleGlobal
+	roleExports
 	roleDeclaration
 	roleBlock
 	roleImport
@@ -107,7 +110,8 @@ func captureOf(name string) (capture, bool) {
 		"scope": roleScope, "name": roleName, "parameters": roleParameters, "body": roleBody, "doc": roleDoc,
 		"receiver": roleReceiver, "modifiers": roleModifiers, "outer": roleOuter, "comment": roleComment,
 		"attribute": roleAttribute, "decorator": roleDecorator, "exported": roleExported, "qualifier": roleQualifier,
-		"arguments": roleArguments, "local": roleLocal, "declaration": roleDeclaration, "block": roleBlock,
+		"arguments": roleArguments, "local": roleLocal, "hoisted": roleHoisted, "global": roleGlobal, "exports": roleExports,
+		"declaration": roleDeclaration, "block": roleBlock,
 		"import": roleImport, "ignore": roleIgnore,
 	}
 	if r, ok := roles[name]; ok {

@@ -44,6 +44,8 @@ type reader struct {
 	decorators []span
 	imports    []parser.Import
 	importsAt  []span
+	globals    []span
+	exports    map[string]bool
 	ignored    map[int]bool // names that are no references, by start
 }
 
@@ -64,10 +66,11 @@ type use struct {
 	arguments *parser.Arguments
 }
 
-// local is a name that is bound at a place and visible from another one on.
+// local is a name that is bound at a place and visible from another one on, or in its whole block.
 type local struct {
 	span
-	from int
+	from    int
+	hoisted bool
 }
 
 // trivia is a comment or an attribute.
@@ -79,7 +82,7 @@ type trivia struct {
 func newReader(l *language, q *query, source parser.Source) *reader {
 	return &reader{
 		language: l, query: q, source: source, content: source.Content, lines: source.Lines,
-		deadline: time.Now().Add(parser.ParseTimeout), ignored: make(map[int]bool),
+		deadline: time.Now().Add(parser.ParseTimeout), ignored: make(map[int]bool), exports: make(map[string]bool),
 	}
 }
 
@@ -180,6 +183,13 @@ func (r *reader) mark(what role, node *sitter.Node) {
 		r.blocks = append(r.blocks, at)
 	case roleIgnore:
 		r.ignored[at.start] = true
+	case roleHoisted:
+		r.locals = append(r.locals, local{span: at, from: at.start, hoisted: true})
+	case roleGlobal:
+		r.globals = append(r.globals, at)
+		r.ignored[at.start] = true
+	case roleExports:
+		r.exports[string(r.text(at))] = true
 	case roleImport:
 		r.addImports(node, at)
 	}

@@ -106,36 +106,80 @@ func (r *reader) inImport(offset int) bool {
 	return i >= 0 && offset < r.importsAt[i].end
 }
 
-// visibility gives each local the rest of the innermost block that goes on behind its declaration.
+// visibility gives each local the rest of the innermost block that goes on behind its declaration, or all of it.
 func (r *reader) visibility() scopes {
 	result := make(scopes, len(r.locals))
-	slices.SortFunc(r.blocks, func(a, b span) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
 	slices.SortFunc(r.locals, func(a, b local) int { return cmp.Compare(a.start, b.start) })
-	var open []span
-	next := 0
+	globals := r.globalNames()
+	blocks := newNesting(r.blocks)
 	for _, l := range r.locals {
-		for next < len(r.blocks) && r.blocks[next].start <= l.start {
-			open = append(open, r.blocks[next])
-			next++
-		}
-		for len(open) > 0 && open[len(open)-1].end <= l.start {
-			open = open[:len(open)-1]
-		}
-		around := len(open) - 1
-		for around >= 0 && open[around].end <= l.from {
-			around--
-		}
-		if around < 0 {
+		block, found := blocks.around(l.start, l.from)
+		if !found {
 			continue // not in a block: what the file binds at its top is for definitions and imports
 		}
-		r.ignored[l.start] = true
 		name := string(r.text(l.span))
-		visible := span{start: l.from, end: open[around].end}
+		if globals[nameIn{name, block}] {
+			continue
+		}
+		visible := span{start: l.from, end: block.end}
+		if l.hoisted {
+			visible.start = block.start
+		} else {
+			r.ignored[l.start] = true
+		}
 		if known := result[name]; len(known) == 0 || !known[len(known)-1].contains(visible) {
 			result[name] = append(known, visible)
 		}
 	}
 	return result
+}
+
+type nameIn struct {
+	name  string
+	block span
+}
+
+func (r *reader) globalNames() map[nameIn]bool {
+	if len(r.globals) == 0 {
+		return nil
+	}
+	result := make(map[nameIn]bool)
+	slices.SortFunc(r.globals, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	blocks := newNesting(r.blocks)
+	for _, g := range r.globals {
+		if block, found := blocks.around(g.start, g.start); found {
+			result[nameIn{string(r.text(g)), block}] = true
+		}
+	}
+	return result
+}
+
+// nesting finds blocks around rising offsets.
+type nesting struct {
+	blocks, open []span
+}
+
+// newNesting sorts blocks, outer ones first.
+func newNesting(blocks []span) *nesting {
+	slices.SortFunc(blocks, func(a, b span) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
+	return &nesting{blocks: blocks}
+}
+
+// around returns the innermost block that holds offset and goes on behind until. Offsets must not fall.
+func (n *nesting) around(offset, until int) (span, bool) {
+	for len(n.blocks) > 0 && n.blocks[0].start <= offset {
+		n.open = append(n.open, n.blocks[0])
+		n.blocks = n.blocks[1:]
+	}
+	for len(n.open) > 0 && n.open[len(n.open)-1].end <= offset {
+		n.open = n.open[:len(n.open)-1]
+	}
+	for i := len(n.open) - 1; i >= 0; i-- {
+		if n.open[i].end > until {
+			return n.open[i], true
+		}
+	}
+	return span{}, false
 }
 
 // maxShadows bounds how many bindings of one name are looked through for one use.
