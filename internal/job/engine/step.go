@@ -110,15 +110,12 @@ func attempt[T any](ctx context.Context, p Policy, fn func(ctx context.Context) 
 		if p.again(failure, n) && wait(ctx, p.pause(n)) == nil {
 			continue
 		}
-		if ctx.Err() != nil && failure != nil && stopping(ctx) {
-			return nil, context.Cause(ctx)
+		if cause := context.Cause(ctx); errors.Is(cause, ErrStopping) {
+			return nil, cause // what the end of the process made of the step is not its result
 		}
 		return encode(value, failure)
 	}
 }
-
-// stopping tells a failure that the end of the process caused, which must not be recorded, from the step's own.
-func stopping(ctx context.Context) bool { return errors.Is(context.Cause(ctx), ErrStopping) }
 
 func encode(value any, failure *Failure) (json.RawMessage, error) {
 	raw, err := json.Marshal(value)
