@@ -1,6 +1,9 @@
 package parser
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // Errors of an [Extractor].
 var (
@@ -55,7 +58,8 @@ type Source struct {
 type Extractor interface {
 	// Languages lists what it knows, by name.
 	Languages() []Language
-	// Extract returns ErrNoGrammar or ErrTimeout where they apply. It may panic on hostile content; nothing of that file
-	// is kept then, and the next call works.
-	Extract(Source) (Extraction, error)
+	// Extract returns ErrNoGrammar or ErrTimeout where they apply, and the context's error when that ends before the work
+	// began; a file that was begun is finished. It may panic on hostile content; nothing of that file is kept then, and
+	// the next call works.
+	Extract(ctx context.Context, source Source) (Extraction, error)
 }

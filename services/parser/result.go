@@ -5,8 +5,10 @@ type Status int
 
 // Statuses of a result.
 const (
+	// StatusUnknown is the zero value; no result has it.
+	StatusUnknown Status = iota
 	// StatusOK means that the whole file was understood.
-	StatusOK Status = iota + 1
+	StatusOK
 	// StatusErrors means that parts of the file do not fit the grammar; Result.Errors names them.
 	StatusErrors
 	// StatusTruncated means that a limit cut the result.

@@ -1,12 +1,14 @@
 package parser
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -25,8 +27,14 @@ func NewService(detector Detector, extractor Extractor, logger *slog.Logger) *Se
 // Languages lists the languages with a grammar, by name.
 func (s *Service) Languages() []Language { return s.extractor.Languages() }
 
-// Parse reads one file. It always returns a result; Result.Status says how much of the file was understood.
-func (s *Service) Parse(request Request) Result {
+// Knows reports whether there is a grammar for a language.
+func (s *Service) Knows(language string) bool {
+	return slices.ContainsFunc(s.extractor.Languages(), func(l Language) bool { return l.Name == strings.ToLower(language) })
+}
+
+// Parse reads one file. Result.Status says how much of the file was understood; the only error is that of a context that
+// ended before the work began.
+func (s *Service) Parse(ctx context.Context, request Request) (Result, error) {
 	want := request.Want.orDefault()
 	detection := s.detector.Detect(request.Path, request.Content)
 	if request.Language != "" {
@@ -42,7 +50,10 @@ func (s *Service) Parse(request Request) Result {
 		Test:      detection.Test,
 	}
 	lines := NewLines(request.Content)
-	extraction, status := s.extract(request, want, detection, lines)
+	extraction, status, err := s.extract(ctx, request, want, detection, lines)
+	if err != nil {
+		return Result{}, err
+	}
 	result.Status = status
 	if want.Chunks && status != StatusBinary {
 		chunks, truncated := cut(request.Content, lines, extraction.Definitions, extraction.Borders)
@@ -50,16 +61,18 @@ func (s *Service) Parse(request Request) Result {
 		extraction.Truncated = extraction.Truncated || truncated
 	}
 	result.Enclosing = enclose(lines, extraction.Definitions, request.Enclosing)
-	return result.with(extraction, want, len(request.Content))
+	return result.with(extraction, want, len(request.Content)), nil
 }
 
 // extract runs the extractor where that makes sense. Without a tree the extraction holds borders for line chunks.
-func (s *Service) extract(request Request, want Want, d Detection, lines *Lines) (Extraction, Status) {
-	byLine := func(status Status) (Extraction, Status) {
+func (s *Service) extract(
+	ctx context.Context, request Request, want Want, d Detection, lines *Lines,
+) (Extraction, Status, error) {
+	byLine := func(status Status) (Extraction, Status, error) {
 		if status == StatusBinary || !want.Chunks {
-			return Extraction{}, status
+			return Extraction{}, status, nil
 		}
-		return Extraction{Borders: lineBorders(request.Content, lines)}, status
+		return Extraction{Borders: lineBorders(request.Content, lines)}, status, nil
 	}
 	switch {
 	case d.Binary:
@@ -67,7 +80,7 @@ func (s *Service) extract(request Request, want Want, d Detection, lines *Lines)
 	case len(request.Content) > MaxContent:
 		return byLine(StatusTooLarge)
 	}
-	extraction, err := s.guarded(Source{
+	extraction, err := s.guarded(ctx, Source{
 		Language: d.Language, Path: request.Path, Content: request.Content, Lines: lines, References: want.References,
 	})
 	switch {
@@ -75,21 +88,23 @@ func (s *Service) extract(request Request, want Want, d Detection, lines *Lines)
 		return byLine(StatusNoGrammar)
 	case errors.Is(err, ErrTimeout):
 		return byLine(StatusTimeout)
+	case err != nil && ctx.Err() != nil:
+		return Extraction{}, StatusUnknown, err
 	case err != nil:
-		s.logger.Error("extraction failed", "language", d.Language, "error", err)
+		s.logger.ErrorContext(ctx, "extraction failed", "language", d.Language, "error", err)
 		return byLine(StatusCrashed)
 	}
-	return extraction, StatusOK
+	return extraction, StatusOK, nil
 }
 
 // guarded turns a panic over one file into an error: hostile content must not take the process with it.
-func (s *Service) guarded(source Source) (extraction Extraction, err error) {
+func (s *Service) guarded(ctx context.Context, source Source) (extraction Extraction, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			extraction, err = Extraction{}, fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return s.extractor.Extract(source)
+	return s.extractor.Extract(ctx, source)
 }
 
 // with fills in what was asked for, and raises StatusOK to what the extraction says.

@@ -65,6 +65,8 @@ type Candidate struct {
 	Path string
 	// Parent is the innermost definition around it, nil at the top. It has been refined.
 	ParentDefinition *parser.Definition
+	// InBlock means that a @block lies around it, inside of the parent.
+	InBlock bool
 	// Scoped means that a @scope lies around it, or that it has a receiver.
 	Scoped bool
 	// Modifiers is the text of @modifiers, Marked whether an @exported applies.

@@ -33,9 +33,9 @@ func BenchmarkParse(b *testing.B) {
 		for _, content := range files {
 			size += len(content)
 			start := cpuTime(b)
-			require.NoError(b, e.parsers.parse(language.grammar, content, func(*sitter.Tree) error { return nil }))
+			require.NoError(b, e.parsers.parse(b.Context(), language.grammar, content, func(*sitter.Tree) error { return nil }))
 			middle := cpuTime(b)
-			_, err := e.Extract(parser.Source{
+			_, err := e.Extract(b.Context(), parser.Source{
 				Language: "go", Content: content, Lines: parser.NewLines(content), References: true,
 			})
 			require.NoError(b, err)

@@ -23,7 +23,7 @@ func (r *reader) addDraft(p *parts, pattern int) {
 	at, name := r.withKeyword(spanOf(node)), spanOf(p.name)
 	d := draft{scope: p.definition == nil, pattern: pattern}
 	d.definition = parser.Definition{
-		Kind: p.kind, Name: parser.CleanText(r.text(name), parser.MaxName),
+		Kind: p.kind, Name: strings.Trim(parser.CleanText(r.text(name), parser.MaxName), "\"'`"),
 		Range: r.lines.Range(at.start, at.end), NameRange: r.lines.Range(name.start, name.end),
 	}
 	signatureEnd := at.end
@@ -81,7 +81,7 @@ func (r *reader) definitions() []parser.Definition {
 		r.trimComments()
 	}
 	r.orderDrafts()
-	b := builder{reader: r, result: make([]parser.Definition, 0, len(r.drafts))}
+	b := builder{reader: r, blocks: newNesting(r.blocks), result: make([]parser.Definition, 0, len(r.drafts))}
 	for i := range r.drafts {
 		b.place(&r.drafts[i])
 	}
@@ -137,6 +137,7 @@ type builder struct {
 	*reader
 	result []parser.Definition
 	stack  []level
+	blocks *nesting
 	floor  int // the end of the definitions before the current one: no documentation begins before it
 }
 
@@ -203,8 +204,9 @@ func (b *builder) finish(def *parser.Definition, d *draft, around level) {
 	if def.Doc == "" {
 		def.Doc = doc
 	}
+	block, found := b.blocks.around(d.definition.Range.StartByte, d.definition.Range.EndByte)
 	c := languages.Candidate{
-		Definition: def, Path: b.source.Path, Modifiers: d.modifiers, Scoped: around.scope || d.receiver != "",
+		Definition: def, Path: b.source.Path, InBlock: found && block.start >= around.start, Modifiers: d.modifiers, Scoped: around.scope || d.receiver != "",
 		Marked: b.marked(def.Range, around) || around.index == parser.NoDefinition && b.exports[def.Name],
 	}
 	if def.Parent != parser.NoDefinition {

@@ -1,6 +1,7 @@
 package treesitter
 
 import (
+	"context"
 	"maps"
 	"runtime"
 	"slices"
@@ -41,8 +42,9 @@ func (e *Extractor) Languages() []parser.Language {
 	return result
 }
 
-// Extract reads one file. Errors are parser.ErrNoGrammar and parser.ErrTimeout, others are defects.
-func (e *Extractor) Extract(source parser.Source) (parser.Extraction, error) {
+// Extract reads one file. Errors are parser.ErrNoGrammar, parser.ErrTimeout and that of a context that ended while the
+// call waited for a free parser; others are defects.
+func (e *Extractor) Extract(ctx context.Context, source parser.Source) (parser.Extraction, error) {
 	l, known := e.languages[source.Language]
 	if !known {
 		return parser.Extraction{}, parser.ErrNoGrammar
@@ -56,7 +58,7 @@ func (e *Extractor) Extract(source parser.Source) (parser.Extraction, error) {
 		return parser.Extraction{}, err
 	}
 	var extraction parser.Extraction
-	err = e.parsers.parse(l.grammar, source.Content, func(tree *sitter.Tree) error {
+	err = e.parsers.parse(ctx, l.grammar, source.Content, func(tree *sitter.Tree) error {
 		r := newReader(l, q, source)
 		r.match(tree.RootNode())
 		extraction = r.extraction(tree.RootNode())

@@ -3,11 +3,17 @@ package treesitter
 import (
 	sitter "github.com/smacker/go-tree-sitter"
 	tsgo "github.com/smacker/go-tree-sitter/golang"
+	tsjavascript "github.com/smacker/go-tree-sitter/javascript"
 	tspython "github.com/smacker/go-tree-sitter/python"
+	tstsx "github.com/smacker/go-tree-sitter/typescript/tsx"
+	tstypescript "github.com/smacker/go-tree-sitter/typescript/typescript"
 
 	"witan.dev/services/parser/languages"
 	"witan.dev/services/parser/languages/golang"
+	"witan.dev/services/parser/languages/javascript"
 	"witan.dev/services/parser/languages/python"
+	"witan.dev/services/parser/languages/tsx"
+	"witan.dev/services/parser/languages/typescript"
 )
 
 type entry struct {
@@ -19,6 +25,9 @@ type entry struct {
 func entries() []entry {
 	return []entry{
 		{golang.Spec(), tsgo.GetLanguage},
+		{javascript.Spec(), tsjavascript.GetLanguage},
 		{python.Spec(), tspython.GetLanguage},
+		{tsx.Spec(), tstsx.GetLanguage},
+		{typescript.Spec(), tstypescript.GetLanguage},
 	}
 }

@@ -21,9 +21,20 @@ func newPool(size int) *pool {
 	return p
 }
 
-// parse calls use with the tree of content and closes it afterwards. It waits for a free parser.
-func (p *pool) parse(language *sitter.Language, content []byte, use func(*sitter.Tree) error) error {
-	borrowed := <-p.free
+// parse calls use with the tree of content and closes it afterwards. It waits for a free parser until the context ends;
+// once begun, a parse goes on to its end or to its own limit.
+func (p *pool) parse(
+	ctx context.Context, language *sitter.Language, content []byte, use func(*sitter.Tree) error,
+) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("wait for a parser: %w", err)
+	}
+	var borrowed *sitter.Parser
+	select {
+	case borrowed = <-p.free:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a parser: %w", ctx.Err())
+	}
 	healthy := false
 	defer func() {
 		if !healthy && borrowed != nil {
@@ -38,7 +49,7 @@ func (p *pool) parse(language *sitter.Language, content []byte, use func(*sitter
 	}
 	borrowed.SetLanguage(language)
 	// A context that can be cancelled would spoil the next parse, see the package comment.
-	tree, err := borrowed.ParseCtx(context.Background(), nil, content)
+	tree, err := borrowed.ParseCtx(context.WithoutCancel(ctx), nil, content)
 	if err != nil {
 		borrowed.Reset()
 		if errors.Is(err, sitter.ErrOperationLimit) {

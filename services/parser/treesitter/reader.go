@@ -230,9 +230,15 @@ func (r *reader) addImports(node *sitter.Node, at span) {
 		return
 	}
 	where := r.lines.Range(at.start, at.end)
-	for _, i := range r.ReadImports(r.copyNode(node)) {
+	found := r.ReadImports(r.copyNode(node))
+	for _, i := range found {
 		i.Range = where
+		for n := range i.Names {
+			i.Names[n].Range = r.lines.Range(i.Names[n].Range.StartByte, i.Names[n].Range.EndByte)
+		}
 		r.imports = append(r.imports, i)
 	}
-	r.importsAt = append(r.importsAt, at)
+	if len(found) > 0 {
+		r.importsAt = append(r.importsAt, at)
+	}
 }

@@ -34,7 +34,10 @@ func (r *reader) references(defs []parser.Definition) []parser.Reference {
 		r.ignored[defs[i].NameRange.StartByte] = true
 	}
 	slices.SortFunc(r.uses, func(a, b use) int {
-		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.kind, a.kind), cmp.Compare(b.qualifier.end, a.qualifier.end))
+		return cmp.Or(
+			cmp.Compare(a.start, b.start), cmp.Compare(b.kind, a.kind), cmp.Compare(b.qualifier.end, a.qualifier.end),
+			cmp.Compare(given(b.arguments), given(a.arguments)),
+		)
 	})
 	slices.SortFunc(r.importsAt, func(a, b span) int { return cmp.Compare(a.start, b.start) })
 	result := r.importReferences()
@@ -57,6 +60,13 @@ func (r *reader) references(defs []parser.Definition) []parser.Reference {
 	})
 	encloseReferences(result, defs)
 	return result
+}
+
+func given(arguments *parser.Arguments) int {
+	if arguments == nil {
+		return 0
+	}
+	return 1
 }
 
 func (r *reader) reference(u use, visible scopes) (parser.Reference, bool) {

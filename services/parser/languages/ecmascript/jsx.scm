@@ -1,0 +1,3 @@
+; JSX, where the grammar has it. Components are used by their opening tag.
+
+(jsx_closing_element name: (_) @ignore)

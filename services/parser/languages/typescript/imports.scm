@@ -1,0 +1,1 @@
+; The statements are those of ECMAScript.
