@@ -1,0 +1,132 @@
+package apierr
+
+// Every reason that leaves the system. The sentence is what the caller can do; docs/errors.md lists them from here.
+const (
+	// ReasonInternal: a failure of ours; report it with the request ID.
+	ReasonInternal Reason = "INTERNAL"
+	// ReasonUnavailable: a part of the system cannot be reached; try again after a moment.
+	ReasonUnavailable Reason = "UNAVAILABLE"
+	// ReasonDeadlineExceeded: the call took longer than its deadline; ask again with a longer one.
+	ReasonDeadlineExceeded Reason = "DEADLINE_EXCEEDED"
+	// ReasonDeadlineTooShort: the call arrived with too little time left; give it a longer deadline.
+	ReasonDeadlineTooShort Reason = "DEADLINE_TOO_SHORT"
+	// ReasonCanceled: the caller gave the call up; nothing to do.
+	ReasonCanceled Reason = "CANCELED"
+	// ReasonServerStopping: the server is going down; connect again and resume from the last seq.
+	ReasonServerStopping Reason = "SERVER_STOPPING"
+	// ReasonRPCUnknown: there is no such RPC or route; compare with the OpenAPI description or the protos.
+	ReasonRPCUnknown Reason = "RPC_UNKNOWN"
+	// ReasonMethodNotAllowed: the route exists, but not for this HTTP method; use one of the Allow header.
+	ReasonMethodNotAllowed Reason = "METHOD_NOT_ALLOWED"
+	// ReasonNotImplemented: this version does not have it; use a newer one.
+	ReasonNotImplemented Reason = "NOT_IMPLEMENTED"
+	// ReasonInvalidRequest: fields of the request break a rule; the field violations say which.
+	ReasonInvalidRequest Reason = "INVALID_REQUEST"
+	// ReasonMalformedBody: the body is not the JSON that the route expects; correct it.
+	ReasonMalformedBody Reason = "MALFORMED_BODY"
+	// ReasonInvalidUTF8: a text is not UTF-8; send bytes as base64 or quote them.
+	ReasonInvalidUTF8 Reason = "INVALID_UTF8"
+	// ReasonQueryUnknown: the route has no such query parameter; remove it or correct its spelling.
+	ReasonQueryUnknown Reason = "QUERY_PARAMETER_UNKNOWN"
+	// ReasonQueryInvalid: a query parameter cannot be read; correct its value.
+	ReasonQueryInvalid Reason = "QUERY_PARAMETER_INVALID"
+	// ReasonBodyTooLarge: the request is larger than the server takes; upload the material and name it by ID.
+	ReasonBodyTooLarge Reason = "BODY_TOO_LARGE"
+	// ReasonMessageTooLarge: a message is larger than the transport takes; ask for a smaller page or view.
+	ReasonMessageTooLarge Reason = "MESSAGE_TOO_LARGE"
+	// ReasonTokenInvalid: the bearer token is not this server's; a new one is written each time the data folder is taken.
+	ReasonTokenInvalid Reason = "TOKEN_INVALID"
+	// ReasonLocalSourceRefused: a path on the server's machine was named without the data folder's token; upload the material.
+	ReasonLocalSourceRefused Reason = "LOCAL_SOURCE_REFUSED"
+	// ReasonCrossOrigin: a page of another site sent the request; call from the server's own origin or without a browser.
+	ReasonCrossOrigin Reason = "CROSS_ORIGIN"
+	// ReasonPageTokenInvalid: the page token was not given out for this list and filter; begin again without one.
+	ReasonPageTokenInvalid Reason = "PAGE_TOKEN_INVALID"
+	// ReasonRequestIDReused: the request ID was used for another request; take a new UUID.
+	ReasonRequestIDReused Reason = "REQUEST_ID_REUSED"
+	// ReasonETagMismatch: the resource changed since it was read; read it again.
+	ReasonETagMismatch Reason = "ETAG_MISMATCH"
+
+	// ReasonDataFolderInUse: another process holds the data folder; use it as server, or name another folder.
+	ReasonDataFolderInUse Reason = "DATA_FOLDER_IN_USE"
+
+	// ReasonJobNotFound: there is no such job, or it is someone else's; check the ID.
+	ReasonJobNotFound Reason = "JOB_NOT_FOUND"
+	// ReasonJobNotFinished: the job still runs; wait for its end or cancel it first.
+	ReasonJobNotFinished Reason = "JOB_NOT_FINISHED"
+	// ReasonJobNotRetryable: a succeeded job has nothing to retry; create a new one.
+	ReasonJobNotRetryable Reason = "JOB_NOT_RETRYABLE"
+	// ReasonHistoryExpired: the asked-for events are gone; read the job itself, or watch from a snapshot.
+	ReasonHistoryExpired Reason = "HISTORY_EXPIRED"
+	// ReasonSequenceAhead: the position lies beyond the log; use a seq that this job has sent.
+	ReasonSequenceAhead Reason = "SEQUENCE_AHEAD"
+	// ReasonViewerTooSlow: the stream was not read fast enough; watch again from the seq in the metadata.
+	ReasonViewerTooSlow Reason = "VIEWER_TOO_SLOW"
+	// ReasonRecoveryAttemptsExceeded: the job was taken over too often without progress; look at the log, then retry it.
+	ReasonRecoveryAttemptsExceeded Reason = "RECOVERY_ATTEMPTS_EXCEEDED"
+
+	// ReasonBlobNotFound: there is no such blob, or it is someone else's; upload it again.
+	ReasonBlobNotFound Reason = "BLOB_NOT_FOUND"
+	// ReasonUploadMalformed: order, size or SHA-256 of an upload do not fit; send it again.
+	ReasonUploadMalformed Reason = "UPLOAD_MALFORMED"
+	// ReasonMaterialTooLarge: the material is larger than the limit; send less, or upload it and name it by ID.
+	ReasonMaterialTooLarge Reason = "MATERIAL_TOO_LARGE"
+
+	// ReasonConversationNotFound: there is no such conversation, or it is someone else's; check the ID.
+	ReasonConversationNotFound Reason = "CONVERSATION_NOT_FOUND"
+	// ReasonConversationActive: a deliberation runs in the conversation; wait for the job in the metadata.
+	ReasonConversationActive Reason = "CONVERSATION_ACTIVE"
+	// ReasonDeliberationNotFound: there is no such deliberation, or it is someone else's; check the ID.
+	ReasonDeliberationNotFound Reason = "DELIBERATION_NOT_FOUND"
+	// ReasonCouncilNotFound: there is no such council; list the councils.
+	ReasonCouncilNotFound Reason = "COUNCIL_NOT_FOUND"
+	// ReasonCouncilExists: the name is taken; take another one.
+	ReasonCouncilExists Reason = "COUNCIL_EXISTS"
+	// ReasonCouncilReadOnly: the council comes from the configuration; change it there.
+	ReasonCouncilReadOnly Reason = "COUNCIL_READ_ONLY"
+	// ReasonCouncilInvalid: the council cannot sit as described; the message says what is missing.
+	ReasonCouncilInvalid Reason = "COUNCIL_INVALID"
+	// ReasonModelUnknown: no configured model has this name; list the models.
+	ReasonModelUnknown Reason = "MODEL_UNKNOWN"
+	// ReasonNoModelConfigured: a question needs a model; configure one (`witan doctor` says how).
+	ReasonNoModelConfigured Reason = "NO_MODEL_CONFIGURED"
+	// ReasonBudgetTooSmall: the cap is below the smallest estimate; raise it.
+	ReasonBudgetTooSmall Reason = "BUDGET_TOO_SMALL"
+	// ReasonPriceUnknown: a cost cap needs prices of all models; configure them or cap tokens.
+	ReasonPriceUnknown Reason = "PRICE_UNKNOWN"
+	// ReasonQuorumNotReached: too little of the council delivered; look at the failures, then retry the job.
+	ReasonQuorumNotReached Reason = "QUORUM_NOT_REACHED"
+
+	// ReasonReviewNotFound: there is no such review, or it is someone else's; check the ID.
+	ReasonReviewNotFound Reason = "REVIEW_NOT_FOUND"
+	// ReasonFindingNotFound: there is no such finding, or it is someone else's; check the name.
+	ReasonFindingNotFound Reason = "FINDING_NOT_FOUND"
+	// ReasonSubjectClosed: findings of a closed subject are frozen; nothing to do.
+	ReasonSubjectClosed Reason = "SUBJECT_CLOSED"
+	// ReasonNotARepository: the folder is no git repository; name one.
+	ReasonNotARepository Reason = "NOT_A_REPOSITORY"
+	// ReasonRevisionUnknown: the repository has no such revision; check its spelling or fetch it.
+	ReasonRevisionUnknown Reason = "REVISION_UNKNOWN"
+	// ReasonNoChanges: there is nothing to review; name another range.
+	ReasonNoChanges Reason = "NO_CHANGES"
+	// ReasonNotADiff: the text is no unified diff; send the output of `git diff`.
+	ReasonNotADiff Reason = "NOT_A_DIFF"
+	// ReasonCombinedDiff: a merge's combined diff cannot be reviewed; diff against one parent.
+	ReasonCombinedDiff Reason = "COMBINED_DIFF"
+	// ReasonSeveralPatches: several patches follow each other; send one diff.
+	ReasonSeveralPatches Reason = "SEVERAL_PATCHES"
+	// ReasonSourceNotSupported: this version cannot review such a source; use a git range, a working tree or a diff.
+	ReasonSourceNotSupported Reason = "SOURCE_NOT_SUPPORTED"
+	// ReasonFormatNotSupported: this version cannot write the format; take another one.
+	ReasonFormatNotSupported Reason = "FORMAT_NOT_SUPPORTED"
+
+	// ReasonIndexNotFound: there is no such index, or it is someone else's; check the ID.
+	ReasonIndexNotFound Reason = "INDEX_NOT_FOUND"
+	// ReasonIndexNotReady: the index is being built; wait for its job.
+	ReasonIndexNotReady Reason = "INDEX_NOT_READY"
+	// ReasonLanguageUnknown: the parser has no such language; list the languages, or leave it empty.
+	ReasonLanguageUnknown Reason = "LANGUAGE_UNKNOWN"
+
+	// ReasonDeliveryNotFound: there is no such delivery; check the ID.
+	ReasonDeliveryNotFound Reason = "DELIVERY_NOT_FOUND"
+)
