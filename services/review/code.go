@@ -1,5 +1,7 @@
 package review
 
+import "strings"
+
 // SymbolKind says what a definition is. The values are the names of witan.type.v1.SymbolKind without the prefix.
 type SymbolKind string
 
@@ -51,7 +53,20 @@ type Definition struct {
 	Parent        int        `json:"parent"` // index of the containing definition in the same file, -1 at top level
 	Exported      bool       `json:"exported"`
 	Test          bool       `json:"test"`
+	// Parameters of a callable, the receiver (self, this) left out.
+	Parameters []Parameter `json:"parameters,omitempty"`
 }
+
+// Parameter is one parameter of a callable.
+type Parameter struct {
+	Name        string `json:"name,omitempty"`
+	Optional    bool   `json:"optional,omitempty"`     // a call may leave it out
+	Variadic    bool   `json:"variadic,omitempty"`     // it takes any number of arguments
+	KeywordOnly bool   `json:"keyword_only,omitempty"` // it is given by name only
+}
+
+// UnknownArguments is the count of arguments that cannot be told: some are spread, or the reference is no call.
+const UnknownArguments = -1
 
 // ReferenceKind says how a name is used.
 type ReferenceKind string
@@ -69,7 +84,10 @@ type Reference struct {
 	Kind      ReferenceKind `json:"kind"`
 	Name      string        `json:"name"`
 	Qualifier string        `json:"qualifier,omitempty"` // as written: pkg in pkg.F
-	Span      Span          `json:"span"`
+	Span      Span          `json:"span"`                // the name alone
+	// Arguments counts those that a call passes by position, UnknownArguments where that cannot be told.
+	Arguments     int      `json:"arguments"`
+	ArgumentNames []string `json:"argument_names,omitempty"` // of those that it passes by name
 }
 
 // ImportedName is one name that an import binds.
@@ -162,11 +180,12 @@ func (g Grade) Firm() bool { return g == GradeSameFile || g == GradeImported }
 // Certain says whether a finding may rest on the grade.
 func (g Grade) Certain() bool { return g.Firm() || g == GradeUnique }
 
-// Place is a range of lines in a file.
+// Place is a range of lines in a file. Name narrows it to one name on these lines; empty means all of them.
 type Place struct {
 	Path      string `json:"path"`
 	StartLine int    `json:"start_line"`
 	EndLine   int    `json:"end_line"`
+	Name      string `json:"name,omitempty"`
 }
 
 // Relation is what is asked of the code graph.
@@ -184,8 +203,26 @@ const (
 type Piece struct {
 	Relation Relation `json:"relation"`
 	Grade    Grade    `json:"grade"`
-	Place    Place    `json:"place"`
+	Place    Place    `json:"place"` // its Name is the bare name that is defined or used there
 	Symbol   string   `json:"symbol,omitempty"`
 	Text     string   `json:"text,omitempty"`
 	Why      string   `json:"why,omitempty"`
+}
+
+// Symbol is the definition's qualified name with its kind, as findings and anchors show it.
+func (d *Definition) Symbol() string {
+	return strings.ToLower(string(d.Kind)) + " " + d.QualifiedName
+}
+
+// Named returns the first definition with the qualified name, or nil.
+func (c *Code) Named(qualified string) *Definition {
+	if c == nil {
+		return nil
+	}
+	for i := range c.Definitions {
+		if c.Definitions[i].QualifiedName == qualified {
+			return &c.Definitions[i]
+		}
+	}
+	return nil
 }

@@ -16,10 +16,8 @@ type candidate struct {
 	path    string // of the changed file: its new path, the old one when it was deleted
 	oldPath string
 	old     review.Definition
-	oldSig  signature
 	newPath string             // where the successor stands, empty when there is none
 	new     *review.Definition // the successor: renamed, moved or with another signature
-	newSig  signature
 }
 
 // A pair is one changed file with both its sides parsed. A missing side is nil.
@@ -209,7 +207,7 @@ func (p *pair) stillBound(def *review.Definition) bool {
 	}
 	text := string(p.file.New)
 	for _, e := range p.new.Errors {
-		if e.StartByte >= 0 && e.EndByte <= len(text) && e.StartByte < e.EndByte && token(text[e.StartByte:e.EndByte], def.Name, 0) >= 0 {
+		if e.StartByte >= 0 && e.EndByte <= len(text) && e.StartByte < e.EndByte && token(text[e.StartByte:e.EndByte], def.Name) >= 0 {
 			return true
 		}
 	}
@@ -296,10 +294,7 @@ func (c candidate) resigned(p *pair, same []int) (candidate, bool) {
 	if p.lang.overloads && overloaded(p.new, def.Name) {
 		return candidate{}, false
 	}
-	var okOld, okNew bool
-	c.oldSig, okOld = parameters(&c.old, p.lang)
-	c.newSig, okNew = parameters(def, p.lang)
-	if !okOld || !okNew || c.oldSig.equal(c.newSig) {
+	if slices.Equal(c.old.Parameters, def.Parameters) {
 		return candidate{}, false
 	}
 	c.rule, c.newPath, c.new = RuleSignature, p.file.Path, def

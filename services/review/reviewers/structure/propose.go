@@ -61,20 +61,16 @@ func definitionLocation(in review.Inspection, c *candidate) finding.Location {
 		f := in.Change.File(c.newPath)
 		n := c.new.Span.StartLine
 		return finding.Location{
-			Path: c.newPath, OldPath: c.oldPath, Side: finding.Right, StartLine: n, EndLine: n, Symbol: symbolName(c.new),
+			Path: c.newPath, OldPath: c.oldPath, Side: finding.Right, StartLine: n, EndLine: n, Symbol: c.new.Symbol(),
 			Code: line(f.New, n), Placement: finding.PlacedExact, InDiff: f.InDiff(false, n),
 		}
 	}
 	f := in.Change.OldFile(c.oldPath)
 	n := c.old.Span.StartLine
 	return finding.Location{
-		Path: c.path, OldPath: c.oldPath, Side: finding.Left, StartLine: n, EndLine: n, Symbol: symbolName(&c.old),
+		Path: c.path, OldPath: c.oldPath, Side: finding.Left, StartLine: n, EndLine: n, Symbol: c.old.Symbol(),
 		Code: line(f.Old, n), Placement: finding.PlacedExact, InDiff: f.InDiff(true, n),
 	}
-}
-
-func symbolName(d *review.Definition) string {
-	return strings.ToLower(string(d.Kind)) + " " + d.QualifiedName
 }
 
 func line(content []byte, n int) string {
@@ -86,7 +82,7 @@ func line(content []byte, n int) string {
 }
 
 func claim(c *candidate, uses []use) string {
-	name := strings.ToLower(string(c.old.Kind)) + " " + c.old.QualifiedName
+	name := c.old.Symbol()
 	places := "1 place still uses it"
 	if len(uses) > 1 {
 		places = fmt.Sprintf("%d places still use it", len(uses))

@@ -51,7 +51,7 @@ func (s *search) remaining(ctx context.Context, c *candidate) ([]use, error) {
 
 // callers returns the graded references to the definition, by file.
 func (s *search) callers(ctx context.Context, index, file string, d *review.Definition) (map[string][]review.Piece, error) {
-	place := review.Place{Path: file, StartLine: d.NameSpan.StartLine, EndLine: d.NameSpan.StartLine}
+	place := review.Place{Path: file, StartLine: d.NameSpan.StartLine, EndLine: d.NameSpan.StartLine, Name: d.Name}
 	pieces, err := s.index.Related(ctx, index, place, maxCallers, review.RelationCallers)
 	if err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func (s *search) stillThere(
 func newUse(file string, code *review.Code, content []byte, r *review.Reference, g review.Grade) use {
 	u := use{path: file, span: r.Span, kind: r.Kind, grade: g, content: content}
 	if at := code.Enclosing(r.Span.StartLine, r.Span.EndLine); at >= 0 {
-		u.symbol = symbolName(&code.Definitions[at])
+		u.symbol = code.Definitions[at].Symbol()
 	}
 	return u
 }
@@ -185,14 +185,14 @@ func newUse(file string, code *review.Code, content []byte, r *review.Reference,
 func (s *search) unresolved(
 	ctx context.Context, c *candidate, before, after *review.Code, file string, r *review.Reference, grade review.Grade,
 ) (bool, error) {
-	place := review.Place{Path: file, StartLine: r.Span.StartLine, EndLine: r.Span.StartLine}
+	place := review.Place{Path: file, StartLine: r.Span.StartLine, EndLine: r.Span.StartLine, Name: r.Name}
 	pieces, err := s.index.Related(ctx, s.in.HeadIndex, place, maxCallers, review.RelationDefinition)
 	if err != nil {
 		return false, err
 	}
 	byName := false
 	for _, p := range pieces {
-		if p.Relation != review.RelationDefinition || lastName(p.Symbol) != c.old.Name {
+		if p.Relation != review.RelationDefinition || p.Place.Name != c.old.Name {
 			continue
 		}
 		if p.Grade.Firm() {
@@ -208,7 +208,7 @@ func (s *search) unresolved(
 	}
 	// Something of that name exists. A reference that followed an import to the old place, and whose import still leads
 	// there, does not mean it.
-	return grade == review.GradeImported && sameImports(before, after, c) && leadsTo(after, file, c), nil
+	return grade == review.GradeImported && sameImports(before, after) && leadsTo(after, file, c), nil
 }
 
 // definesLocally says whether the file itself defines the name: the index may not grade parameters and locals.
@@ -225,7 +225,7 @@ func definesLocally(code *review.Code, r *review.Reference) bool {
 }
 
 // sameImports says whether the file imports after the change exactly what it imported before.
-func sameImports(before, after *review.Code, c *candidate) bool {
+func sameImports(before, after *review.Code) bool {
 	return slices.Equal(importPaths(before), importPaths(after))
 }
 
@@ -272,9 +272,7 @@ func lastSegment(importPath string) string {
 // must fit the signature that the definition had.
 func (s *search) plausible(c *candidate, code *review.Code, content []byte, r *review.Reference) bool {
 	if r.Kind == review.ReferenceCall && c.old.Kind.Callable() {
-		sig, ok := parameters(&c.old, c.lang)
-		args, counted := arguments(content, r, c.lang)
-		if !ok || !counted || !sig.accepts(args, c.lang) {
+		if !accepts(c.old.Parameters, r, content, c.lang) {
 			return false
 		}
 	}
@@ -282,7 +280,7 @@ func (s *search) plausible(c *candidate, code *review.Code, content []byte, r *r
 		return true
 	}
 	owner := containerName(&c.old)
-	if owner != "" && token(string(content), owner, 0) >= 0 {
+	if owner != "" && token(string(content), owner) >= 0 {
 		return true
 	}
 	return leadsTo(code, code.Path, c)
@@ -296,12 +294,6 @@ func containerName(d *review.Definition) string {
 		return ""
 	}
 	return parts[len(parts)-2]
-}
-
-// lastName is the name at the end of a qualified one.
-func lastName(qualified string) string {
-	i := strings.LastIndexAny(qualified, `.:#\ `)
-	return qualified[i+1:]
 }
 
 // misfits finds the calls that the old signature accepted and the new one does not.
@@ -326,8 +318,7 @@ func (s *search) misfits(ctx context.Context, c *candidate) ([]use, error) {
 			if grade == review.GradeUnique && !s.plausible(c, code, content, r) {
 				continue
 			}
-			args, ok := arguments(content, r, c.lang)
-			if !ok || !c.oldSig.accepts(args, c.lang) || c.newSig.accepts(args, c.lang) {
+			if !accepts(c.old.Parameters, r, content, c.lang) || accepts(c.new.Parameters, r, content, c.lang) {
 				continue
 			}
 			found = append(found, newUse(file, code, content, r, grade))

@@ -1,0 +1,173 @@
+package review
+
+import (
+	"context"
+
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
+)
+
+// Anchor is a definition inside a part, so that the council can name a symbol without parsing.
+type Anchor struct {
+	Path      string       `json:"path"`
+	Side      finding.Side `json:"side"`
+	Symbol    string       `json:"symbol"`
+	StartLine int          `json:"start_line"`
+	EndLine   int          `json:"end_line"`
+}
+
+// Part is a piece of the material that fits the smallest context of the council. Its text is redacted.
+type Part struct {
+	ID      string   `json:"id"`
+	Paths   []string `json:"paths"`
+	Text    string   `json:"text"`
+	Tokens  int      `json:"tokens"` // estimated
+	Anchors []Anchor `json:"anchors,omitempty"`
+}
+
+// CouncilInfo is what the plan needs to know of a council.
+type CouncilInfo struct {
+	Members       int `json:"members"`        // seats; 0: no model is configured
+	ContextTokens int `json:"context_tokens"` // of the smallest model
+	OutputTokens  int `json:"output_tokens"`  // the largest reply of any
+}
+
+// CouncilTask is what the council is asked to judge.
+type CouncilTask struct {
+	Council     string // resource name; empty: the default one
+	Title       string
+	Description string
+	Parts       []Part
+	Proposals   []Proposal // of the static reviewers
+	ParentJob   string
+	RequestID   string
+}
+
+// Deliberation names a council's work on a review.
+type Deliberation struct {
+	Name string `json:"name"`
+	Job  string `json:"job"`
+}
+
+// CouncilProposal is one reported problem as the council returns it.
+type CouncilProposal struct {
+	ID         string           `json:"id"`
+	Source     string           `json:"source"`
+	Outside    bool             `json:"outside"`
+	Path       string           `json:"path"`
+	StartLine  int              `json:"start_line"`
+	EndLine    int              `json:"end_line"`
+	Side       finding.Side     `json:"side"`
+	Code       string           `json:"code"`
+	Symbol     string           `json:"symbol"`
+	Category   string           `json:"category"`
+	Severity   finding.Severity `json:"severity"`
+	Claim      string           `json:"claim"`
+	Reason     string           `json:"reason"`
+	Suggestion string           `json:"suggestion"`
+}
+
+// CouncilFinding is a group of proposals with its votes.
+type CouncilFinding struct {
+	ID             string           `json:"id"`
+	Representative string           `json:"representative"`
+	Proposals      []string         `json:"proposals"`
+	Alternatives   []string         `json:"alternatives"`
+	Severity       finding.Severity `json:"severity"`
+	Outcome        finding.Outcome  `json:"outcome"`
+	OutcomeReason  string           `json:"outcome_reason"`
+	Tally          finding.Tally    `json:"tally"`
+	Votes          []finding.Vote   `json:"votes"`
+}
+
+// PartOutcome is how far the council read one part.
+type PartOutcome struct {
+	Part    string   `json:"part"`
+	Status  string   `json:"status"` // COVERED, PARTLY, SKIPPED
+	Reason  string   `json:"reason,omitempty"`
+	Members []string `json:"members,omitempty"`
+}
+
+// The statuses of a part.
+const (
+	PartCovered = "COVERED"
+	PartPartly  = "PARTLY"
+	PartSkipped = "SKIPPED"
+)
+
+// Verdict is what the council made of a review.
+type Verdict struct {
+	Proposals []CouncilProposal `json:"proposals"`
+	Findings  []CouncilFinding  `json:"findings"`
+	Summary   string            `json:"summary"`
+	Models    int               `json:"models"`
+	Parts     []PartOutcome     `json:"parts"`
+	Quorum    bool              `json:"quorum"`
+	Missing   []string          `json:"missing,omitempty"` // members that did not deliver in a judging stage
+	Usage     job.Usage         `json:"usage"`
+}
+
+// Council convenes the models. Its methods return ErrUnavailable where the service cannot be reached.
+type Council interface {
+	// Describe says how large a part may be. A council that does not exist is ErrNoCouncil.
+	Describe(ctx context.Context, council string) (CouncilInfo, error)
+	// Deliberate starts the council's work; the same RequestID and task give the same deliberation again.
+	Deliberate(ctx context.Context, t CouncilTask) (Deliberation, error)
+	// Verdict reads the result of a deliberation that has ended.
+	Verdict(ctx context.Context, deliberation string) (Verdict, error)
+}
+
+// Judge turns the council's coverage of the parts into that of the files. members is the number of seats that were
+// planned: without any there is nothing to miss.
+func Judge(v *Verdict, parts []Part, members int) CouncilOutcome {
+	out := CouncilOutcome{Limits: map[string][]Reason{}, Read: map[string]bool{}}
+	out.Coverage.Models = v.Models
+	if members > 0 {
+		out.Coverage.PartsPlanned = len(parts)
+		judgeParts(v, parts, &out)
+	}
+	out.Coverage.Complete = members == 0 ||
+		out.Coverage.Reason == "" && out.Coverage.PartsCovered == len(parts) && v.Quorum && len(v.Missing) == 0
+	if !out.Coverage.Complete && out.Coverage.Reason == "" {
+		out.Coverage.Reason = string(finding.ReasonMemberFailed)
+	}
+	out.Coverage.Text = CouncilText(out.Coverage)
+	return out
+}
+
+func judgeParts(v *Verdict, parts []Part, out *CouncilOutcome) {
+	by := make(map[string]PartOutcome, len(v.Parts))
+	for _, p := range v.Parts {
+		by[p.Part] = p
+	}
+	for i := range parts {
+		p := by[parts[i].ID]
+		switch p.Status {
+		case PartCovered:
+			out.Coverage.PartsCovered++
+		case PartPartly:
+			out.Coverage.PartsPartly++
+		}
+		for _, path := range parts[i].Paths {
+			out.Read[path] = out.Read[path] || p.Status == PartCovered || p.Status == PartPartly
+			if p.Status == PartCovered {
+				continue
+			}
+			r := councilReason(p.Reason)
+			out.Limits[path] = append(out.Limits[path], r)
+			if out.Coverage.Reason == "" {
+				out.Coverage.Reason = string(r)
+			}
+		}
+	}
+}
+
+// councilReason maps the council's word to ours: what is no known reason is a member's failure.
+func councilReason(s string) Reason {
+	switch r := Reason(s); r {
+	case finding.ReasonBudget, finding.ReasonDeadline, finding.ReasonPartTooBig:
+		return r
+	default:
+		return finding.ReasonMemberFailed
+	}
+}

@@ -1,0 +1,142 @@
+package material_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/finding"
+	"witan.dev/services/review"
+	"witan.dev/services/review/material"
+)
+
+func file(path string, lines int) review.File {
+	h := review.Hunk{NewStart: 1, NewLines: lines}
+	for i := range lines {
+		h.Lines = append(h.Lines, review.Line{Op: '+', Text: fmt.Sprintf("line %d of %s", i, path)})
+	}
+	return review.File{
+		Path: path, OldPath: path, Change: review.Added, Nature: review.NatureText, Hunks: []review.Hunk{h}, Added: lines,
+	}
+}
+
+func TestPartsHoldEveryChangedLineOnceAndFit(t *testing.T) {
+	t.Parallel()
+	c := &review.Change{}
+	for i := range 40 {
+		c.Files = append(c.Files, file(fmt.Sprintf("dir%d/file%d.go", i%7, i), 1+i*7))
+	}
+	const room = 1500
+	p := material.Build(c, nil, nil, room)
+	var all strings.Builder
+	for _, part := range p.Parts {
+		require.LessOrEqual(t, part.Tokens, room+50, part.ID)
+		all.WriteString(part.Text)
+	}
+	for _, f := range c.Files {
+		for _, l := range f.Hunks[0].Lines {
+			require.Equal(t, 1, strings.Count(all.String(), "+"+l.Text+"\n"), l.Text)
+		}
+	}
+	require.Empty(t, p.Limits)
+	require.Equal(t, p, material.Build(c, nil, nil, room), "the same change gives the same parts")
+}
+
+func TestSplitHunksKeepTheirLineNumbers(t *testing.T) {
+	t.Parallel()
+	c := &review.Change{Files: []review.File{file("a.go", 400)}}
+	p := material.Build(c, nil, nil, 600)
+	require.Greater(t, len(p.Parts), 1)
+	shown := map[int]string{}
+	for _, part := range p.Parts {
+		at := 0
+		for line := range strings.SplitSeq(part.Text, "\n") {
+			var oldStart, oldLines, newStart, newLines int
+			if n, _ := fmt.Sscanf(line, "@@ -%d,%d +%d,%d", &oldStart, &oldLines, &newStart, &newLines); n == 4 {
+				at = newStart
+			} else if text, ok := strings.CutPrefix(line, "+"); ok {
+				shown[at] = text
+				at++
+			}
+		}
+	}
+	require.Len(t, shown, 400)
+	for n, text := range shown {
+		require.Equal(t, fmt.Sprintf("line %d of a.go", n-1), text)
+	}
+}
+
+func TestWhatDoesNotFitIsNamed(t *testing.T) {
+	t.Parallel()
+	c := &review.Change{}
+	for i := range 100 {
+		c.Files = append(c.Files, file(fmt.Sprintf("d%d/f.go", i), 40))
+	}
+	long := file("long.go", 1)
+	long.Hunks[0].Lines[0].Text = strings.Repeat("x", 10_000)
+	generated := file("gen.go", 10)
+	generated.Policy = finding.ReasonGenerated
+	c.Files = append(c.Files, long, generated)
+	p := material.Build(c, nil, nil, 500)
+	shown := map[string]bool{}
+	for _, part := range p.Parts {
+		for _, path := range part.Paths {
+			shown[path] = true
+		}
+	}
+	for _, f := range c.Files {
+		if f.Policy != "" {
+			require.False(t, shown[f.Path])
+			continue
+		}
+		require.True(t, shown[f.Path] != (len(p.Limits[f.Path]) > 0 && p.Limits[f.Path][0] == finding.ReasonBudget), f.Path)
+	}
+	require.Contains(t, p.Limits["long.go"], finding.ReasonPartTooBig)
+}
+
+func TestFilesThatUseEachOtherStandTogether(t *testing.T) {
+	t.Parallel()
+	c := &review.Change{Files: []review.File{file("a/def.go", 40), file("b/other.go", 40), file("c/use.go", 40)}}
+	code := map[string]*review.Code{
+		"a/def.go": {Status: review.ParseOK, Definitions: []review.Definition{{Name: "Load", Parent: -1}}},
+		"c/use.go": {Status: review.ParseOK, References: []review.Reference{{Name: "Load"}}},
+	}
+	p := material.Build(c, nil, code, 700)
+	require.Len(t, p.Parts, 2)
+	require.Contains(t, [][]string{p.Parts[0].Paths, p.Parts[1].Paths}, []string{"a/def.go", "c/use.go"})
+}
+
+func TestContextStaysInItsBudgetAndSaysWhy(t *testing.T) {
+	t.Parallel()
+	var content strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&content, "statement %d\n", i)
+	}
+	f := review.File{
+		Path: "a.go", OldPath: "a.go", Change: review.Modified, Nature: review.NatureText, New: []byte(content.String()),
+		Hunks: []review.Hunk{{OldStart: 20, OldLines: 2, NewStart: 20, NewLines: 3, Lines: []review.Line{{Op: ' '}, {Op: '+'}, {Op: ' '}}}},
+	}
+	c := &review.Change{Files: []review.File{f}}
+	span := review.Span{StartByte: 0, EndByte: content.Len(), StartLine: 10, EndLine: 30}
+	old := review.Definition{Kind: review.KindFunction, Name: "Load", QualifiedName: "Load", Signature: "func Load()", Exported: true, Parent: -1, Span: span, FullSpan: span}
+	changed := old
+	changed.Signature = "func Load(ctx context.Context)"
+	in := review.Inspection{
+		Change: c,
+		Old:    map[string]*review.Code{"a.go": {Status: review.ParseOK, Definitions: []review.Definition{old}}},
+		New:    map[string]*review.Code{"a.go": {Status: review.ParseOK, Definitions: []review.Definition{changed}}},
+	}
+	part := review.Part{ID: "part-1", Paths: []string{"a.go"}, Text: "diff"}
+	s := material.Surroundings{Inspection: in, Budget: 1000}
+	require.NoError(t, s.Add(t.Context(), &part))
+	require.Contains(t, part.Text, "statement 9\n")
+	require.Contains(t, part.Text, "around the change: function Load")
+	require.Contains(t, part.Text, "before: func Load()\nafter: func Load(ctx context.Context)")
+	require.LessOrEqual(t, part.Tokens, 1100)
+
+	none := review.Part{ID: "part-1", Paths: []string{"a.go"}, Text: "diff"}
+	require.NoError(t, (&material.Surroundings{Inspection: in}).Add(t.Context(), &none))
+	require.Equal(t, "diff", none.Text)
+}

@@ -1,0 +1,286 @@
+package material
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"witan.dev/internal/diff"
+	"witan.dev/services/review"
+)
+
+// ContextTokens is the default budget for the code around one part (own choice: published measurements say that more
+// makes reviews worse).
+const ContextTokens = 2000
+
+// The shares of the budget in percent, in the order in which they are spent; what one leaves goes to the next.
+const (
+	shareEnclosing = 40
+	shareContracts = 20
+	shareCallers   = 20
+	shareTests     = 10
+	shareSimilar   = 10
+)
+
+const (
+	wholeDefinition = 80 // lines up to which a definition is shown whole
+	regionLines     = 5  // around a changed line in a longer one
+	callerLines     = 2  // around a call
+	callersEach     = 5  // calls of one contract
+)
+
+// Surroundings gathers code around parts. Index may be nil: then only what the changed files themselves say is shown.
+type Surroundings struct {
+	Inspection review.Inspection
+	Index      review.Index
+	Budget     int // tokens of each part
+}
+
+// A note is one piece of context.
+type note struct {
+	path       string
+	start, end int
+	why, text  string
+}
+
+func (n note) String() string {
+	return fmt.Sprintf("Context %s:%d-%d (%s)\n%s\n", diff.DisplayPath(n.path), n.start, n.end, n.why, strings.TrimRight(n.text, "\n"))
+}
+
+// Add appends the context to the text of the part.
+func (s *Surroundings) Add(ctx context.Context, p *review.Part) error {
+	if s.Budget <= 0 {
+		return nil
+	}
+	contracts := s.contracts(p.Paths)
+	w := writer{seen: map[string]bool{}}
+	w.spend(s.Budget*shareEnclosing/100, s.enclosing(p.Paths))
+	w.spend(s.Budget*shareContracts/100, contractNotes(contracts))
+	for _, source := range []struct {
+		share    int
+		relation review.Relation
+	}{{shareCallers, review.RelationCallers}, {shareTests, review.RelationTests}, {shareSimilar, review.RelationSimilar}} {
+		notes, err := s.related(ctx, contracts, source.relation)
+		if err != nil {
+			return err
+		}
+		w.spend(s.Budget*source.share/100, notes)
+	}
+	if w.text.Len() > 0 {
+		p.Text += "\nFor orientation only, not part of the change:\n" + utf8Text(w.text.String())
+		p.Tokens = Tokens(p.Text)
+	}
+	return nil
+}
+
+// A writer spends budgets: what a source leaves over is for the next.
+type writer struct {
+	text strings.Builder
+	left int
+	seen map[string]bool
+}
+
+func (w *writer) spend(budget int, notes []note) {
+	w.left += budget
+	for _, n := range notes {
+		text := n.String()
+		key := fmt.Sprintf("%s:%d:%s", n.path, n.start, n.why)
+		if cost := Tokens(text); cost <= w.left && !w.seen[key] {
+			w.seen[key] = true
+			w.text.WriteString(text)
+			w.left -= cost
+		}
+	}
+}
+
+// enclosing are the definitions around the changed lines, as far as the diff does not show them.
+func (s *Surroundings) enclosing(paths []string) []note {
+	var out []note
+	for _, path := range paths {
+		f, code := s.Inspection.Change.File(path), s.Inspection.New[path]
+		if f == nil || !code.Usable() || f.Change == review.Added {
+			continue
+		}
+		lines := review.SplitLines(f.New)
+		touched, _ := f.TouchedLines()
+		done := map[int]bool{}
+		for _, n := range touched {
+			at := code.Enclosing(n, n)
+			if at < 0 || done[at] {
+				continue
+			}
+			done[at] = true
+			if text := excerpt(f, lines, &code.Definitions[at], touched); text != "" {
+				d := &code.Definitions[at]
+				out = append(out, note{path: path, start: d.Span.StartLine, end: d.Span.EndLine, why: "around the change: " + d.Symbol(), text: text})
+			}
+		}
+	}
+	return out
+}
+
+// excerpt shows a definition: whole when it is short, else its signature and what lies around the changed lines. It is
+// empty when the diff shows all of that already.
+func excerpt(f *review.File, lines []string, d *review.Definition, touched []int) string {
+	first, last := d.Span.StartLine, min(d.Span.EndLine, len(lines))
+	long := last-first+1 > wholeDefinition
+	var b strings.Builder
+	hidden := 0
+	for n := first; n <= last; n++ {
+		if long && n != first && n != last && !near(n, touched, regionLines) {
+			continue
+		}
+		if !f.InDiff(false, n) {
+			hidden++
+		}
+		b.WriteString(lines[n-1] + "\n")
+	}
+	if hidden == 0 {
+		return ""
+	}
+	return b.String()
+}
+
+func near(n int, lines []int, distance int) bool {
+	at, ok := slices.BinarySearch(lines, n)
+	return ok || at < len(lines) && lines[at]-n <= distance || at > 0 && n-lines[at-1] <= distance
+}
+
+// A contractChange is an exported definition whose signature changed or which is gone.
+type contractChange struct {
+	path     string // new, or old when the definition is gone
+	old, new *review.Definition
+}
+
+func (s *Surroundings) contracts(paths []string) []contractChange {
+	var out []contractChange
+	for _, path := range paths {
+		f := s.Inspection.Change.File(path)
+		if f == nil {
+			continue
+		}
+		old, code := s.Inspection.Old[f.OldPath], s.Inspection.New[path]
+		if !old.Usable() || f.Change == review.Added {
+			continue
+		}
+		for i := range old.Definitions {
+			d := &old.Definitions[i]
+			if !d.Exported || d.Test {
+				continue
+			}
+			switch now := code.Named(d.QualifiedName); {
+			case now == nil:
+				out = append(out, contractChange{path: f.OldPath, old: d})
+			case now.Signature != d.Signature:
+				out = append(out, contractChange{path: path, old: d, new: now})
+			}
+		}
+	}
+	return out
+}
+
+func contractNotes(contracts []contractChange) []note {
+	out := make([]note, 0, len(contracts))
+	for _, c := range contracts {
+		n := note{path: c.path, start: c.old.Span.StartLine, end: c.old.Span.StartLine, why: "removed " + c.old.Symbol(), text: "before: " + c.old.Signature}
+		if c.new != nil {
+			n.start, n.end, n.why = c.new.Span.StartLine, c.new.Span.StartLine, "changed signature of "+c.new.Symbol()
+			n.text += "\nafter: " + c.new.Signature
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// related asks the code graph for what uses or resembles the changed contracts. An index that cannot be asked leaves the
+// source out.
+func (s *Surroundings) related(ctx context.Context, contracts []contractChange, relation review.Relation) ([]note, error) {
+	if s.Index == nil {
+		return nil, nil
+	}
+	var out []note
+	for _, c := range contracts {
+		index, d := s.Inspection.HeadIndex, c.new
+		if d == nil {
+			index, d = s.Inspection.BaseIndex, c.old
+		}
+		if index == "" {
+			continue
+		}
+		place := review.Place{Path: c.path, StartLine: d.NameSpan.StartLine, EndLine: d.NameSpan.StartLine, Name: d.Name}
+		found, err := s.Index.Related(ctx, index, place, 4*callersEach, relation)
+		if errors.Is(err, review.ErrUnavailable) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look up what is related to %s: %w", d.QualifiedName, err)
+		}
+		notes, err := s.notes(ctx, d, found)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, notes...)
+	}
+	return out, nil
+}
+
+// notes turns the pieces for one contract into notes: those outside of the diff first, a few only.
+func (s *Surroundings) notes(ctx context.Context, d *review.Definition, pieces []review.Piece) ([]note, error) {
+	pieces = slices.DeleteFunc(pieces, func(p review.Piece) bool {
+		return p.Relation != review.RelationSimilar && !p.Grade.Certain()
+	})
+	slices.SortStableFunc(pieces, func(a, b review.Piece) int {
+		switch ia, ib := s.inDiff(a.Place), s.inDiff(b.Place); {
+		case ia == ib:
+			return 0
+		case ib:
+			return -1
+		default:
+			return 1
+		}
+	})
+	var out []note
+	for _, p := range pieces[:min(len(pieces), callersEach)] {
+		text, err := s.read(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if text == "" {
+			continue
+		}
+		why := strings.ToLower(string(p.Relation)) + " of " + d.Name
+		if p.Grade != "" {
+			why += ", " + strings.ToLower(string(p.Grade))
+		}
+		out = append(out, note{path: p.Place.Path, start: p.Place.StartLine, end: p.Place.EndLine, why: why, text: text})
+	}
+	return out, nil
+}
+
+func (s *Surroundings) inDiff(p review.Place) bool {
+	f := s.Inspection.Change.File(p.Path)
+	return f != nil && f.InDiff(false, p.StartLine)
+}
+
+// read returns the lines of a piece with a little around them.
+func (s *Surroundings) read(ctx context.Context, p review.Piece) (string, error) {
+	if s.Inspection.Head == nil {
+		return p.Text, nil
+	}
+	content, err := s.Inspection.Head.Read(ctx, p.Place.Path)
+	switch {
+	case errors.Is(err, review.ErrNoFile), errors.Is(err, review.ErrTooLarge):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read %q: %w", p.Place.Path, err)
+	}
+	lines := review.SplitLines(content)
+	from := max(p.Place.StartLine-callerLines, 1)
+	to := min(p.Place.EndLine+callerLines, len(lines), from+regionLines*4)
+	if from > to {
+		return "", nil
+	}
+	return strings.Join(lines[from-1:to], "\n"), nil
+}

@@ -1,0 +1,138 @@
+package review
+
+import (
+	"slices"
+	"time"
+
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
+)
+
+// SourceKind says where the material of a review comes from.
+type SourceKind string
+
+// The sources.
+const (
+	SourceRange       SourceKind = "GIT_RANGE"   // merge base of two revisions … the second
+	SourceStaged      SourceKind = "STAGED"      // HEAD … the index
+	SourceUncommitted SourceKind = "UNCOMMITTED" // HEAD … the working tree
+	SourceDiff        SourceKind = "DIFF"        // a patch, without its repository
+)
+
+// Source names what to review, as the caller said it.
+type Source struct {
+	Kind SourceKind `json:"kind"`
+	// Dir is the repository's folder on this machine; empty for SourceDiff.
+	Dir string `json:"dir,omitempty"`
+	// Base and Head are revisions as given. An empty Base means the upstream of the branch, else the default branch,
+	// else the commit before; an empty Head means HEAD.
+	Base string `json:"base,omitempty"`
+	Head string `json:"head,omitempty"`
+	// Blob is the SHA-256 of the patch in the blob store.
+	Blob string `json:"blob,omitempty"`
+}
+
+// Pinned is a source that cannot change any more: everything in it is an object ID.
+type Pinned struct {
+	Source Source `json:"source"`
+	// Subject is what is reviewed again and again: "local:<root commit>/<branch>", one per review for patches.
+	Subject string `json:"subject"`
+	// Base, Head and MergeBase are commits. Head is empty for staged and uncommitted changes, all are for patches.
+	Base      string `json:"base,omitempty"`
+	Head      string `json:"head,omitempty"`
+	MergeBase string `json:"merge_base,omitempty"`
+	// OldTree and NewTree are what is compared: commits or trees, the empty tree included.
+	OldTree string `json:"old_tree,omitempty"`
+	NewTree string `json:"new_tree,omitempty"`
+	// GitDir is the repository's git directory, ObjectDirs hold the objects of a frozen tree.
+	GitDir     string   `json:"git_dir,omitempty"`
+	ObjectDirs []string `json:"object_dirs,omitempty"`
+}
+
+// HasTree says whether files beside the patch can be read.
+func (p *Pinned) HasTree() bool { return p.Source.Kind != SourceDiff }
+
+// Disposition is what became of a review as a whole.
+type Disposition string
+
+// The dispositions.
+const (
+	DispositionReviewed   Disposition = "REVIEWED"
+	DispositionDeclined   Disposition = "DECLINED"
+	DispositionSuperseded Disposition = "SUPERSEDED"
+)
+
+// Review is one review. It has the same ID as the job that computes it.
+type Review struct {
+	ID     job.ID            `json:"id"`
+	Owner  string            `json:"owner"`
+	Pinned Pinned            `json:"pinned"`
+	Labels map[string]string `json:"labels,omitempty"`
+	// Title and Description are the author's words, untrusted.
+	Title       string           `json:"title,omitempty"`
+	Description string           `json:"description,omitempty"`
+	Council     string           `json:"council,omitempty"` // resource name, empty for the default
+	FailOn      finding.Severity `json:"fail_on"`
+	CreatedAt   time.Time        `json:"created_at"`
+	Revision    int64            `json:"revision"` // rises with each change of the row
+
+	Result // zero until the review is published
+}
+
+// Result is what a review came to.
+type Result struct {
+	Disposition    Disposition      `json:"disposition,omitempty"`
+	DeclinedReason string           `json:"declined_reason,omitempty"`
+	Coverage       finding.Coverage `json:"coverage"`
+	Council        CouncilCoverage  `json:"council_coverage"`
+	Summary        string           `json:"summary,omitempty"`
+	Deliberation   string           `json:"deliberation,omitempty"` // resource names
+	Index          string           `json:"index,omitempty"`
+	Usage          job.Usage        `json:"usage"`
+	// Reason is the first one for which the review is not complete, empty when it is.
+	Reason string `json:"reason,omitempty"`
+	// Notes say in words what was left out as a whole ("context: none, the index could not be built").
+	Notes       []string  `json:"notes,omitempty"`
+	PublishedAt time.Time `json:"published_at"`
+}
+
+// CouncilCoverage is how much of the council took part.
+type CouncilCoverage struct {
+	Models       int    `json:"models"` // different models that took part
+	PartsPlanned int    `json:"parts_planned"`
+	PartsCovered int    `json:"parts_covered"`
+	PartsPartly  int    `json:"parts_partly"`
+	Complete     bool   `json:"complete"`
+	Reason       string `json:"reason,omitempty"` // why it is not complete
+	Text         string `json:"text"`             // the same in a line for people
+}
+
+// Outcome is the state in which the review's job ends: complete or not.
+func (r *Result) Outcome() (job.State, string) {
+	if r.Disposition == DispositionDeclined {
+		return job.StateSucceeded, r.DeclinedReason
+	}
+	if r.Coverage.Complete {
+		return job.StateSucceeded, ""
+	}
+	return job.StatePartiallySucceeded, r.Reason
+}
+
+// Blocking says whether a published finding reaches the severity from which the caller wants to fail.
+func Blocking(findings []finding.Finding, failOn finding.Severity) bool {
+	report := finding.Report{FailOn: failOn, Findings: findings}
+	return report.Failing()
+}
+
+// Reasons returns every reason that stands in the coverage, each once, in the order of the files.
+func Reasons(files []finding.FileCoverage) []Reason {
+	var out []Reason
+	for i := range files {
+		for _, r := range files[i].Reasons {
+			if !slices.Contains(out, r) {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
