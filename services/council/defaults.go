@@ -4,19 +4,21 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
 // Defaults of a Spec. docs/council.md says which of them measurements support.
 const (
-	DefaultMaxAttempts  = 3
-	DefaultOutputTokens = 4096
-	DefaultCritiqueRune = 1000
-	DefaultMinVotes     = 2
-	DefaultSimilarity   = 0.5
-	DefaultBatch        = 20
-	DefaultGrace        = 60 * time.Second
-	DefaultDeadline     = 30 * time.Minute
+	DefaultMaxAttempts = 3
+	// DefaultChairmanAttempts is for each model of the chairman's chain.
+	DefaultChairmanAttempts = 2
+	DefaultCritiqueChars    = 1000
+	DefaultMinVotes         = 2
+	DefaultSimilarity       = 0.5
+	DefaultBatch            = 20
+	DefaultGrace            = 60 * time.Second
+	DefaultDeadline         = 30 * time.Minute
 	// DefaultSeats is the size of a council that is made from models alone: with three, each pair of answers is judged
 	// by one reviewer only.
 	DefaultSeats = 4
@@ -26,11 +28,19 @@ const (
 // as it comes.
 func (s Spec) WithDefaults(task TaskKind) Spec {
 	s.Members = slices.Clone(s.Members)
-	for i := range s.Members {
-		s.Members[i] = s.Members[i].withDefaults(i)
+	seats := map[string]int{}
+	for _, m := range s.Members {
+		seats[m.Model]++
 	}
-	s.Chairman.MaxAttempts = cmp.Or(s.Chairman.MaxAttempts, DefaultMaxAttempts)
-	s.Chairman.MaxOutputTokens = cmp.Or(s.Chairman.MaxOutputTokens, DefaultOutputTokens)
+	used := map[string]int{}
+	for i, m := range s.Members {
+		used[m.Model]++
+		s.Members[i] = m.withDefaults(seatID(m.Model, used[m.Model], seats[m.Model]))
+	}
+	if s.Chairman.Model == "" && len(s.Members) > 0 {
+		s.Chairman.Model = s.Members[0].Model
+	}
+	s.Chairman.MaxAttempts = cmp.Or(s.Chairman.MaxAttempts, DefaultChairmanAttempts)
 	s.Mode = cmp.Or(s.Mode, ModeFull)
 	s.Ranking = s.Ranking.withDefaults()
 	s.Votes = s.Votes.withDefaults()
@@ -47,11 +57,29 @@ func (s Spec) WithDefaults(task TaskKind) Spec {
 	return s
 }
 
-func (m Member) withDefaults(seat int) Member {
-	m.ID = cmp.Or(m.ID, fmt.Sprintf("m%d", seat+1))
+// seatID is the model's name, numbered where several seats use the model.
+func seatID(model string, nth, seats int) string {
+	id := strings.Map(func(r rune) rune {
+		if memberID.MatchString("x" + string(r)) {
+			return r
+		}
+		return '-'
+	}, model)
+	id = strings.TrimLeft(id, "_.:-")
+	if id == "" {
+		id = "seat"
+	}
+	id = id[:min(len(id), maxIDBytes-4)]
+	if seats > 1 {
+		id = fmt.Sprintf("%s-%d", id, nth)
+	}
+	return id
+}
+
+func (m Member) withDefaults(id string) Member {
+	m.ID = cmp.Or(m.ID, id)
 	m.Role = cmp.Or(m.Role, RoleFull)
-	m.Authority = cmp.Or(m.Authority, AuthorityFull)
-	m.MaxOutputTokens = cmp.Or(m.MaxOutputTokens, DefaultOutputTokens)
+	m.Authority = cmp.Or(m.Authority, AuthorityCounted)
 	m.MaxAttempts = cmp.Or(m.MaxAttempts, DefaultMaxAttempts)
 	return m
 }
@@ -60,7 +88,7 @@ func (r RankingPolicy) withDefaults() RankingPolicy {
 	return RankingPolicy{
 		Method: cmp.Or(r.Method, MethodKemeny), Order: cmp.Or(r.Order, OrderShuffle), Recuse: cmp.Or(r.Recuse, RecuseMember),
 		EarlyConsensus:   cmp.Or(r.EarlyConsensus, ConsensusShadow),
-		MaxCritiqueChars: cmp.Or(r.MaxCritiqueChars, DefaultCritiqueRune),
+		MaxCritiqueChars: cmp.Or(r.MaxCritiqueChars, DefaultCritiqueChars),
 	}
 }
 
@@ -109,7 +137,7 @@ func DefaultSpec(models []string) Spec {
 		if len(models) < DefaultSeats {
 			m.Persona = voices[i%len(voices)]
 		}
-		s.Members = append(s.Members, m.withDefaults(i))
+		s.Members = append(s.Members, m)
 	}
 	s.Chairman.Model = models[0]
 	s.Chairman.FallbackModels = slices.Clone(models[1:min(len(models), 1+maxFallbacks)])

@@ -133,6 +133,7 @@ const (
 	ReasonNotEnoughVotes = "NOT_ENOUGH_VOTES" // confirmed < required
 	ReasonContested      = "CONTESTED"        // as many rejections as confirmations
 	ReasonNotIndependent = "NOT_ENOUGH_INDEPENDENT"
+	ReasonCertain        = "CERTAIN"   // see Proposal.Certain
 	ReasonNoPolicy       = "NO_POLICY" // ANSWERS_ONLY applies none
 )
 
@@ -167,7 +168,9 @@ type Dissent struct {
 	Member string `json:"member"`
 	// Subject is the finding that was published against the member's vote, or the answer that it put first instead.
 	Subject string `json:"subject"`
-	Text    string `json:"text,omitempty"`
+	// Position is what it holds instead, Reason why.
+	Position string `json:"position"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 // ClosedBy says why a stage ended.
@@ -210,7 +213,7 @@ type PartStatus string
 // The part statuses.
 const (
 	PartCovered PartStatus = "COVERED"
-	PartPartly  PartStatus = "PARTIAL"
+	PartPartly  PartStatus = "PARTLY"
 	PartSkipped PartStatus = "SKIPPED"
 )
 

@@ -36,14 +36,14 @@ type Authority string
 
 // The authorities.
 const (
-	AuthorityFull     Authority = "FULL"     // counted
+	AuthorityCounted  Authority = "COUNTED"
 	AuthorityAdvisory Authority = "ADVISORY" // recorded, not counted
 	AuthorityNone     Authority = "NONE"     // not asked to judge
 )
 
 // Member is one seat. Two seats may use one model.
 type Member struct {
-	// ID is unique in the council: a lower-case letter, then at most 31 of a-z, 0-9 and "-".
+	// ID is unique in the council: a letter or digit, then at most 63 of letters, digits and "_.:-".
 	ID    string `json:"id"`
 	Model string `json:"model"`
 	// Persona is the operator's text. It goes to the system part of the first stage only.
@@ -51,9 +51,10 @@ type Member struct {
 	Role      SeatRole  `json:"role,omitempty"`
 	Authority Authority `json:"authority,omitempty"`
 	// Temperature nil is the model's own.
-	Temperature     *float64 `json:"temperature,omitempty"`
-	MaxOutputTokens int      `json:"max_output_tokens,omitempty"`
-	MaxAttempts     int      `json:"max_attempts,omitempty"`
+	Temperature *float64 `json:"temperature,omitempty"`
+	// MaxOutputTokens 0 is the model's own.
+	MaxOutputTokens int `json:"max_output_tokens,omitempty"`
+	MaxAttempts     int `json:"max_attempts,omitempty"`
 	// AttemptTimeout and Timeout override those of the stages for this seat.
 	AttemptTimeout time.Duration `json:"attempt_timeout,omitempty"`
 	Timeout        time.Duration `json:"timeout,omitempty"`
@@ -66,7 +67,7 @@ func (m Member) Answers() bool { return m.Role != RoleReviewer }
 func (m Member) Judges() bool { return m.Role != RoleAnswerer && m.Authority != AuthorityNone }
 
 // Counts reports whether the seat's judgement has weight.
-func (m Member) Counts() bool { return m.Authority == AuthorityFull }
+func (m Member) Counts() bool { return m.Authority == AuthorityCounted }
 
 // Chairman writes the final text and casts no vote.
 type Chairman struct {

@@ -22,9 +22,9 @@ const (
 
 // Limits of a task.
 const (
-	MaxQuestionBytes = 256 << 10
+	MaxQuestionBytes = 128 << 10
 	MaxMaterialBytes = 2 << 20 // inline, all parts of a request together
-	MaxParts         = 500
+	MaxParts         = 1000
 	maxEvidence      = 64
 	maxCriteria      = 16
 	maxGuidelines    = 64
@@ -57,7 +57,11 @@ type Question struct {
 // Evidence is a text that belongs to a question.
 type Evidence struct {
 	Title string `json:"title,omitempty"`
-	Text  string `json:"text"`
+	// Text is the content, or Blob the ID of a stored one (its hex SHA-256).
+	Text string `json:"text,omitempty"`
+	Blob string `json:"blob,omitempty"`
+	// SHA256 of the content in hex; checked where it is given.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // Criterion is what answers are judged by.
@@ -76,7 +80,7 @@ type CodeReview struct {
 	Outside    []Proposal         `json:"outside_proposals,omitempty"`
 	Guidelines []string           `json:"guidelines,omitempty"`
 	Categories []finding.Category `json:"categories,omitempty"`
-	// BlockAt is the severity from which a published finding blocks, in VERDICT.
+	// BlockAt is the severity from which a published finding blocks, in VERDICT; unspecified is HIGH.
 	BlockAt finding.Severity `json:"block_at,omitempty"`
 }
 
@@ -87,7 +91,7 @@ type MaterialPart struct {
 	// Text is the content, or Blob the ID of a stored one.
 	Text string `json:"text,omitempty"`
 	Blob string `json:"blob,omitempty"`
-	// SHA256 of the content in hex; required with Blob, checked where it is given.
+	// SHA256 of the content in hex; checked where it is given.
 	SHA256          string `json:"sha256,omitempty"`
 	EstimatedTokens int    `json:"estimated_tokens,omitempty"`
 	// Anchors are the definitions in the part, so that findings can be grouped by symbol without parsing.
@@ -125,7 +129,13 @@ type Proposal struct {
 	Reason      string           `json:"reason,omitempty"`
 	Suggestion  string           `json:"suggestion,omitempty"`
 	Fingerprint string           `json:"fingerprint,omitempty"`
-	Confidence  float64          `json:"confidence,omitempty"`
+	// Confidence is the source's own, 0 to 1. Shown, never counted.
+	Confidence float64 `json:"confidence,omitempty"`
+	// NeedsConfirmations is how many confirmations it takes beside its own source's vote, whatever the policy says. It
+	// does not hold where no member can vote.
+	NeedsConfirmations int `json:"needs_confirmations,omitempty"`
+	// Certain proposals are published whatever the votes are: members cannot see what they rest on.
+	Certain bool `json:"certain,omitempty"`
 }
 
 // Validate reports everything that is wrong with a task, each with its field.
@@ -151,8 +161,15 @@ func (q *Question) validate() error {
 	}
 	total := 0
 	for i, e := range q.Evidence {
+		field := fmt.Sprintf("question.evidence[%d]", i)
 		total += len(e.Text)
-		errs = append(errs, texts(MaxMaterialBytes, fmt.Sprintf("question.evidence[%d]", i), e.Title, e.Text))
+		if (e.Text == "") == (e.Blob == "") {
+			errs = append(errs, fmt.Errorf("%s: exactly one of text and blob is to be given", field))
+		}
+		if e.Text != "" && e.SHA256 != "" && e.SHA256 != digest(e.Text) {
+			errs = append(errs, fmt.Errorf("%s.sha256: is not that of the text", field))
+		}
+		errs = append(errs, texts(MaxMaterialBytes, field, e.Title, e.Text))
 	}
 	if total > MaxMaterialBytes {
 		errs = append(errs, fmt.Errorf("question.evidence: %d bytes, at most %d", total, MaxMaterialBytes))
@@ -194,8 +211,8 @@ func (c *CodeReview) validateParts() error {
 		if (p.Text == "") == (p.Blob == "") {
 			errs = append(errs, fmt.Errorf("%s: exactly one of text and blob is to be given", field))
 		}
-		if p.Blob != "" && !hexDigest(p.SHA256) {
-			errs = append(errs, fmt.Errorf("%s.sha256: a blob needs its SHA-256 in hex", field))
+		if p.Blob != "" && !hexDigest(p.Blob) {
+			errs = append(errs, fmt.Errorf("%s.blob: is not a hex SHA-256", field))
 		}
 		if p.Text != "" && p.SHA256 != "" && p.SHA256 != digest(p.Text) {
 			errs = append(errs, fmt.Errorf("%s.sha256: is not that of the text", field))

@@ -14,14 +14,16 @@ const (
 	MaxProposals     = 64 // for each member and part
 	MaxOutside       = 500
 	MaxCritiqueChars = 4000
-	MaxPersonaBytes  = 8 << 10
-	maxFallbacks     = 4
+	MaxPersonaBytes  = 32 << 10
+	maxFallbacks     = 8
+	maxIDBytes       = 64
 	maxAttempts      = 10
-	maxOutputTokens  = 1 << 20
+	maxOutputTokens  = 1_000_000
+	maxVotes         = 32
 	maxClock         = 24 * time.Hour
 )
 
-var memberID = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`) //nolint:gochecknoglobals // a compiled constant
+var memberID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$`) //nolint:gochecknoglobals // a compiled constant
 
 // Validate reports everything that is wrong with a spec that went through WithDefaults, each with its field. It knows
 // nothing of which models exist.
@@ -59,7 +61,7 @@ func (s Spec) validateMembers(bad reporter) {
 	for i, m := range s.Members {
 		field := fmt.Sprintf("members[%d]", i)
 		if !memberID.MatchString(m.ID) {
-			bad(field+".id", "%.40q is not a lower-case letter followed by at most 31 of a-z, 0-9 and '-'", m.ID)
+			bad(field+".id", "%.80q is not a letter or digit followed by at most 63 letters, digits and '_.:-'", m.ID)
 		}
 		if seen[m.ID] {
 			bad(field+".id", "%q is used twice", m.ID)
@@ -72,11 +74,11 @@ func (s Spec) validateMembers(bad reporter) {
 			bad(field+".persona", "%d bytes, at most %d", len(m.Persona), MaxPersonaBytes)
 		}
 		oneOf(bad, field+".role", m.Role, RoleFull, RoleAnswerer, RoleReviewer)
-		oneOf(bad, field+".authority", m.Authority, AuthorityFull, AuthorityAdvisory, AuthorityNone)
+		oneOf(bad, field+".authority", m.Authority, AuthorityCounted, AuthorityAdvisory, AuthorityNone)
 		if m.Temperature != nil && (*m.Temperature < 0 || *m.Temperature > 2) {
 			bad(field+".temperature", "%g is not between 0 and 2", *m.Temperature)
 		}
-		within(bad, field+".max_output_tokens", m.MaxOutputTokens, 1, maxOutputTokens)
+		within(bad, field+".max_output_tokens", m.MaxOutputTokens, 0, maxOutputTokens)
 		within(bad, field+".max_attempts", m.MaxAttempts, 1, maxAttempts)
 		clock(bad, field+".attempt_timeout", m.AttemptTimeout)
 		clock(bad, field+".timeout", m.Timeout)
@@ -96,18 +98,18 @@ func (s Spec) validateChairman(bad reporter) {
 	if len(s.Chairman.Persona) > MaxPersonaBytes {
 		bad("chairman.persona", "%d bytes, at most %d", len(s.Chairman.Persona), MaxPersonaBytes)
 	}
-	within(bad, "chairman.max_output_tokens", s.Chairman.MaxOutputTokens, 1, maxOutputTokens)
+	within(bad, "chairman.max_output_tokens", s.Chairman.MaxOutputTokens, 0, maxOutputTokens)
 	within(bad, "chairman.max_attempts", s.Chairman.MaxAttempts, 1, maxAttempts)
 }
 
 func (s Spec) validateVotes(bad reporter) {
 	v := s.Votes
-	within(bad, "votes.min_votes.critical", v.MinVotes.Critical, 1, MaxMembers)
-	within(bad, "votes.min_votes.high", v.MinVotes.High, 1, MaxMembers)
-	within(bad, "votes.min_votes.medium", v.MinVotes.Medium, 1, MaxMembers)
-	within(bad, "votes.min_votes.low", v.MinVotes.Low, 1, MaxMembers)
-	within(bad, "votes.min_independent", v.MinIndependent, 0, MaxMembers)
-	within(bad, "votes.outside_min_votes", v.OutsideMinVotes, 1, MaxMembers)
+	within(bad, "votes.min_votes.critical", v.MinVotes.Critical, 1, maxVotes)
+	within(bad, "votes.min_votes.high", v.MinVotes.High, 1, maxVotes)
+	within(bad, "votes.min_votes.medium", v.MinVotes.Medium, 1, maxVotes)
+	within(bad, "votes.min_votes.low", v.MinVotes.Low, 1, maxVotes)
+	within(bad, "votes.min_independent", v.MinIndependent, 0, maxVotes)
+	within(bad, "votes.outside_min_votes", v.OutsideMinVotes, 1, maxVotes)
 	within(bad, "votes.findings_per_batch", v.FindingsPerBatch, 1, 100)
 	if !(v.SimilarityThreshold > 0 && v.SimilarityThreshold <= 1) { // also refuses NaN
 		bad("votes.similarity_threshold", "%g is not above 0 and at most 1", v.SimilarityThreshold)
