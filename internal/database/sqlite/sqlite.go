@@ -46,7 +46,7 @@ type DB struct {
 // Open opens the file at path, creates it where it is missing, brings its schema up to date and starts the writer.
 // Commits are durable against power loss (WAL with synchronous FULL). The caller closes the DB.
 func Open(ctx context.Context, path string, logger *slog.Logger) (*DB, error) {
-	writer, err := sql.Open("sqlite", dsn(path, "_txlock=immediate", "_pragma=journal_mode(WAL)",
+	writer, err := openPool(dsn(path, "_txlock=immediate", "_pragma=journal_mode(WAL)",
 		"_pragma=synchronous(FULL)", "_pragma=foreign_keys(1)"))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", filepath.Base(path), err)
@@ -57,7 +57,7 @@ func Open(ctx context.Context, path string, logger *slog.Logger) (*DB, error) {
 	if err := migrate(ctx, writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("bring the schema of %s up to date: %w", filepath.Base(path), err), writer.Close())
 	}
-	reader, err := sql.Open("sqlite", dsn(path, "_pragma=query_only(1)"))
+	reader, err := openPool(dsn(path, "_pragma=query_only(1)"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s for reading: %w", filepath.Base(path), err), writer.Close())
 	}

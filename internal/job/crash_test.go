@@ -1,0 +1,3 @@
+package job_test
+
+func runCrashHelper() bool { return false }
