@@ -45,11 +45,11 @@ func (r *Repository) Change(ctx context.Context, oldID, newID string) (*Change, 
 		c.env = append(c.env, "GIT_WORK_TREE="+empty, "GIT_INDEX_FILE="+empty+"/index")
 		return r.git.run(ctx, c)
 	}
-	list, err := compare(maxList, "--raw", "--numstat", "-z")
+	list, err := compare(maxList, "--raw", "--numstat", "--no-abbrev", "-z")
 	if err != nil {
 		return nil, fmt.Errorf("list what changed: %w", err)
 	}
-	patch, err := compare(diff.MaxBytes, "--patch")
+	patch, err := compare(diff.MaxBytes, "--patch", "-U3", "--inter-hunk-context=0")
 	if errors.Is(err, ErrTooLarge) {
 		return nil, &diff.Error{Reason: diff.TooLarge, Detail: fmt.Sprintf("the diff is above %d bytes", diff.MaxBytes)}
 	}
@@ -65,8 +65,8 @@ func (r *Repository) Change(ctx context.Context, oldID, newID string) (*Change, 
 
 func diffOptions() []string {
 	return []string{
-		"diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative", "--full-index", "-M50%", "-l1000", "-U3",
-		"--inter-hunk-context=0", "--diff-algorithm=myers", "-O" + os.DevNull, "--ignore-submodules=none", "--submodule=short",
+		"diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative", "--full-index", "-M50%", "-l1000",
+		"--diff-algorithm=myers", "-O" + os.DevNull, "--ignore-submodules=none", "--submodule=short",
 		"--src-prefix=a/", "--dst-prefix=b/",
 	}
 }

@@ -25,7 +25,7 @@ type Frozen struct {
 }
 
 // FreezeIndex makes a tree of what is staged. New objects go to the folder, which is created; the repository is not
-// written. With unmerged paths the error is ErrUnmerged, in a bare repository ErrNoWorkTree.
+// written (git may touch the times of objects it already has, so that they are not collected meanwhile). With unmerged paths the error is ErrUnmerged, in a bare repository ErrNoWorkTree.
 func (r *Repository) FreezeIndex(ctx context.Context, objects string) (Frozen, error) {
 	return r.freeze(ctx, objects, nil)
 }

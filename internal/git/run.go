@@ -64,6 +64,9 @@ func (g *Git) stream(ctx context.Context, c command, read func(io.Reader) error)
 		return fmt.Errorf("git %s: %w", c.name(), err)
 	}
 	if err := cmd.Start(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return fmt.Errorf("git %s: %w", c.name(), err)
 	}
 	limited := newLimitedReader(pipe, c.limit)
