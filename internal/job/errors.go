@@ -2,6 +2,8 @@ package job
 
 import (
 	"errors"
+
+	"witan.dev/internal/apierr"
 )
 
 // What callers outside may see.
@@ -9,13 +11,13 @@ import (
 //nolint:gochecknoglobals // sentinels
 var (
 	// ErrNotFound is the answer for a job that does not exist, and for a foreign one.
-	ErrNotFound = errors.New("job: JOB_NOT_FOUND: there is no such job")
+	ErrNotFound = apierr.NotFound("JOB_NOT_FOUND", "there is no such job")
 	// ErrRequestIDReused: the request ID was used before with another body.
-	ErrRequestIDReused = errors.New("job: REQUEST_ID_REUSED: this request_id was used before for another request; take a new one")
+	ErrRequestIDReused = apierr.AlreadyExists("REQUEST_ID_REUSED", "this request_id was used before for another request; take a new one")
 	// ErrHistoryExpired: the events asked for are no longer kept.
-	ErrHistoryExpired = errors.New("job: HISTORY_EXPIRED: the job's history has expired; GetJob still answers")
+	ErrHistoryExpired = apierr.OutOfRange("HISTORY_EXPIRED", "the job's history has expired; GetJob still answers")
 	// ErrSequenceAhead: the position lies beyond the log.
-	ErrSequenceAhead = errors.New("job: SEQUENCE_AHEAD: after_seq lies beyond the job's last event")
+	ErrSequenceAhead = apierr.OutOfRange("SEQUENCE_AHEAD", "after_seq lies beyond the job's last event")
 )
 
 // What only this process sees.

@@ -83,8 +83,10 @@ type Job struct {
 	Kind   Kind
 	Owner  string
 	Parent ID
-	Labels map[string]string
-	State  State
+	// Resource is the name of what the job computes.
+	Resource string
+	Labels   map[string]string
+	State    State
 	// StateReason explains the state to programs, in UPPER_SNAKE; often empty.
 	StateReason string
 	Stage       string

@@ -10,7 +10,7 @@ import (
 	"witan.dev/internal/job"
 )
 
-const columns = `id, kind, owner, parent_job, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
+const columns = `id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
 	epoch, attempt, stalled, last_seq, first_available_seq, revision, spec, result, error,
 	calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage,
 	create_time, start_time, end_time, cancel_time, deadline_time, expire_time, history_expire_time`
@@ -40,7 +40,7 @@ func scan(row scanner) (job.Job, error) {
 
 		start, end, cancel, deadline, expire, history sql.NullInt64
 	)
-	if err := row.Scan(&j.ID, &j.Kind, &j.Owner, &j.Parent, &labels, &j.State, &j.StateReason, &j.Stage,
+	if err := row.Scan(&j.ID, &j.Kind, &j.Owner, &j.Parent, &j.Resource, &labels, &j.State, &j.StateReason, &j.Stage,
 		&j.Progress.Done, &j.Progress.Total, &j.Progress.Unit,
 		&j.Epoch, &j.Attempt, &j.Stalled, &j.LastSeq, &j.FirstAvailableSeq, &j.Revision, &j.Spec, &j.Result, &failure,
 		&j.Ledger.CallsStarted, &j.Ledger.CallsCompleted, &j.Ledger.CallsReused, &j.Ledger.CallsRepaid, &j.Ledger.Recoveries, &usage,

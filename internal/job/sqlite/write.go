@@ -97,8 +97,8 @@ func hold(ctx context.Context, tx *sql.Tx, f job.Fence) (held, error) {
 	err := tx.QueryRowContext(ctx, `SELECT state, stage, progress_done, progress_total, progress_unit, last_seq, cancel_time IS NOT NULL
 		FROM jobs WHERE id = ? AND epoch = ?`, f.ID, f.Epoch).
 		Scan(&h.state, &h.stage, &h.progress.Done, &h.progress.Total, &h.progress.Unit, &h.last, &h.cancel)
-	if errors.Is(err, sql.ErrNoRows) {
-		return held{}, job.ErrFenced
+	if errors.Is(err, sql.ErrNoRows) || err == nil && h.state == job.StateQueued {
+		return held{}, job.ErrFenced // a queued job is nobody's
 	}
 	return h, err
 }

@@ -1,0 +1,127 @@
+package jobtest
+
+import (
+	"context"
+	"crypto/sha256"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/job"
+)
+
+var creating = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglobals // a table of tests
+	"a job comes back as it went in": func(t *testing.T, s job.Store) {
+		c := creation()
+		c.Parent, c.Deadline = "", time.Now().Add(time.Hour).Truncate(time.Microsecond).UTC()
+		c.ExpireAt = c.Deadline.Add(time.Hour)
+		j := create(t, s, c)
+		require.Equal(t, j, get(t, s, c.ID))
+		require.Equal(t, c.ID, j.ID)
+		require.Equal(t, c.Kind, j.Kind)
+		require.Equal(t, c.Owner, j.Owner)
+		require.Equal(t, c.Resource, j.Resource)
+		require.Equal(t, c.Labels, j.Labels)
+		require.Equal(t, c.Spec, j.Spec)
+		require.Equal(t, c.Deadline, j.DeadlineAt)
+		require.Equal(t, c.ExpireAt, j.ExpireAt)
+		require.Equal(t, job.StateQueued, j.State)
+		require.Equal(t, int32(1), j.Attempt)
+		require.Equal(t, int64(1), j.LastSeq)
+		require.Equal(t, int64(1), j.FirstAvailableSeq)
+		require.Zero(t, j.Epoch)
+		require.True(t, j.StartedAt.IsZero())
+		require.Nil(t, j.Error)
+		require.Equal(t, []string{"create/0"}, keys(dense(t, s, c.ID)))
+	},
+	"nothing is left when the resource or the queue refuses": func(t *testing.T, s job.Store) {
+		for _, fails := range []string{"write", "enqueue"} {
+			c := request("r", "body")
+			enqueue := enqueued
+			if fails == "write" {
+				c.Write = func(context.Context, job.Tx) error { return errRefused }
+			} else {
+				enqueue = func(context.Context, job.Tx) error { return errRefused }
+			}
+			_, _, err := s.Create(t.Context(), c, enqueue)
+			require.ErrorIs(t, err, errRefused)
+			_, err = s.Get(t.Context(), c.ID)
+			require.ErrorIs(t, err, job.ErrNotFound)
+		}
+		create(t, s, request("r", "another body")) // the request is as if it had never been
+	},
+	"the same request gets the first job, at any state": func(t *testing.T, s job.Store) {
+		first := create(t, s, request("r", "body"))
+		repeat := func() {
+			c := request("r", "body")
+			c.Write = mustNotRun(t)
+			j, reused, err := s.Create(t.Context(), c, mustNotRun(t))
+			require.NoError(t, err)
+			require.True(t, reused)
+			require.Equal(t, first.ID, j.ID)
+			_, err = s.Get(t.Context(), c.ID)
+			require.ErrorIs(t, err, job.ErrNotFound)
+		}
+		repeat()
+		f := begin(t, s, first.ID)
+		_, err := s.Finish(t.Context(), f, job.Outcome{State: job.StateSucceeded})
+		require.NoError(t, err)
+		repeat()
+	},
+	"another body, owner or method": func(t *testing.T, s job.Store) {
+		create(t, s, request("r", "body"))
+		_, _, err := s.Create(t.Context(), request("r", "other"), enqueued)
+		require.ErrorIs(t, err, job.ErrRequestIDReused)
+		c := request("r", "other")
+		c.Owner = "somebody else"
+		create(t, s, c)
+		c = request("r", "other")
+		c.Method = "CreateReview"
+		create(t, s, c)
+		create(t, s, request("", "body"))
+		create(t, s, request("", "body"))
+	},
+	"two at once get one job": func(t *testing.T, s job.Store) {
+		const callers = 16
+		ids, errs := make(chan job.ID, callers), make(chan error, callers)
+		fresh := make(chan bool, callers)
+		for range callers {
+			go func() {
+				j, reused, err := s.Create(t.Context(), request("r", "body"), enqueued)
+				ids <- j.ID
+				fresh <- !reused
+				errs <- err
+			}()
+		}
+		first, created := <-ids, 0
+		for i := range callers {
+			require.NoError(t, <-errs)
+			if <-fresh {
+				created++
+			}
+			if i > 0 {
+				require.Equal(t, first, <-ids)
+			}
+		}
+		require.Equal(t, 1, created)
+	},
+	"a job started by a cancelled one is cancelled": func(t *testing.T, s job.Store) {
+		parent := began(t, s)
+		_, err := s.Cancel(t.Context(), parent.ID)
+		require.NoError(t, err)
+		c := creation()
+		c.Parent = parent.ID
+		j, reused, err := s.Create(t.Context(), c, mustNotRun(t))
+		require.NoError(t, err)
+		require.False(t, reused)
+		require.Equal(t, job.StateCancelled, j.State)
+		dense(t, s, c.ID)
+	},
+}
+
+func request(id, body string) job.Creation {
+	c := creation()
+	c.RequestID, c.BodySHA256 = id, sha256.Sum256([]byte(body))
+	return c
+}

@@ -1,0 +1,109 @@
+package jobtest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/job"
+)
+
+var reading = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglobals // a table of tests
+	"an unknown job is not found": func(t *testing.T, s job.Store) {
+		_, err := s.Get(t.Context(), "unknown")
+		require.ErrorIs(t, err, job.ErrNotFound)
+		events, err := s.Events(t.Context(), "unknown", 0, 10)
+		require.NoError(t, err)
+		require.Empty(t, events)
+	},
+	"events come in pages": func(t *testing.T, s job.Store) {
+		f := began(t, s)
+		for _, k := range []string{"a", "b", "c"} {
+			apply(t, s, f, event(k))
+		}
+		var got []string
+		for after := int64(0); ; {
+			page, err := s.Events(t.Context(), f.ID, after, 2)
+			require.NoError(t, err)
+			if len(page) == 0 {
+				break
+			}
+			require.LessOrEqual(t, len(page), 2)
+			got = append(got, keys(page)...)
+			after = page[len(page)-1].Seq
+		}
+		require.Equal(t, []string{"create/0", "begin/1", "a", "b", "c"}, got)
+	},
+	"last sequence numbers of many": func(t *testing.T, s job.Store) {
+		a, b := create(t, s, creation()), began(t, s)
+		seqs, err := s.LastSeqs(t.Context(), []job.ID{a.ID, b.ID, "unknown"})
+		require.NoError(t, err)
+		require.Equal(t, map[job.ID]int64{a.ID: 1, b.ID: 2}, seqs)
+		many := slices.Repeat([]job.ID{"unknown"}, 2500)
+		seqs, err = s.LastSeqs(t.Context(), append(many, a.ID))
+		require.NoError(t, err)
+		require.Equal(t, map[job.ID]int64{a.ID: 1}, seqs)
+	},
+	"unfinished jobs in pages": func(t *testing.T, s job.Store) {
+		want := []job.ID{create(t, s, creation()).ID, began(t, s).ID, began(t, s).ID}
+		_, err := s.Cancel(t.Context(), want[2])
+		require.NoError(t, err)
+		done := began(t, s)
+		_, err = s.Finish(t.Context(), done, job.Outcome{State: job.StateFailed})
+		require.NoError(t, err)
+		slices.Sort(want)
+		first, err := s.Unfinished(t.Context(), "", 2)
+		require.NoError(t, err)
+		rest, err := s.Unfinished(t.Context(), first[1], 2)
+		require.NoError(t, err)
+		require.Equal(t, want, append(first, rest...))
+	},
+	"lists are newest first, filtered and paged": func(t *testing.T, s job.Store) {
+		var want []job.ID
+		for range 5 {
+			want = append(want, create(t, s, creation()).ID)
+		}
+		other := creation()
+		other.Owner, other.Kind = "somebody else", job.KindReview
+		create(t, s, other)
+		var got []job.ID
+		q := job.ListQuery{Owner: owner, Limit: 2}
+		for {
+			page, err := s.List(t.Context(), q)
+			require.NoError(t, err)
+			if len(page) == 0 {
+				break
+			}
+			for i, j := range page {
+				require.Equal(t, owner, j.Owner)
+				if i > 0 {
+					require.False(t, j.CreatedAt.After(page[i-1].CreatedAt))
+				}
+				got = append(got, j.ID)
+			}
+			last := page[len(page)-1]
+			q.After = job.ListPosition{CreatedAt: last.CreatedAt, ID: last.ID}
+		}
+		require.ElementsMatch(t, want, got)
+		require.Len(t, got, 5)
+		require.Len(t, list(t, s, job.ListQuery{Limit: 100}), 6)
+		require.Len(t, list(t, s, job.ListQuery{Kinds: []job.Kind{job.KindReview}, Limit: 100}), 1)
+		require.Empty(t, list(t, s, job.ListQuery{States: []job.State{job.StateFailed}, Limit: 100}))
+		require.Len(t, list(t, s, job.ListQuery{States: []job.State{job.StateFailed, job.StateQueued}, Limit: 100}), 6)
+	},
+	"lists by parent": func(t *testing.T, s job.Store) {
+		parent := began(t, s)
+		child := create(t, s, childOf(parent.ID))
+		got := list(t, s, job.ListQuery{Parent: parent.ID, Limit: 10})
+		require.Len(t, got, 1)
+		require.Equal(t, child, got[0])
+	},
+}
+
+func list(t *testing.T, s job.Store, q job.ListQuery) []job.Job {
+	t.Helper()
+	jobs, err := s.List(t.Context(), q)
+	require.NoError(t, err)
+	return jobs
+}
