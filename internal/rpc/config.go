@@ -1,0 +1,71 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"witan.dev/internal/auth"
+)
+
+// Config is what an operator decides about the server. Zero values mean the defaults named here.
+type Config struct {
+	// Addr is where to listen (host:port); empty: in memory only.
+	Addr string
+	// Reflection lets clients ask for the services' descriptions.
+	Reflection bool
+	// MaxReceive bounds a message that comes in, in bytes; default 8 MiB.
+	MaxReceive int
+	// MaxSend bounds a message that goes out, in bytes; default 16 MiB.
+	MaxSend int
+	// Timeout is the deadline of unary calls that come without one; default 1 min.
+	Timeout time.Duration
+	// Timeouts are other such deadlines, by full method name; nil: DefaultTimeouts.
+	Timeouts map[string]time.Duration
+}
+
+// DefaultTimeouts are the deadlines of calls that wait on purpose, by full method name.
+func DefaultTimeouts() map[string]time.Duration {
+	return map[string]time.Duration{"/witan.jobs.v1.JobService/WaitJob": 5*time.Minute + 10*time.Second}
+}
+
+// Authenticator says who calls, from the value of the authorization header (empty for none).
+type Authenticator interface {
+	Authenticate(ctx context.Context, authorization string) (auth.Principal, error)
+}
+
+// Deps are what the server works with. All are needed.
+type Deps struct {
+	// Logger takes refusals of the server's own making; calls that fail for the caller's reasons are logged at debug.
+	Logger *slog.Logger
+	// Metrics is where the server's metrics are registered; one server per registry.
+	Metrics prometheus.Registerer
+	// Auth says who calls.
+	Auth Authenticator
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxReceive == 0 {
+		c.MaxReceive = 8 << 20
+	}
+	if c.MaxSend == 0 {
+		c.MaxSend = 16 << 20
+	}
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
+	}
+	if c.Timeouts == nil {
+		c.Timeouts = DefaultTimeouts()
+	}
+	return c
+}
+
+func (d Deps) validate() error {
+	if d.Logger == nil || d.Metrics == nil || d.Auth == nil {
+		return errors.New("rpc: Logger, Metrics and Auth are needed")
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/test/bufconn"
+
+	"witan.dev/internal/secret"
+)
+
+// memoryBuffer is the in-memory connection's buffer in each direction, in bytes.
+const memoryBuffer = 1 << 20
+
+// Server is the gRPC server of a process. Register before Start; Stop may come before Start, and twice. Safe for
+// concurrent use.
+type Server struct {
+	cfg        Config
+	deps       Deps
+	metrics    *metrics
+	validator  protovalidate.Validator
+	requestIDs *regexp.Regexp
+	health     *health.Server
+	grpc       *grpc.Server
+	memory     *bufconn.Listener
+	streams    openStreams
+
+	mu      sync.Mutex
+	started bool
+	stopped bool
+	addr    net.Addr
+	serving sync.WaitGroup
+}
+
+// NewServer makes a server without services.
+func NewServer(cfg Config, deps Deps) (*Server, error) {
+	if err := deps.validate(); err != nil {
+		return nil, err
+	}
+	validator, err := protovalidate.New()
+	if err != nil {
+		return nil, fmt.Errorf("prepare validation: %w", err)
+	}
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("register rpc metrics: %w", err)
+	}
+	s := &Server{
+		cfg: cfg.withDefaults(), deps: deps, metrics: m, validator: validator, requestIDs: requestIDPattern(),
+		health: health.NewServer(), memory: bufconn.Listen(memoryBuffer),
+	}
+	s.grpc = grpc.NewServer(append(serverOptions(s.chain()),
+		grpc.MaxRecvMsgSize(s.cfg.MaxReceive), grpc.MaxSendMsgSize(s.cfg.MaxSend),
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return errRPCUnknown }),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	)...)
+	healthgrpc.RegisterHealthServer(s.grpc, s.health)
+	if s.cfg.Reflection {
+		reflection.Register(s.grpc)
+	}
+	s.note()
+	return s, nil
+}
+
+// Register adds services, for example
+//
+//	srv.Register(func(r grpc.ServiceRegistrar) { jobsv1.RegisterJobServiceServer(r, jobs) })
+//
+// It refuses a service that is there already, and everything after Start; nothing is added then.
+func (s *Server) Register(add func(grpc.ServiceRegistrar)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started || s.stopped {
+		return errors.New("rpc: services are registered before the server starts")
+	}
+	var new registrations
+	add(&new)
+	seen := s.grpc.GetServiceInfo()
+	for _, r := range new {
+		if _, ok := seen[r.desc.ServiceName]; ok {
+			return fmt.Errorf("rpc: service %s is registered twice", r.desc.ServiceName)
+		}
+		seen[r.desc.ServiceName] = grpc.ServiceInfo{}
+	}
+	for _, r := range new {
+		s.grpc.RegisterService(r.desc, r.impl)
+	}
+	s.note()
+	return nil
+}
+
+// Start begins to serve, in memory and on the configured address. An address in use is an error at once.
+func (s *Server) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started || s.stopped {
+		return errors.New("rpc: the server was started before")
+	}
+	var outside net.Listener
+	if s.cfg.Addr != "" {
+		var listen net.ListenConfig
+		var err error
+		if outside, err = listen.Listen(ctx, "tcp", s.cfg.Addr); err != nil {
+			return fmt.Errorf("listen for gRPC on %s: %w", s.cfg.Addr, err)
+		}
+		s.addr = outside.Addr()
+	}
+	s.started = true
+	s.serve(ctx, s.memory)
+	if outside != nil {
+		s.serve(ctx, outside)
+	}
+	for name := range s.grpc.GetServiceInfo() {
+		s.health.SetServingStatus(name, healthgrpc.HealthCheckResponse_SERVING)
+	}
+	return nil
+}
+
+// Addr is where the server listens; nil before Start and where it listens in memory only.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
+
+// SetServing tells health checks whether a service can work; all can from Start to Stop unless said otherwise. The empty
+// name is the whole server.
+func (s *Server) SetServing(service string, ok bool) {
+	state := healthgrpc.HealthCheckResponse_NOT_SERVING
+	if ok {
+		state = healthgrpc.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus(service, state)
+}
+
+// Drain makes health checks say NOT_SERVING. Calls are still served.
+func (s *Server) Drain() { s.health.Shutdown() }
+
+// Stop drains, ends streams with a resumable error, lets unary calls end, and cuts what is left when ctx ends.
+func (s *Server) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	started, stopped := s.started, s.stopped
+	s.stopped = true
+	s.mu.Unlock()
+	if !stopped {
+		s.Drain()
+		s.streams.end()
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.grpc.GracefulStop()
+		s.serving.Wait()
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-done
+		err = fmt.Errorf("stop gRPC: running calls were cut: %w", context.Cause(ctx))
+	}
+	if !started {
+		return errors.Join(err, s.memory.Close())
+	}
+	return err
+}
+
+// InProcess connects to the server in memory, through the same interceptors as any caller. With a token each call shows
+// it (services of this process); without one the caller is who its metadata says (the gateway, which passes on what its
+// own callers show). The connection may be made before Start; the caller closes it.
+func (s *Server) InProcess(token secret.Text) (*grpc.ClientConn, error) {
+	options := []grpc.DialOption{
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.memory.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(s.cfg.MaxSend), grpc.MaxCallSendMsgSize(s.cfg.MaxReceive)),
+	}
+	if !token.IsZero() {
+		options = append(options, grpc.WithPerRPCCredentials(Bearer(token)))
+	}
+	return grpc.NewClient("passthrough:///in-process", options...)
+}
+
+func (s *Server) serve(ctx context.Context, listener net.Listener) {
+	s.serving.Go(func() {
+		if err := s.grpc.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			s.deps.Logger.ErrorContext(ctx, "gRPC listener failed", "error", err)
+		}
+	})
+}
+
+// note tells the metrics which methods there are.
+func (s *Server) note() {
+	for service, info := range s.grpc.GetServiceInfo() {
+		for _, method := range info.Methods {
+			s.metrics.known["/"+strings.Join([]string{service, method.Name}, "/")] = true
+		}
+	}
+}
+
+type registration struct {
+	desc *grpc.ServiceDesc
+	impl any
+}
+
+// registrations collects services without registering them, because grpc ends the process over a double one.
+type registrations []registration
+
+// RegisterService notes a service.
+func (r *registrations) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	*r = append(*r, registration{desc, impl})
+}
+
+// Bearer shows a token with each call. It is meant for connections that do not leave the machine.
+func Bearer(token secret.Text) BearerCredentials { return BearerCredentials{token} }
+
+// BearerCredentials are grpc credentials made by Bearer.
+type BearerCredentials struct{ token secret.Text }
+
+// GetRequestMetadata is the authorization header.
+func (b BearerCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + b.token.Reveal()}, nil
+}
+
+// RequireTransportSecurity is false: connections in memory and on loopback are not encrypted.
+func (BearerCredentials) RequireTransportSecurity() bool { return false }
