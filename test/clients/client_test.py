@@ -83,7 +83,7 @@ def ask(text):
 def log_of(job):
     events, token = [], ""
     while True:
-        page = jobs.ListJobEvents(jobs_service_pb2.ListJobEventsRequest(name=job, page_size=7, page_token=token), timeout=DEADLINE)
+        page = jobs.ListJobEvents(jobs_service_pb2.ListJobEventsRequest(parent=job, page_size=7, page_token=token), timeout=DEADLINE)
         events.extend(page.events)
         token = page.next_page_token
         if not token:

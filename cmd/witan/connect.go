@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"witan.dev/internal/config"
+	"witan.dev/internal/datadir"
+)
+
+const (
+	reachTimeout = 5 * time.Second
+	// maxMessage is what a client accepts in one message: a full review with its findings and coverage.
+	maxMessage = 64 << 20
+)
+
+// session is a connection to a Witan: one that runs inside this command, the one that holds the data folder, or a
+// server somewhere.
+type session struct {
+	conn grpc.ClientConnInterface
+	// inside says that the jobs run in this very process and pause when it ends.
+	inside bool
+	// remote says that the server was named by address: it shares no files with this command.
+	remote bool
+	// attach is what to write behind `witan attach JOB` to come back.
+	attach string
+	close  func(ctx context.Context) error
+}
+
+// connect finds the Witan that a command talks to, one that runs jobs. server is the value of --server.
+func (a *app) connect(ctx context.Context, cmd *cobra.Command, server string) (*session, error) {
+	return a.session(ctx, cmd, server, false)
+}
+
+// connectOnly is connect for commands that only look: where the system runs inside this command, no job goes on.
+func (a *app) connectOnly(ctx context.Context, cmd *cobra.Command, server string) (*session, error) {
+	return a.session(ctx, cmd, server, true)
+}
+
+func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, noWorkers bool) (*session, error) {
+	if server != "" {
+		return dial(ctx, server, "", &session{remote: true, attach: " --server " + server})
+	}
+	c, err := a.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	suffix := a.attachSuffix(cmd)
+	holder, err := datadir.FindHolder(c.Data)
+	switch {
+	case err == nil:
+		return dial(ctx, holder.Address, holder.Token, &session{attach: suffix})
+	case !errors.Is(err, datadir.ErrNoHolder):
+		return nil, err
+	}
+	return a.runInside(ctx, c, suffix, noWorkers)
+}
+
+// attachSuffix repeats the flags that lead to the same data folder.
+func (a *app) attachSuffix(cmd *cobra.Command) string {
+	var suffix string
+	for _, name := range []string{"config", "data"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
+			suffix += fmt.Sprintf(" --%s %s", name, f.Value)
+		}
+	}
+	return suffix
+}
+
+// runInside starts the whole system in this process, on the data folder, and lets other commands join it.
+func (a *app) runInside(ctx context.Context, c config.Config, suffix string, noWorkers bool) (*session, error) {
+	c.GRPCAddr, c.HTTPAddr = "127.0.0.1:0", ""
+	if !a.flagged("WITAN_LOG_LEVEL") && c.Log.Level == "info" {
+		c.Log.Level = "warn" // the command shows progress itself
+	}
+	logger, err := a.logger(c.Log)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startSystem(ctx, systemParams{Config: c, Environ: a.environ, Logger: logger, NoWorkers: noWorkers})
+	if err != nil {
+		return nil, err
+	}
+	return &session{conn: s.conn, inside: true, attach: suffix, close: s.stop}, nil
+}
+
+func (a *app) flagged(variable string) bool { return a.getenv(variable) != "" }
+
+// dial connects to a server and makes sure that it is there. An empty token is not sent.
+func dial(ctx context.Context, address, token string, s *session) (*session, error) {
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+	}
+	if token != "" {
+		options = append(options, grpc.WithPerRPCCredentials(bearer(token)))
+	}
+	conn, err := grpc.NewClient(address, options...)
+	if err != nil {
+		return nil, exit(exitUnreachable, fmt.Errorf("server %s: %w", address, err))
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	if _, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{}); err != nil {
+		return nil, exit(exitUnreachable, errors.Join(fmt.Errorf("no Witan answers at %s: %s", address, explain(err)), conn.Close()))
+	}
+	s.conn = conn
+	s.close = func(context.Context) error { return conn.Close() }
+	return s, nil
+}
+
+// bearer sends a token with each call. The connection is on loopback: the holder of the data folder is this machine.
+type bearer string
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials.
+func (bearer) RequireTransportSecurity() bool { return false }

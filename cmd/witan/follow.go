@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
+)
+
+// exitInterrupted follows the shells' convention for a program ended by Ctrl-C: the job goes on, or pauses.
+const exitInterrupted = 130
+
+// reconnectPause is how long a follower waits before it asks again for a stream that was cut.
+const reconnectPause = 500 * time.Millisecond
+
+// follow watches a job to the end of its attempt and hands every event of the log to onEvent, in order, each once,
+// however often the stream is cut. Ctrl-C leaves the job alone; a second one cancels it.
+func (a *app) follow(ctx context.Context, s *session, job string, after int64, onEvent func(*jobsv1.JobEvent)) (*jobsv1.Job, error) {
+	jobs := jobsv1.NewJobServiceClient(s.conn)
+	watching, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- watch(watching, jobs, job, after, onEvent) }()
+	for interrupted := false; ; {
+		select {
+		case err := <-ended:
+			if err != nil {
+				return nil, err
+			}
+			return jobs.GetJob(ctx, &jobsv1.GetJobRequest{Name: job})
+		case <-a.interrupts:
+			if s.inside {
+				a.say("\n%s pauses here and goes on at the next start; follow it with: witan attach %s%s", job, job, s.attach)
+				return nil, exit(exitInterrupted, nil)
+			}
+			if interrupted {
+				return a.cancelled(ctx, jobs, job, ended)
+			}
+			interrupted = true
+			stop(errDetached)
+			<-ended
+			a.say("\n%s goes on without you; follow it with: witan attach %s%s\nCtrl-C once more within 3 s cancels it.", job, job, s.attach)
+			ended = a.graceForCancel()
+		}
+	}
+}
+
+var errDetached = errors.New("detached") //nolint:gochecknoglobals // a sentinel
+
+// graceForCancel gives the user a moment for the second Ctrl-C.
+func (a *app) graceForCancel() chan error {
+	over := make(chan error, 1)
+	time.AfterFunc(3*time.Second, func() { over <- exit(exitInterrupted, nil) })
+	return over
+}
+
+func (a *app) cancelled(ctx context.Context, jobs jobsv1.JobServiceClient, job string, _ <-chan error) (*jobsv1.Job, error) {
+	a.say("cancelling %s", job)
+	if _, err := jobs.CancelJob(ctx, &jobsv1.CancelJobRequest{Name: job}); err != nil {
+		return nil, err
+	}
+	return jobs.WaitJob(ctx, &jobsv1.WaitJobRequest{Name: job})
+}
+
+// watch reads the log from after on until the final event.
+func watch(ctx context.Context, jobs jobsv1.JobServiceClient, job string, after int64, onEvent func(*jobsv1.JobEvent)) error {
+	for {
+		final, err := watchOnce(ctx, jobs, job, &after, onEvent)
+		switch {
+		case final:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && status.Code(err) != codes.Unavailable:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(reconnectPause):
+		}
+	}
+}
+
+func watchOnce(ctx context.Context, jobs jobsv1.JobServiceClient, job string, after *int64, onEvent func(*jobsv1.JobEvent)) (final bool, err error) {
+	stream, err := jobs.WatchJob(ctx, &jobsv1.WatchJobRequest{Name: job, AfterSeq: after})
+	if err != nil {
+		return false, err
+	}
+	for {
+		event, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return final, nil
+		}
+		if err != nil {
+			return final, err
+		}
+		if event.GetSeq() == 0 {
+			continue // a heartbeat
+		}
+		*after = event.GetSeq()
+		onEvent(event)
+		final = event.GetFinal()
+	}
+}
+
+// outcome turns a finished job into the exit code that api and README promise. partial is not a failure of the command,
+// but no success either.
+func outcome(job *jobsv1.Job) error {
+	switch job.GetState() {
+	case jobsv1.Job_SUCCEEDED:
+		return nil
+	case jobsv1.Job_PARTIALLY_SUCCEEDED:
+		return exit(exitPartial, nil)
+	case jobsv1.Job_CANCELLED:
+		return exit(exitCancelled, errors.New("the job was cancelled"))
+	default:
+		return exit(exitFailed, fmt.Errorf("the job ended %s: %s", job.GetState(), failure(job)))
+	}
+}
+
+func failure(job *jobsv1.Job) string {
+	switch {
+	case job.GetError().GetMessage() != "":
+		return explain(status.FromProto(job.GetError()).Err())
+	case job.GetStateReason() != "":
+		return job.GetStateReason()
+	default:
+		return "no reason was recorded"
+	}
+}

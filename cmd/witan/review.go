@@ -1,0 +1,312 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	councilv1 "witan.dev/gen/witan/council/v1"
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	typev1 "witan.dev/gen/witan/type/v1"
+	"witan.dev/internal/git"
+)
+
+const (
+	maxDiff     = 50 << 20 // what a review accepts
+	inlineDiff  = 2 << 20  // above it the diff is uploaded
+	uploadChunk = 1 << 20
+)
+
+type reviewFlags struct {
+	repo, base, head, diff      string
+	staged, uncommitted, detach bool
+	format, failOn, server      string
+	council                     string
+}
+
+func (a *app) reviewCommand() *cobra.Command {
+	var f reviewFlags
+	cmd := &cobra.Command{
+		Use:   "review",
+		Short: "Review a change",
+		Long: `Review a change: a range of commits, what is staged, what is not committed, or a diff.
+
+Without any of --base, --head, --staged, --uncommitted and --diff, a dirty working tree is reviewed as it is, and a clean
+one from the branch's upstream (else the default branch, else the commit before) to HEAD.
+
+Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage, 3 the job failed, 4 cancelled,
+5 reviewed in part, 69 server not reachable, 130 left with Ctrl-C.`,
+		Example: "  witan review --base main\n  witan review --staged --fail-on medium\n  git diff | witan review --diff - --format sarif",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.review(cmd, f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.repo, "repo", ".", "repository")
+	flags.StringVar(&f.base, "base", "", "compare with this revision (from the merge base)")
+	flags.StringVar(&f.head, "head", "", "review up to this revision (default HEAD)")
+	flags.BoolVar(&f.staged, "staged", false, "review what is staged")
+	flags.BoolVar(&f.uncommitted, "uncommitted", false, "review the working tree, untracked files included")
+	flags.StringVar(&f.diff, "diff", "", "review a diff from a `file`, or from standard input (-)")
+	flags.StringVar(&f.format, "format", "text", "text, json, sarif or markdown")
+	flags.StringVar(&f.failOn, "fail-on", "high", "low, medium, high or critical: findings from here on make exit code 1")
+	flags.StringVar(&f.council, "council", "", "council to ask (default: the default council)")
+	flags.BoolVar(&f.detach, "detach", false, "start the review and leave; needs a running server")
+	flags.StringVar(&f.server, "server", "", "address of a server (host:port); the change is uploaded")
+	cmd.MarkFlagsMutuallyExclusive("staged", "uncommitted", "diff", "base")
+	cmd.MarkFlagsMutuallyExclusive("staged", "uncommitted", "diff", "head")
+	return cmd
+}
+
+func (a *app) review(cmd *cobra.Command, f reviewFlags) error {
+	ctx := cmd.Context()
+	failOn, err := severity(f.failOn)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(" text json sarif markdown ", " "+f.format+" ") {
+		return fmt.Errorf("--format %q is none of text, json, sarif, markdown", f.format)
+	}
+	s, err := a.connect(ctx, cmd, f.server)
+	if err != nil {
+		return err
+	}
+	defer a.disconnect(ctx, s)
+	if f.detach && s.inside {
+		return errors.New("--detach needs a running server: start `witan serve`, or leave --detach out")
+	}
+	source, err := a.source(ctx, s, f)
+	if err != nil {
+		return err
+	}
+	review := &reviewv1.Review{Source: source, FailOn: failOn}
+	if f.council != "" {
+		review.Council = "councils/" + strings.TrimPrefix(f.council, "councils/")
+	}
+	client := reviewv1.NewReviewServiceClient(s.conn)
+	created, err := client.CreateReview(ctx, &reviewv1.CreateReviewRequest{Review: review, RequestId: uuid.NewString()})
+	if err != nil {
+		return err
+	}
+	if f.detach {
+		return a.detached(created.GetJob(), s)
+	}
+	a.say("%s  (follow it from elsewhere: witan attach %s%s)", created.GetName(), created.GetJob(), s.attach)
+	job, err := a.follow(ctx, s, created.GetJob(), 0, a.progressPrinter().event)
+	if err != nil {
+		return err
+	}
+	return a.concludeReview(ctx, client, job, f.format, failOn)
+}
+
+// concludeReview prints a finished review and says by its exit code what it found.
+func (a *app) concludeReview(ctx context.Context, client reviewv1.ReviewServiceClient, job *jobsv1.Job, format string, failOn typev1.Severity) error {
+	ended := outcome(job)
+	if code, _ := codeOf(ended); code != exitDone && code != exitPartial {
+		return ended
+	}
+	review, err := client.GetReview(ctx, &reviewv1.GetReviewRequest{Name: job.GetResource(), View: reviewv1.Review_FULL})
+	if err != nil {
+		return err
+	}
+	if err := a.printReview(ctx, client, review, format); err != nil {
+		return err
+	}
+	for _, finding := range review.GetFindings() {
+		if finding.GetOutcome() == councilv1.Finding_PUBLISHED && finding.GetSeverity() >= failOn {
+			return exit(exitFindings, nil)
+		}
+	}
+	return ended
+}
+
+func (a *app) printReview(ctx context.Context, client reviewv1.ReviewServiceClient, review *reviewv1.Review, format string) error {
+	if format == "json" {
+		raw, err := protojson.Marshal(review)
+		if err != nil {
+			return err
+		}
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, raw, "", "  "); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(a.stdout, indented.String())
+		return err
+	}
+	stream, err := client.ExportReview(ctx, &reviewv1.ExportReviewRequest{Name: review.GetName(), Format: format})
+	if err != nil {
+		return err
+	}
+	for {
+		part, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := a.stdout.Write(part.GetData()); err != nil {
+			return err
+		}
+	}
+}
+
+func severity(name string) (typev1.Severity, error) {
+	v, ok := typev1.Severity_value["SEVERITY_"+strings.ToUpper(name)]
+	if !ok || v == 0 {
+		return 0, fmt.Errorf("--fail-on %q is none of low, medium, high, critical", name)
+	}
+	return typev1.Severity(v), nil
+}
+
+// source turns the flags into what is reviewed. A server elsewhere gets the diff, everyone here the repository's place.
+func (a *app) source(ctx context.Context, s *session, f reviewFlags) (*reviewv1.Source, error) {
+	if f.diff != "" {
+		return a.diffSource(ctx, s, f.diff)
+	}
+	dir, err := filepath.Abs(f.repo)
+	if err != nil {
+		return nil, err
+	}
+	if !f.staged && !f.uncommitted && f.base == "" && f.head == "" {
+		repo, err := openRepository(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		if f.uncommitted, err = repo.Dirty(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if s.remote {
+		return uploadedChange(ctx, s, dir, f)
+	}
+	switch {
+	case f.staged:
+		return localChange(dir, reviewv1.LocalChange_STAGED), nil
+	case f.uncommitted:
+		return localChange(dir, reviewv1.LocalChange_UNCOMMITTED), nil
+	default:
+		return &reviewv1.Source{Source: &reviewv1.Source_GitRange{GitRange: &reviewv1.GitRange{Dir: dir, Base: f.base, Head: f.head}}}, nil
+	}
+}
+
+// uploadedChange computes the diff here and sends it: the server sees no file of this machine.
+func uploadedChange(ctx context.Context, s *session, dir string, f reviewFlags) (*reviewv1.Source, error) {
+	repo, err := openRepository(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	change, err := readChange(ctx, repo, f)
+	if err != nil {
+		return nil, err
+	}
+	return diffMaterial(ctx, s, change.Patch, filepath.Base(dir))
+}
+
+func readChange(ctx context.Context, repo *git.Repository, f reviewFlags) (*git.Change, error) {
+	if f.staged || f.uncommitted {
+		objects, err := os.MkdirTemp("", "witan-objects-")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = os.RemoveAll(objects) }()
+		freeze := repo.FreezeWorkTree
+		if f.staged {
+			freeze = repo.FreezeIndex
+		}
+		head, err := repo.HeadOrEmpty(ctx)
+		if err != nil {
+			return nil, err
+		}
+		frozen, err := freeze(ctx, objects)
+		if err != nil {
+			return nil, err
+		}
+		return repo.WithObjects(frozen.Objects).Change(ctx, head, frozen.Tree)
+	}
+	head, err := repo.Resolve(ctx, cmp.Or(f.head, "HEAD"))
+	if err != nil {
+		return nil, err
+	}
+	base, err := repo.DefaultBase(ctx, head)
+	if f.base != "" {
+		base, err = repo.BaseAt(ctx, f.base, head)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return repo.Change(ctx, base.Start, head)
+}
+
+func localChange(dir string, mode reviewv1.LocalChange_Mode) *reviewv1.Source {
+	return &reviewv1.Source{Source: &reviewv1.Source_LocalChange{LocalChange: &reviewv1.LocalChange{Dir: dir, Mode: mode}}}
+}
+
+func (a *app) diffSource(ctx context.Context, s *session, file string) (*reviewv1.Source, error) {
+	in, title := a.stdin, "standard input"
+	if file != "-" {
+		opened, err := os.Open(file) //nolint:gosec // the user names the file
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = opened.Close() }()
+		in, title = opened, filepath.Base(file)
+	}
+	raw, err := io.ReadAll(io.LimitReader(in, maxDiff+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the diff: %w", err)
+	}
+	if len(raw) > maxDiff {
+		return nil, fmt.Errorf("the diff is larger than %d MiB", maxDiff>>20)
+	}
+	return diffMaterial(ctx, s, raw, title)
+}
+
+// diffMaterial sends a small diff in the request and uploads a large one before.
+func diffMaterial(ctx context.Context, s *session, raw []byte, title string) (*reviewv1.Source, error) {
+	material := &reviewv1.Material{Content: &reviewv1.Material_Data{Data: raw}, Title: title}
+	if len(raw) > inlineDiff {
+		blob, err := upload(ctx, s, raw)
+		if err != nil {
+			return nil, err
+		}
+		material.Content = &reviewv1.Material_Blob{Blob: blob}
+	}
+	return &reviewv1.Source{Source: &reviewv1.Source_Diff{Diff: material}}, nil
+}
+
+func upload(ctx context.Context, s *session, raw []byte) (string, error) {
+	stream, err := reviewv1.NewReviewServiceClient(s.conn).UploadMaterial(ctx)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(raw)
+	header := &reviewv1.UploadHeader{Size: int64(len(raw)), Sha256: hex.EncodeToString(sum[:])}
+	err = stream.Send(&reviewv1.UploadMaterialRequest{Part: &reviewv1.UploadMaterialRequest_Header{Header: header}})
+	for rest := raw; err == nil && len(rest) > 0; {
+		n := min(len(rest), uploadChunk)
+		err = stream.Send(&reviewv1.UploadMaterialRequest{Part: &reviewv1.UploadMaterialRequest_Chunk{Chunk: rest[:n]}})
+		rest = rest[n:]
+	}
+	if err != nil && !errors.Is(err, io.EOF) { // io.EOF: the server's answer says why
+		return "", err
+	}
+	answer, err := stream.CloseAndRecv()
+	if err != nil {
+		return "", err
+	}
+	return answer.GetBlob().GetId(), nil
+}
