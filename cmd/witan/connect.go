@@ -13,6 +13,8 @@ import (
 
 	"witan.dev/internal/config"
 	"witan.dev/internal/datadir"
+	"witan.dev/internal/rpc"
+	"witan.dev/internal/secret"
 )
 
 const (
@@ -100,7 +102,7 @@ func dial(ctx context.Context, address, token string, s *session) (*session, err
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 	}
 	if token != "" {
-		options = append(options, grpc.WithPerRPCCredentials(bearer(token)))
+		options = append(options, grpc.WithPerRPCCredentials(rpc.Bearer(secret.New(token))))
 	}
 	conn, err := grpc.NewClient(address, options...)
 	if err != nil {
@@ -115,14 +117,3 @@ func dial(ctx context.Context, address, token string, s *session) (*session, err
 	s.close = func(context.Context) error { return conn.Close() }
 	return s, nil
 }
-
-// bearer sends a token with each call. The connection is on loopback: the holder of the data folder is this machine.
-type bearer string
-
-// GetRequestMetadata implements credentials.PerRPCCredentials.
-func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + string(b)}, nil
-}
-
-// RequireTransportSecurity implements credentials.PerRPCCredentials.
-func (bearer) RequireTransportSecurity() bool { return false }

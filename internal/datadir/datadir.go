@@ -15,6 +15,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"witan.dev/internal/apierr"
+	"witan.dev/internal/secret"
 )
 
 const (
@@ -43,7 +44,7 @@ type Holder struct {
 type Dir struct {
 	path  string
 	lock  *flock.Flock
-	token string
+	token secret.Text
 }
 
 // Default is the folder used when none is named: "witan" in the user's data directory.
@@ -80,7 +81,7 @@ func Hold(path string) (*Dir, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
-	d := &Dir{path: path, lock: lock, token: token}
+	d := &Dir{path: path, lock: lock, token: secret.New(token)}
 	if err := removeIfThere(filepath.Join(path, holderFile)); err != nil { // left by a process that was killed
 		return nil, errors.Join(err, lock.Unlock())
 	}
@@ -94,11 +95,11 @@ func (d *Dir) Path() string { return d.path }
 func (d *Dir) Database() string { return filepath.Join(d.path, database) }
 
 // Token is the secret that this holder accepts as the folder's owner. It is new each time the folder is taken.
-func (d *Dir) Token() string { return d.token }
+func (d *Dir) Token() secret.Text { return d.token }
 
 // Announce tells other commands of the same user where this process listens.
 func (d *Dir) Announce(address string) error {
-	raw, err := json.Marshal(Holder{PID: os.Getpid(), Address: address, Token: d.token})
+	raw, err := json.Marshal(Holder{PID: os.Getpid(), Address: address, Token: d.token.Reveal()})
 	if err != nil {
 		return err
 	}
