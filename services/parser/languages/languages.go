@@ -17,6 +17,7 @@
 //	@exports             a name of this file that is exported by a statement of its own
 //	@block               limits the visibility of locals
 //	@import              an import statement
+//	@opaque              a node in which no name is a reference
 //	@ignore              a name that is neither reference nor definition (a label, a keyword argument's name)
 //
 // Where two patterns mark the same node and name as a definition, the earlier one in the file holds. Predicates are not
@@ -46,6 +47,10 @@ type Spec struct {
 	// Refine sets what depends on more than the syntax: Exported, Test, sometimes Kind. KindUnknown leaves the definition
 	// out.
 	Refine func(*Candidate)
+	// IsLocal says whether what @local marks can be a bound name.
+	IsLocal func(name string) bool
+	// LocalQualifier recognises qualifiers that begin with a variable by their text alone.
+	LocalQualifier func(text string) bool
 	// Doc reads what @doc marks; without it comment marks are taken away.
 	Doc func(text string) string
 	// Parameters reads a parameter list.
@@ -69,9 +74,10 @@ type Candidate struct {
 	InBlock bool
 	// Scoped means that a @scope lies around it, or that it has a receiver.
 	Scoped bool
-	// Modifiers is the text of @modifiers, Marked whether an @exported applies.
-	Modifiers string
-	Marked    bool
+	// Modifiers is the text of @modifiers, Leading what stands between the beginnings of FullRange and Range (attributes,
+	// decorators, comments), cut at 1,000 bytes from its end. Marked says whether an @exported applies.
+	Modifiers, Leading string
+	Marked             bool
 }
 
 // Node is a copy of a small part of a syntax tree: named nodes only.

@@ -56,7 +56,7 @@ func groupOf(kind parser.Kind) group {
 type symbol struct {
 	group      group
 	name       string
-	start, end int // end 0: not known
+	start, end int  // end 0: not known
 	beyond     bool // of a sort that the oracle does not list: may match, but is not extra
 }
 

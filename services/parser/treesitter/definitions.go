@@ -11,6 +11,13 @@ import (
 	"witan.dev/services/parser/languages"
 )
 
+const (
+	// maxLeading bounds Candidate.Leading.
+	maxLeading = 1_000
+	// maxValue bounds the signature of constants, variables and fields.
+	maxValue = 300
+)
+
 // addDraft notes a definition or a scope. Its texts are copied now, since the node does not outlive the match.
 func (r *reader) addDraft(p *parts, pattern int) {
 	node := p.definition
@@ -26,11 +33,10 @@ func (r *reader) addDraft(p *parts, pattern int) {
 		Kind: p.kind, Name: strings.Trim(parser.CleanText(r.text(name), parser.MaxName), "\"'`"),
 		Range: r.lines.Range(at.start, at.end), NameRange: r.lines.Range(name.start, name.end),
 	}
-	signatureEnd := at.end
+	d.head = at.end
 	if p.body != nil {
-		signatureEnd = max(at.start, int(p.body.StartByte()))
+		d.head = max(at.start, int(p.body.StartByte()))
 	}
-	d.definition.Signature = parser.Collapse(r.content[at.start:signatureEnd], parser.MaxSignature)
 	if p.parameters != nil && r.Spec.Parameters != nil {
 		d.definition.Parameters = r.Spec.Parameters(r.copyNode(p.parameters))
 	}
@@ -38,12 +44,19 @@ func (r *reader) addDraft(p *parts, pattern int) {
 		d.definition.Doc = r.readDoc(spanOf(p.doc))
 	}
 	if p.receiver != nil {
-		d.receiver = r.Container(parser.CleanText(r.text(spanOf(p.receiver)), parser.MaxQualifier))
+		d.receiver = r.container(parser.CleanText(r.text(spanOf(p.receiver)), parser.MaxQualifier))
 	}
 	if p.modifier != nil {
 		d.modifiers = parser.CleanText(r.text(spanOf(p.modifier)), parser.MaxQualifier)
 	}
 	r.drafts = append(r.drafts, d)
+}
+
+func (r *reader) container(text string) string {
+	if r.Container == nil {
+		return text
+	}
+	return r.Container(text)
 }
 
 func (r *reader) readDoc(at span) string {
@@ -162,7 +175,7 @@ func (b *builder) place(d *draft) {
 	}
 	name := def.Name
 	if d.scope {
-		name = b.Container(name)
+		name = b.container(name)
 	}
 	def.QualifiedName = qualify(b.Separator, around.path, d.receiver, name)
 	own := level{span: at, index: parser.NoDefinition, path: def.QualifiedName, scope: d.scope}
@@ -204,15 +217,28 @@ func (b *builder) finish(def *parser.Definition, d *draft, around level) {
 	if def.Doc == "" {
 		def.Doc = doc
 	}
+	leading := b.content[start:def.Range.StartByte]
+	leading = leading[max(0, len(leading)-maxLeading):]
 	block, found := b.blocks.around(d.definition.Range.StartByte, d.definition.Range.EndByte)
 	c := languages.Candidate{
-		Definition: def, Path: b.source.Path, InBlock: found && block.start >= around.start, Modifiers: d.modifiers, Scoped: around.scope || d.receiver != "",
+		Definition: def, Path: b.source.Path, InBlock: found && block.start >= around.start, Modifiers: d.modifiers,
+		Leading: parser.CleanText(leading, maxLeading), Scoped: around.scope || d.receiver != "",
 		Marked: b.marked(def.Range, around) || around.index == parser.NoDefinition && b.exports[def.Name],
 	}
 	if def.Parent != parser.NoDefinition {
 		c.ParentDefinition = &b.result[def.Parent]
 	}
+	def.Signature = b.signature(def, d.head)
 	b.Refine(&c)
+}
+
+// signature is the text up to the body; that of a value is cut short, since tables can be long.
+func (b *builder) signature(def *parser.Definition, end int) string {
+	limit := parser.MaxSignature
+	if def.Kind == parser.KindConstant || def.Kind == parser.KindVariable || def.Kind == parser.KindField {
+		limit = maxValue
+	}
+	return parser.Collapse(b.content[def.Range.StartByte:max(def.Range.StartByte, end)], limit)
 }
 
 // afterDecorators returns where a definition begins behind the decorators at the front of its node.

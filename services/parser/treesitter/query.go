@@ -40,6 +40,7 @@ const (
 	roleBlock
 	roleImport
 	roleIgnore
+	roleOpaque
 )
 
 type capture struct {
@@ -112,7 +113,7 @@ func captureOf(name string) (capture, bool) {
 		"attribute": roleAttribute, "decorator": roleDecorator, "exported": roleExported, "qualifier": roleQualifier,
 		"arguments": roleArguments, "local": roleLocal, "hoisted": roleHoisted, "global": roleGlobal, "exports": roleExports,
 		"declaration": roleDeclaration, "block": roleBlock,
-		"import": roleImport, "ignore": roleIgnore,
+		"import": roleImport, "ignore": roleIgnore, "opaque": roleOpaque,
 	}
 	if r, ok := roles[name]; ok {
 		return capture{role: r}, true

@@ -43,7 +43,7 @@ type reader struct {
 	exported   []span
 	decorators []span
 	imports    []parser.Import
-	importsAt  []span
+	opaque     []span // import statements and other nodes without references
 	globals    []span
 	exports    map[string]bool
 	ignored    map[int]bool // names that are no references, by start
@@ -52,6 +52,7 @@ type reader struct {
 // draft is a definition or a scope before its place among the others is known.
 type draft struct {
 	definition parser.Definition
+	head       int // where the signature ends
 	scope      bool
 	pattern    int
 	receiver   string
@@ -190,6 +191,8 @@ func (r *reader) mark(what role, node *sitter.Node) {
 		r.ignored[at.start] = true
 	case roleExports:
 		r.exports[string(r.text(at))] = true
+	case roleOpaque:
+		r.opaque = append(r.opaque, at)
 	case roleImport:
 		r.addImports(node, at)
 	}
@@ -208,6 +211,9 @@ func (r *reader) addUse(p *parts) {
 
 func (r *reader) addLocal(p *parts) {
 	l := local{span: spanOf(p.local)}
+	if r.IsLocal != nil && !r.IsLocal(string(r.text(l.span))) {
+		return
+	}
 	l.from = l.start
 	if p.declaration != nil {
 		l.from = int(p.declaration.EndByte())
@@ -239,6 +245,6 @@ func (r *reader) addImports(node *sitter.Node, at span) {
 		r.imports = append(r.imports, i)
 	}
 	if len(found) > 0 {
-		r.importsAt = append(r.importsAt, at)
+		r.opaque = append(r.opaque, at)
 	}
 }

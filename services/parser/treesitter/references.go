@@ -39,11 +39,11 @@ func (r *reader) references(defs []parser.Definition) []parser.Reference {
 			cmp.Compare(given(b.arguments), given(a.arguments)),
 		)
 	})
-	slices.SortFunc(r.importsAt, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	slices.SortFunc(r.opaque, func(a, b span) int { return cmp.Compare(a.start, b.start) })
 	result := r.importReferences()
 	last := -1
 	for _, u := range r.uses {
-		if u.start == last || r.ignored[u.start] || r.inImport(u.start) {
+		if u.start == last || r.ignored[u.start] || r.inOpaque(u.start) {
 			continue
 		}
 		last = u.start
@@ -77,7 +77,8 @@ func (r *reader) reference(u use, visible scopes) (parser.Reference, bool) {
 	if u.qualifier.end > u.qualifier.start {
 		qualifier := r.text(u.qualifier)
 		result.Qualifier = parser.Collapse(qualifier, parser.MaxQualifier)
-		result.QualifierLocal = visible.hold(string(firstWord(qualifier)), u.qualifier.start)
+		result.QualifierLocal = visible.hold(string(firstWord(qualifier)), u.qualifier.start) ||
+			r.LocalQualifier != nil && r.LocalQualifier(result.Qualifier)
 		return result, true
 	}
 	return result, !visible.hold(result.Name, u.start)
@@ -111,9 +112,9 @@ func (r *reader) importReferences() []parser.Reference {
 	return result
 }
 
-func (r *reader) inImport(offset int) bool {
-	i := sort.Search(len(r.importsAt), func(i int) bool { return r.importsAt[i].start > offset }) - 1
-	return i >= 0 && offset < r.importsAt[i].end
+func (r *reader) inOpaque(offset int) bool {
+	i := sort.Search(len(r.opaque), func(i int) bool { return r.opaque[i].start > offset }) - 1
+	return i >= 0 && offset < r.opaque[i].end
 }
 
 // visibility gives each local the rest of the innermost block that goes on behind its declaration, or all of it.
