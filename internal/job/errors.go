@@ -11,13 +11,13 @@ import (
 //nolint:gochecknoglobals // sentinels
 var (
 	// ErrNotFound is the answer for a job that does not exist, and for a foreign one.
-	ErrNotFound = apierr.NotFound("JOB_NOT_FOUND", "there is no such job")
+	ErrNotFound = apierr.NotFound(apierr.ReasonJobNotFound, "there is no such job")
 	// ErrRequestIDReused: the request ID was used before with another body.
-	ErrRequestIDReused = apierr.AlreadyExists("REQUEST_ID_REUSED", "this request_id was used before for another request; take a new one")
+	ErrRequestIDReused = apierr.AlreadyExists(apierr.ReasonRequestIDReused, "this request_id was used before for another request; take a new one")
 	// ErrHistoryExpired: the events asked for are no longer kept.
-	ErrHistoryExpired = apierr.OutOfRange("HISTORY_EXPIRED", "the job's history has expired; GetJob still answers")
+	ErrHistoryExpired = apierr.OutOfRange(apierr.ReasonHistoryExpired, "the job's history has expired; GetJob still answers")
 	// ErrSequenceAhead: the position lies beyond the log.
-	ErrSequenceAhead = apierr.OutOfRange("SEQUENCE_AHEAD", "after_seq lies beyond the job's last event")
+	ErrSequenceAhead = apierr.OutOfRange(apierr.ReasonSequenceAhead, "after_seq lies beyond the job's last event")
 )
 
 // What only this process sees.
@@ -35,19 +35,58 @@ var (
 // Reasons that this package gives to jobs.
 const (
 	// ReasonRecoveryAttempts: the job began again and again without getting on.
-	ReasonRecoveryAttempts = "RECOVERY_ATTEMPTS_EXCEEDED"
+	ReasonRecoveryAttempts = string(apierr.ReasonRecoveryAttemptsExceeded)
 	// ReasonInternal: a fault of the program.
-	ReasonInternal = "INTERNAL"
+	ReasonInternal = string(apierr.ReasonInternal)
 	// ReasonCancelled: CancelJob.
 	ReasonCancelled = "CANCELLED"
 	// ReasonDeadline: the job's deadline passed.
-	ReasonDeadline = "DEADLINE_EXCEEDED"
+	ReasonDeadline = string(apierr.ReasonDeadlineExceeded)
 )
 
 // CodeInternal is google.rpc.Code INTERNAL.
 const CodeInternal uint32 = 13
 
-// failureOf tells callers what they may know of a fault; the log has the rest.
-func failureOf(error) *Error {
+// failureOf tells callers what they may know of a fault: all of it when it is an error for callers, else only that there
+// was one; the log has the rest.
+func failureOf(err error) *Error {
+	if e, ok := errors.AsType[*apierr.Error](err); ok {
+		return &Error{Code: codeOf(e.Kind()), Reason: string(e.Reason()), Message: e.Message()}
+	}
 	return &Error{Code: CodeInternal, Reason: ReasonInternal, Message: "the worker met an internal error and gave the job up; its log has the cause"}
+}
+
+// codeOf is the google.rpc.Code of a kind.
+func codeOf(k apierr.Kind) uint32 {
+	switch k {
+	case apierr.KindCanceled:
+		return 1
+	case apierr.KindInvalid:
+		return 3
+	case apierr.KindDeadlineExceeded:
+		return 4
+	case apierr.KindNotFound:
+		return 5
+	case apierr.KindAlreadyExists:
+		return 6
+	case apierr.KindPermissionDenied:
+		return 7
+	case apierr.KindResourceExhausted:
+		return 8
+	case apierr.KindPrecondition:
+		return 9
+	case apierr.KindAborted:
+		return 10
+	case apierr.KindOutOfRange:
+		return 11
+	case apierr.KindUnimplemented:
+		return 12
+	case apierr.KindInternal:
+		return CodeInternal
+	case apierr.KindUnavailable:
+		return 14
+	case apierr.KindUnauthenticated:
+		return 16
+	}
+	return CodeInternal
 }

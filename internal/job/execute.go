@@ -108,7 +108,8 @@ func (m *Manager) pace(ctx context.Context, r *Run, err error) {
 // finds the job ended, or tries again.
 func (m *Manager) fail(r *Run, err error) {
 	m.logger.ErrorContext(r.ctx, "gave up a job", "job_id", r.job.ID, "epoch", r.job.Epoch, "error", err)
-	if e := r.Finish(r.ctx, Outcome{State: StateFailed, Reason: ReasonInternal, Error: failureOf(err)}); e != nil {
+	failure := failureOf(err)
+	if e := r.Finish(r.ctx, Outcome{State: StateFailed, Reason: failure.Reason, Error: failure}); e != nil {
 		m.logger.ErrorContext(r.ctx, "a job could not be ended", "job_id", r.job.ID, "error", e)
 	}
 }
