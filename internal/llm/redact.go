@@ -16,7 +16,7 @@ const maxRaw = 8 << 10
 var credentials = regexp.MustCompile(`(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}` +
 	`|\b(sk|pk|rk|key|gsk|xai|hf|ghp|gho|ghs|glpat)[-_][a-z0-9*_-]{6,}` +
 	`|\b(api[-_ ]?key|token|secret|password|authorization)["']?\s*[:=]\s*["']?[^\s"',;&]{4,}` +
-	`|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*` +
+	`|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}|\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*` +
 	`|://[^\s/@]+:[^\s/@]+@`)
 
 // Redact makes a provider's words fit to be shown: what looks like a credential and each of secrets is blanked, control

@@ -24,6 +24,7 @@ type answer struct {
 	finish        string
 	usage         llm.Usage
 	requestID     string
+	begun         bool // a response is there
 	chunks        int
 	errSink       error
 }
@@ -160,7 +161,7 @@ func (a *answer) failure(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*ssestream.StreamError](err); ok {
 		return inStream(e.Event.Data, a.key)
 	}
-	return unreachable(err, a.chunks > 0, a.key)
+	return unreachable(err, a.begun, a.key)
 }
 
 func finishOf(raw string) llm.Finish {

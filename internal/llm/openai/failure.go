@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -164,6 +165,9 @@ func malformed(what string, raw []byte, key secret.Text) *llm.Error {
 
 // unreachable is a failure below HTTP, or of the reading itself.
 func unreachable(err error, begun bool, key secret.Text) *llm.Error {
+	if errors.Is(err, bufio.ErrTooLong) {
+		return errTooBig
+	}
 	e := &llm.Error{Class: llm.ClassProvider, Err: err, Detail: llm.Redact("the endpoint cannot be reached: "+err.Error(), key.Reveal())}
 	if begun || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		e.Detail = llm.Redact("the stream was cut: "+err.Error(), key.Reveal())

@@ -120,6 +120,7 @@ func (m *Model) exchange(ctx context.Context, req llm.Request, params sdk.ChatCo
 	if _, err := m.chat.New(ctx, params, options...); err != nil {
 		return err
 	}
+	a.begun = true
 	a.requestID = first(raw.Header, "X-Request-Id", "Request-Id", "Apim-Request-Id")
 	switch kind := mediaType(raw.Header); {
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):

@@ -104,10 +104,11 @@ func (e *Engine) Decide(c Call) (Plan, error) {
 	return p, nil
 }
 
-// rule finds the rule of a call and counts the call.
+// rule finds the rule of a call, and counts the call in every rule that it fits, also behind the one that decides.
 func (e *Engine) rule(c Call, prompt string) *Then {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var found *Then
 	for i := range e.script.Rules {
 		w := &e.script.Rules[i].When
 		if w.Model != "" && w.Model != c.Model || w.Stage != "" && w.Stage != c.Stage || w.Member != "" && w.Member != c.Member {
@@ -117,11 +118,14 @@ func (e *Engine) rule(c Call, prompt string) *Then {
 			continue
 		}
 		e.calls[i]++
-		if n := e.calls[i]; n >= w.from && n <= w.to {
-			return &e.script.Rules[i].Then
+		if n := e.calls[i]; found == nil && n >= w.from && n <= w.to {
+			found = &e.script.Rules[i].Then
 		}
 	}
-	return &Then{}
+	if found == nil {
+		found = &Then{}
+	}
+	return found
 }
 
 func (e *Engine) timing(t *Then) Plan {
