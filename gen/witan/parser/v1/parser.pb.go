@@ -451,10 +451,12 @@ type Parameter struct {
 	Optional bool `protobuf:"varint,3,opt,name=optional,proto3" json:"optional,omitempty"`
 	// Whether it takes any number of arguments.
 	Variadic bool `protobuf:"varint,4,opt,name=variadic,proto3" json:"variadic,omitempty"`
-	// Whether it may only be given by name.
-	KeywordOnly   bool `protobuf:"varint,5,opt,name=keyword_only,json=keywordOnly,proto3" json:"keyword_only,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Whether it may only be given by name. Together with `variadic`: takes any number of named arguments.
+	KeywordOnly bool `protobuf:"varint,5,opt,name=keyword_only,json=keywordOnly,proto3" json:"keyword_only,omitempty"`
+	// Whether it may only be given by its place.
+	PositionalOnly bool `protobuf:"varint,6,opt,name=positional_only,json=positionalOnly,proto3" json:"positional_only,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Parameter) Reset() {
@@ -522,6 +524,13 @@ func (x *Parameter) GetKeywordOnly() bool {
 	return false
 }
 
+func (x *Parameter) GetPositionalOnly() bool {
+	if x != nil {
+		return x.PositionalOnly
+	}
+	return false
+}
+
 // A use of a name.
 type Reference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -535,12 +544,15 @@ type Reference struct {
 	Enclosing int32 `protobuf:"varint,4,opt,name=enclosing,proto3" json:"enclosing,omitempty"`
 	// Qualifier as written, such as "pkg" in "pkg.F"; empty without one.
 	Qualifier string `protobuf:"bytes,5,opt,name=qualifier,proto3" json:"qualifier,omitempty"`
-	// Number of arguments of a call, -1 where unknown (spread arguments) or no call.
+	// Number of arguments of a call, named ones included; -1 where unknown (spread arguments, no argument list) or no call.
 	Arguments int32 `protobuf:"varint,6,opt,name=arguments,proto3" json:"arguments,omitempty"`
 	// Names of the arguments that are given by name, in order of writing.
 	ArgumentNames []string `protobuf:"bytes,7,rep,name=argument_names,json=argumentNames,proto3" json:"argument_names,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Whether the qualifier begins with a parameter or a local variable, so that it names no import. References whose own
+	// name is bound locally are left out altogether.
+	QualifierLocal bool `protobuf:"varint,8,opt,name=qualifier_local,json=qualifierLocal,proto3" json:"qualifier_local,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Reference) Reset() {
@@ -622,10 +634,18 @@ func (x *Reference) GetArgumentNames() []string {
 	return nil
 }
 
+func (x *Reference) GetQualifierLocal() bool {
+	if x != nil {
+		return x.QualifierLocal
+	}
+	return false
+}
+
 // An import.
 type Import struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What is imported, as written.
+	// What is imported, as written, without quotes and without the imported names: "use a::b::C" in Rust has the path
+	// "a::b" and the name "C".
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Imported names; empty when the whole module is imported.
 	Names []*ImportedName `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
@@ -977,13 +997,14 @@ const file_witan_parser_v1_parser_proto_rawDesc = "" +
 	"\x04test\x18\v \x01(\bR\x04test\x12:\n" +
 	"\n" +
 	"parameters\x18\f \x03(\v2\x1a.witan.parser.v1.ParameterR\n" +
-	"parameters\"\x8e\x01\n" +
+	"parameters\"\xb7\x01\n" +
 	"\tParameter\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
 	"\boptional\x18\x03 \x01(\bR\boptional\x12\x1a\n" +
 	"\bvariadic\x18\x04 \x01(\bR\bvariadic\x12!\n" +
-	"\fkeyword_only\x18\x05 \x01(\bR\vkeywordOnly\"\xcb\x02\n" +
+	"\fkeyword_only\x18\x05 \x01(\bR\vkeywordOnly\x12'\n" +
+	"\x0fpositional_only\x18\x06 \x01(\bR\x0epositionalOnly\"\xf4\x02\n" +
 	"\tReference\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1f.witan.parser.v1.Reference.KindR\x04kind\x12,\n" +
@@ -991,7 +1012,8 @@ const file_witan_parser_v1_parser_proto_rawDesc = "" +
 	"\tenclosing\x18\x04 \x01(\x05R\tenclosing\x12\x1c\n" +
 	"\tqualifier\x18\x05 \x01(\tR\tqualifier\x12\x1c\n" +
 	"\targuments\x18\x06 \x01(\x05R\targuments\x12%\n" +
-	"\x0eargument_names\x18\a \x03(\tR\rargumentNames\"F\n" +
+	"\x0eargument_names\x18\a \x03(\tR\rargumentNames\x12'\n" +
+	"\x0fqualifier_local\x18\b \x01(\bR\x0equalifierLocal\"F\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04CALL\x10\x01\x12\b\n" +

@@ -368,7 +368,9 @@ type ParseResponse struct {
 	// Whether the file looks vendored.
 	Vendored bool `protobuf:"varint,14,opt,name=vendored,proto3" json:"vendored,omitempty"`
 	// Whether the file looks like a test.
-	Test          bool `protobuf:"varint,15,opt,name=test,proto3" json:"test,omitempty"`
+	Test bool `protobuf:"varint,15,opt,name=test,proto3" json:"test,omitempty"`
+	// Whether a package manager wrote the file to pin what it resolved.
+	LockFile      bool `protobuf:"varint,16,opt,name=lock_file,json=lockFile,proto3" json:"lock_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -508,6 +510,13 @@ func (x *ParseResponse) GetTest() bool {
 	return false
 }
 
+func (x *ParseResponse) GetLockFile() bool {
+	if x != nil {
+		return x.LockFile
+	}
+	return false
+}
+
 // One file for ParseMany.
 type ParseManyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -622,7 +631,7 @@ const file_witan_parser_v1_parser_service_proto_rawDesc = "" +
 	"REFERENCES\x10\x02\x12\v\n" +
 	"\aIMPORTS\x10\x03\x12\n" +
 	"\n" +
-	"\x06CHUNKS\x10\x04\"\x91\x06\n" +
+	"\x06CHUNKS\x10\x04\"\xae\x06\n" +
 	"\rParseResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x1a\n" +
@@ -642,7 +651,8 @@ const file_witan_parser_v1_parser_service_proto_rawDesc = "" +
 	"\x11extractor_version\x18\f \x01(\tR\x10extractorVersion\x12\x1c\n" +
 	"\tgenerated\x18\r \x01(\bR\tgenerated\x12\x1a\n" +
 	"\bvendored\x18\x0e \x01(\bR\bvendored\x12\x12\n" +
-	"\x04test\x18\x0f \x01(\bR\x04test\"\x93\x01\n" +
+	"\x04test\x18\x0f \x01(\bR\x04test\x12\x1b\n" +
+	"\tlock_file\x18\x10 \x01(\bR\blockFile\"\x93\x01\n" +
 	"\vParseStatus\x12\x1c\n" +
 	"\x18PARSE_STATUS_UNSPECIFIED\x10\x00\x12\x06\n" +
 	"\x02OK\x10\x01\x12\n" +
