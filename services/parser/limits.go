@@ -32,6 +32,14 @@ const (
 	MaxQualifier = 256
 )
 
+// A result has at most about maxResultBytes, so that it fits into one message. The other two are what an entry takes
+// beside its texts.
+const (
+	maxResultBytes  = 12 << 20
+	definitionBytes = 80
+	referenceBytes  = 40
+)
+
 // Sizes of chunks.
 const (
 	maxChunkLines = 120

@@ -3,6 +3,19 @@ package parser
 import (
 	"context"
 	"errors"
+
+	"witan.dev/internal/apierr"
+)
+
+// Errors that callers of the service may see.
+var (
+	// ErrLanguageUnknown refuses a request that names a language without a grammar. A file whose language was detected is
+	// never refused.
+	ErrLanguageUnknown = apierr.Unimplemented(apierr.ReasonLanguageUnknown,
+		"this parser has no grammar for the language; list the languages, or leave it empty")
+	// ErrIDInvalid refuses a file of a stream whose ID is missing or still in flight.
+	ErrIDInvalid = apierr.Invalid(apierr.ReasonInvalidRequest,
+		"each file of a stream needs an ID that differs from those in flight")
 )
 
 // Errors of an [Extractor].

@@ -27,14 +27,24 @@ func NewService(detector Detector, extractor Extractor, logger *slog.Logger) *Se
 // Languages lists the languages with a grammar, by name.
 func (s *Service) Languages() []Language { return s.extractor.Languages() }
 
-// Knows reports whether there is a grammar for a language.
-func (s *Service) Knows(language string) bool {
-	return slices.ContainsFunc(s.extractor.Languages(), func(l Language) bool { return l.Name == strings.ToLower(language) })
+// Check returns ErrLanguageUnknown when a request names a language without a grammar.
+func (s *Service) Check(request Request) error {
+	if request.Language == "" {
+		return nil
+	}
+	name := strings.ToLower(request.Language)
+	if slices.ContainsFunc(s.extractor.Languages(), func(l Language) bool { return l.Name == name }) {
+		return nil
+	}
+	return ErrLanguageUnknown.With("language", CleanText([]byte(request.Language), MaxName))
 }
 
-// Parse reads one file. Result.Status says how much of the file was understood; the only error is that of a context that
-// ended before the work began.
+// Parse reads one file. Result.Status says how much of the file was understood. Errors are ErrLanguageUnknown and that of
+// a context that ended before the work began.
 func (s *Service) Parse(ctx context.Context, request Request) (Result, error) {
+	if err := s.Check(request); err != nil {
+		return Result{}, err
+	}
 	want := request.Want.orDefault()
 	detection := s.detector.Detect(request.Path, request.Content)
 	if request.Language != "" {
@@ -121,6 +131,7 @@ func (r Result) with(e Extraction, want Want, size int) Result {
 		r.Imports = e.Imports
 	}
 	r.Errors = e.Errors
+	e.Truncated = r.cutTexts() || e.Truncated
 	if size > 0 {
 		r.ErrorShare = min(1, float64(e.ErrorBytes)/float64(size))
 	}
@@ -145,4 +156,26 @@ func (r *Result) forgetDefinitions() {
 	for i := range r.Enclosing {
 		r.Enclosing[i].Definitions = nil
 	}
+}
+
+// cutTexts keeps a result below maxResultBytes: signatures and documentation go first, then the last references.
+func (r *Result) cutTexts() (cut bool) {
+	size := 0
+	for i := range r.Definitions {
+		d := &r.Definitions[i]
+		size += definitionBytes + len(d.Name) + len(d.QualifiedName)
+		if texts := len(d.Signature) + len(d.Doc); size+texts <= maxResultBytes/2 {
+			size += texts
+		} else {
+			d.Signature, d.Doc, cut = "", "", true
+		}
+	}
+	for i := range r.References {
+		size += referenceBytes + len(r.References[i].Name) + len(r.References[i].Qualifier)
+		if size > maxResultBytes {
+			r.References = r.References[:i]
+			return true
+		}
+	}
+	return cut
 }

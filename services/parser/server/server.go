@@ -9,10 +9,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	parserv1 "witan.dev/gen/witan/parser/v1"
 	"witan.dev/services/parser"
@@ -47,9 +44,6 @@ func (s *Server) ListLanguages(
 
 // Parse reads one file.
 func (s *Server) Parse(ctx context.Context, request *parserv1.ParseRequest) (*parserv1.ParseResponse, error) {
-	if language := request.GetLanguage(); language != "" && !s.service.Knows(language) {
-		return nil, languageUnknown(language)
-	}
 	result, err := s.service.Parse(ctx, requestFromProto(request))
 	if err != nil {
 		return nil, fmt.Errorf("parse %q: %w", request.GetId(), err)
@@ -86,7 +80,7 @@ func (m *many) receive(ctx context.Context, group *errgroup.Group) error {
 			return err
 		}
 		request := message.GetRequest()
-		if err := m.begin(request.GetId()); err != nil {
+		if err := m.begin(request); err != nil {
 			return err
 		}
 		group.Go(func() error { return m.answer(ctx, request) })
@@ -94,11 +88,16 @@ func (m *many) receive(ctx context.Context, group *errgroup.Group) error {
 	return nil // the group knows why
 }
 
-func (m *many) begin(id string) error {
+// begin refuses what would be an error later: then the stream can end here, where nothing waits for the caller.
+func (m *many) begin(request *parserv1.ParseRequest) error {
+	if err := m.server.service.Check(requestFromProto(request)); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	id := request.GetId()
 	if id == "" || m.inFlight[id] {
-		return status.Error(codes.InvalidArgument, "request.id must be set and differ from those in flight")
+		return parser.ErrIDInvalid.Field("request.id", "must be set and differ from those in flight")
 	}
 	m.inFlight[id] = true
 	return nil
@@ -113,13 +112,4 @@ func (m *many) answer(ctx context.Context, request *parserv1.ParseRequest) error
 	defer m.mu.Unlock()
 	delete(m.inFlight, request.GetId())
 	return m.stream.Send(&parserv1.ParseManyResponse{Response: response})
-}
-
-func languageUnknown(language string) error {
-	s, err := status.New(codes.Unimplemented, "this parser has no grammar for the language; see ListLanguages").WithDetails(
-		&errdetails.ErrorInfo{Reason: "LANGUAGE_UNKNOWN", Domain: "witan.dev", Metadata: map[string]string{"language": language}})
-	if err != nil {
-		return fmt.Errorf("describe an unknown language: %w", err)
-	}
-	return s.Err()
 }

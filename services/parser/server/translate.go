@@ -46,6 +46,7 @@ func responseToProto(request *parserv1.ParseRequest, r parser.Result) *parserv1.
 		Generated:        r.Generated,
 		Vendored:         r.Vendored,
 		Test:             r.Test,
+		LockFile:         r.LockFile,
 		Definitions:      mapped(r.Definitions, definitionToProto),
 		References:       mapped(r.References, referenceToProto),
 		Imports:          mapped(r.Imports, importToProto),
@@ -94,7 +95,7 @@ func definitionToProto(d parser.Definition) *parserv1.Definition {
 
 func parameterToProto(p parser.Parameter) *parserv1.Parameter {
 	return &parserv1.Parameter{
-		Name: p.Name, Type: p.Type, KeywordOnly: p.KeywordOnly,
+		Name: p.Name, Type: p.Type, KeywordOnly: p.KeywordOnly, PositionalOnly: p.PositionalOnly,
 		Optional: p.Kind != parser.ParameterRequired,
 		Variadic: p.Kind == parser.ParameterVariadic || p.Kind == parser.ParameterKeywordVariadic,
 	}
@@ -103,7 +104,7 @@ func parameterToProto(p parser.Parameter) *parserv1.Parameter {
 func referenceToProto(r parser.Reference) *parserv1.Reference {
 	reference := &parserv1.Reference{
 		Name: r.Name, Kind: referenceKindToProto(r.Kind), Range: rangeToProto(r.Range), Enclosing: number(r.Enclosing),
-		Qualifier: r.Qualifier, Arguments: -1,
+		Qualifier: r.Qualifier, QualifierLocal: r.QualifierLocal, Arguments: -1,
 	}
 	if r.Arguments != nil {
 		reference.ArgumentNames = r.Arguments.Keywords

@@ -24,6 +24,8 @@ func TestCtagsAgrees(t *testing.T) {
 	for _, goal := range []ctagsGoal{
 		{
 			file: "symbols/sinatra+sinatra.jsonl.gz", language: "ruby",
+			// In these ten ctags itself is lost: it takes the "end" of a block for that of the class around it.
+			wrongEnds: 10,
 			groups: map[string]group{
 				"method": groupFunction, "singletonMethod": groupFunction, "class": groupType, "module": groupType,
 			},

@@ -94,7 +94,7 @@ func (s *score) compare(file string, want, got []symbol, tolerance int, errorRan
 			s.found++
 			if w.end > 0 && got[at].end != w.end {
 				s.wrongEnd++
-				s.report = append(s.report, fmt.Sprintf("end   %s: %s ends at %d, not %d", file, w.name, w.end, got[at].end))
+				s.report = append(s.report, fmt.Sprintf("end   %s: %s ends at %d, the oracle says %d", file, w.name, got[at].end, w.end))
 			}
 		case inErrors(w.start, errorRanges):
 			s.excused++
