@@ -9,7 +9,7 @@ import (
 
 // Anchor is a definition inside a part, so that the council can name a symbol without parsing.
 type Anchor struct {
-	Path      string       `json:"path"`
+	Path      Path         `json:"path"`
 	Side      finding.Side `json:"side"`
 	Symbol    string       `json:"symbol"`
 	StartLine int          `json:"start_line"`
@@ -19,9 +19,10 @@ type Anchor struct {
 // Part is a piece of the material that fits the smallest context of the council. Its text is redacted.
 type Part struct {
 	ID      string   `json:"id"`
-	Paths   []string `json:"paths"`
-	Text    string   `json:"text"`
-	Tokens  int      `json:"tokens"` // estimated
+	Paths   []Path   `json:"paths"`
+	Text    string   `json:"text,omitempty"`
+	Blob    string   `json:"blob,omitempty"` // SHA-256 of the text in the blob store, instead of Text
+	Tokens  int      `json:"tokens"`         // estimated
 	Anchors []Anchor `json:"anchors,omitempty"`
 }
 
@@ -103,13 +104,15 @@ type Verdict struct {
 	Models    int               `json:"models"`
 	Parts     []PartOutcome     `json:"parts"`
 	Quorum    bool              `json:"quorum"`
-	Missing   []string          `json:"missing,omitempty"` // members that did not deliver in a judging stage
-	Usage     job.Usage         `json:"usage"`
+	// BudgetStop says that the budget ended it early.
+	BudgetStop bool      `json:"budget_stop,omitempty"`
+	Missing    []string  `json:"missing,omitempty"` // members that did not deliver in a judging stage
+	Usage      job.Usage `json:"usage"`
 }
 
 // Council convenes the models. Its methods return ErrUnavailable where the service cannot be reached.
 type Council interface {
-	// Describe says how large a part may be. A council that does not exist is ErrNoCouncil.
+	// Describe says how large a part may be. A council that does not exist is ErrCouncilNotFound.
 	Describe(ctx context.Context, council string) (CouncilInfo, error)
 	// Deliberate starts the council's work; the same RequestID and task give the same deliberation again.
 	Deliberate(ctx context.Context, t CouncilTask) (Deliberation, error)
@@ -120,7 +123,7 @@ type Council interface {
 // Judge turns the council's coverage of the parts into that of the files. members is the number of seats that were
 // planned: without any there is nothing to miss.
 func Judge(v *Verdict, parts []Part, members int) CouncilOutcome {
-	out := CouncilOutcome{Limits: map[string][]Reason{}, Read: map[string]bool{}}
+	out := CouncilOutcome{Limits: map[Path][]Reason{}, Read: map[Path]bool{}}
 	out.Coverage.Models = v.Models
 	if members > 0 {
 		out.Coverage.PartsPlanned = len(parts)

@@ -11,29 +11,29 @@ import (
 type ReviewerOutcome struct {
 	Name string `json:"name"`
 	// Failed holds the reason in words when the reviewer could say nothing at all.
-	Failed string              `json:"failed,omitempty"`
-	Looked []string            `json:"looked,omitempty"` // paths; nil with All
-	All    bool                `json:"all,omitempty"`    // it looked at every text file
-	Limits map[string][]Reason `json:"limits,omitempty"`
+	Failed string            `json:"failed,omitempty"`
+	Looked []Path            `json:"looked,omitempty"` // paths; nil with All
+	All    bool              `json:"all,omitempty"`    // it looked at every text file
+	Limits map[Path][]Reason `json:"limits,omitempty"`
 	// Planned are the paths that it would have looked at; only used when it failed.
-	Planned   []string `json:"planned,omitempty"`
-	Proposals int      `json:"proposals"`
+	Planned   []Path `json:"planned,omitempty"`
+	Proposals int    `json:"proposals"`
 }
 
 func (o *ReviewerOutcome) lookedAt(f *File) bool {
 	if o.Failed != "" {
 		return false
 	}
-	return o.All && !f.Metadata() || slices.Contains(o.Looked, f.Path)
+	return o.All && !f.Metadata() || slices.Contains(o.Looked, Path(f.Path))
 }
 
 // CouncilOutcome is what the council did with the material, by file.
 type CouncilOutcome struct {
 	Coverage CouncilCoverage `json:"coverage"`
 	// Limits are the reasons for which the members did not read a file in full.
-	Limits map[string][]Reason `json:"limits,omitempty"`
+	Limits map[Path][]Reason `json:"limits,omitempty"`
 	// Read says which files at least one member read.
-	Read map[string]bool `json:"read,omitempty"`
+	Read map[Path]bool `json:"read,omitempty"`
 }
 
 // Cover makes the coverage of a review: one row for each changed path, in the order of the change. The review is
@@ -71,7 +71,7 @@ func coverFile(f *File, tree bool, reviewers []ReviewerOutcome, council CouncilO
 			row.Reviewers = append(row.Reviewers, reviewers[i].Name)
 		}
 	}
-	if council.Read[f.Path] {
+	if council.Read[Path(f.Path)] {
 		row.Reviewers = append(row.Reviewers, "council")
 	}
 	switch {
@@ -119,12 +119,12 @@ func limits(f *File, tree bool, reviewers []ReviewerOutcome, council CouncilOutc
 		o := &reviewers[i]
 		switch {
 		case o.Failed == "":
-			add(o.Limits[f.Path]...)
-		case o.All || slices.Contains(o.Planned, f.Path):
+			add(o.Limits[Path(f.Path)]...)
+		case o.All || slices.Contains(o.Planned, Path(f.Path)):
 			add(finding.ReasonReviewerFailed)
 		}
 	}
-	add(council.Limits[f.Path]...)
+	add(council.Limits[Path(f.Path)]...)
 	return out
 }
 

@@ -1,17 +1,45 @@
 package review
 
-import "errors"
+import (
+	"errors"
+
+	"witan.dev/internal/apierr"
+)
+
+// What callers outside may see.
+//
+//nolint:gochecknoglobals // sentinels
+var (
+	// ErrNotFound is the answer for a review that does not exist, and for a foreign one.
+	ErrNotFound = apierr.NotFound(apierr.ReasonReviewNotFound, "there is no such review")
+	// ErrNotRepository: the folder is no git repository that can be read.
+	ErrNotRepository = apierr.Precondition(apierr.ReasonNotARepository, "the folder is no git repository")
+	// ErrRevisionUnknown: the repository has no such revision.
+	ErrRevisionUnknown = apierr.Invalid(apierr.ReasonRevisionUnknown, "the repository has no such revision")
+	// ErrNoChanges: there is nothing to review.
+	ErrNoChanges = apierr.Invalid(apierr.ReasonNoChanges, "there is nothing to review: the two sides are equal")
+	// ErrNotDiff: the text is no unified diff, or contradicts itself.
+	ErrNotDiff = apierr.Invalid(apierr.ReasonNotADiff, "the text is not a unified diff")
+	// ErrCombinedDiff: the diff of a merge against all its parents.
+	ErrCombinedDiff = apierr.Invalid(apierr.ReasonCombinedDiff, "a combined diff of a merge cannot be reviewed; make it against the first parent")
+	// ErrSeveralPatches: one path changes twice.
+	ErrSeveralPatches = apierr.Invalid(apierr.ReasonSeveralPatches, "several patches follow each other; send one diff")
+	// ErrMaterialTooLarge: above the limits of one review.
+	ErrMaterialTooLarge = apierr.ResourceExhausted(apierr.ReasonMaterialTooLarge, "the change is larger than one review takes")
+	// ErrSourceNotSupported: this version cannot review such a source.
+	ErrSourceNotSupported = apierr.Unimplemented(apierr.ReasonSourceNotSupported, "this version cannot review such a source; use a git range, a working tree or a diff")
+	// ErrCouncilNotFound: no council has that name.
+	ErrCouncilNotFound = apierr.NotFound(apierr.ReasonCouncilNotFound, "there is no such council")
+	// ErrBlobNotFound: no such blob of the owner is stored.
+	ErrBlobNotFound = apierr.NotFound(apierr.ReasonBlobNotFound, "there is no such blob; upload it again")
+)
 
 // Errors of the ports that the pipeline handles by kind.
 var (
-	// ErrNotFound is the answer for a review that does not exist, and for a foreign one.
-	ErrNotFound = errors.New("no such review")
 	// ErrUnavailable: the other service cannot be reached now. The pipeline tries again, then goes on without.
 	ErrUnavailable = errors.New("service is unavailable")
 	// ErrNoFile: the tree has no such file.
 	ErrNoFile = errors.New("no such file in the tree")
-	// ErrNoCouncil: no council has that name.
-	ErrNoCouncil = errors.New("no such council")
 	// ErrTooLarge: the file is larger than MaxText.
 	ErrTooLarge = errors.New("file is too large to be read as text")
 )

@@ -2,7 +2,26 @@ package review
 
 import (
 	"context"
+
+	"witan.dev/internal/job"
 )
+
+// MaxText is the largest text file that is read, in bytes (own choice).
+const MaxText = 1 << 20
+
+// Repository reads what is reviewed. Safe for concurrent use.
+type Repository interface {
+	// Pin resolves the source to object IDs and freezes uncommitted work under the review's ID. Errors that the caller
+	// can mend are ErrNotRepository, ErrRevisionUnknown, ErrNoChanges, ErrMaterialTooLarge and those of diffs.
+	Pin(ctx context.Context, id job.ID, s Source) (Pinned, error)
+	// Load reads the change: every changed path, with the contents of its sides where they are text. The same pinned
+	// source gives the same change.
+	Load(ctx context.Context, p Pinned) (*Change, error)
+	// Trees reads all files of both states. Both are nil where the source has no trees.
+	Trees(ctx context.Context, p Pinned) (base, head Tree, err error)
+	// Release removes what Pin froze. Releasing twice, or what was never pinned, does nothing.
+	Release(ctx context.Context, id job.ID) error
+}
 
 // Tree reads the files of one state of a repository.
 type Tree interface {

@@ -9,6 +9,17 @@ import (
 // Reason is why a file was not reviewed in full.
 type Reason = finding.Reason
 
+// The reasons that come from the material itself.
+const (
+	ReasonLockfile  = finding.ReasonLockfile
+	ReasonGenerated = finding.ReasonGenerated
+	ReasonVendored  = finding.ReasonVendored
+	ReasonTooLarge  = finding.ReasonTooLarge
+	ReasonNotUTF8   = finding.ReasonNotUTF8
+
+	ReasonFetchFailed = finding.ReasonFetchFailed
+)
+
 // Proposal is one problem that a static reviewer reports. It joins the council's grouping and vote like a member's.
 type Proposal struct {
 	ID       string // unique in the review, given by the pipeline
@@ -23,6 +34,10 @@ type Proposal struct {
 	Certainty float64
 	// Rule names the check within the reviewer, in lower-case words joined by dashes ("removed-definition").
 	Rule string
+	// Certain findings are published whatever the votes: members cannot see what they rest on.
+	Certain bool
+	// Fingerprint recognises the problem again.
+	Fingerprint string
 	// Confirm asks for one confirmation by a member, where members are configured, before the finding is published.
 	Confirm bool
 }
@@ -44,9 +59,9 @@ type Report struct {
 	Proposals []Proposal
 	// Looked holds the paths (of the new side, deleted ones of the old) that the reviewer looked at. Nil means all that
 	// are text.
-	Looked []string
+	Looked []Path
 	// Limits says for which paths something could not be looked at, and why.
-	Limits map[string][]Reason
+	Limits map[Path][]Reason
 }
 
 // Reviewer finds problems without a model. Implementations are safe for concurrent use, change nothing outside and

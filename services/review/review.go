@@ -28,8 +28,9 @@ type Source struct {
 	// else the commit before; an empty Head means HEAD.
 	Base string `json:"base,omitempty"`
 	Head string `json:"head,omitempty"`
-	// Blob is the SHA-256 of the patch in the blob store.
-	Blob string `json:"blob,omitempty"`
+	// Blob is the SHA-256 of the patch in the blob store, Owner whose it is.
+	Blob  string `json:"blob,omitempty"`
+	Owner string `json:"owner,omitempty"`
 }
 
 // Pinned is a source that cannot change any more: everything in it is an object ID.

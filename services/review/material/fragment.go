@@ -162,7 +162,7 @@ func anchors(f *review.File, code *review.Code, hunks []review.Hunk) []review.An
 				continue
 			}
 			out = append(out, review.Anchor{
-				Path: f.Path, Side: finding.Right, Symbol: d.Symbol(), StartLine: d.Span.StartLine, EndLine: d.Span.EndLine,
+				Path: review.Path(f.Path), Side: finding.Right, Symbol: d.Symbol(), StartLine: d.Span.StartLine, EndLine: d.Span.EndLine,
 			})
 			break
 		}

@@ -80,7 +80,7 @@ func TestWhatDoesNotFitIsNamed(t *testing.T) {
 	generated.Policy = finding.ReasonGenerated
 	c.Files = append(c.Files, long, generated)
 	p := material.Build(c, nil, nil, 500)
-	shown := map[string]bool{}
+	shown := map[review.Path]bool{}
 	for _, part := range p.Parts {
 		for _, path := range part.Paths {
 			shown[path] = true
@@ -88,10 +88,11 @@ func TestWhatDoesNotFitIsNamed(t *testing.T) {
 	}
 	for _, f := range c.Files {
 		if f.Policy != "" {
-			require.False(t, shown[f.Path])
+			require.False(t, shown[review.Path(f.Path)])
 			continue
 		}
-		require.True(t, shown[f.Path] != (len(p.Limits[f.Path]) > 0 && p.Limits[f.Path][0] == finding.ReasonBudget), f.Path)
+		limits := p.Limits[review.Path(f.Path)]
+		require.NotEqual(t, len(limits) > 0 && limits[0] == finding.ReasonBudget, shown[review.Path(f.Path)], f.Path)
 	}
 	require.Contains(t, p.Limits["long.go"], finding.ReasonPartTooBig)
 }
@@ -105,7 +106,7 @@ func TestFilesThatUseEachOtherStandTogether(t *testing.T) {
 	}
 	p := material.Build(c, nil, code, 700)
 	require.Len(t, p.Parts, 2)
-	require.Contains(t, [][]string{p.Parts[0].Paths, p.Parts[1].Paths}, []string{"a/def.go", "c/use.go"})
+	require.Contains(t, [][]review.Path{p.Parts[0].Paths, p.Parts[1].Paths}, []review.Path{"a/def.go", "c/use.go"})
 }
 
 func TestContextStaysInItsBudgetAndSaysWhy(t *testing.T) {
@@ -128,7 +129,7 @@ func TestContextStaysInItsBudgetAndSaysWhy(t *testing.T) {
 		Old:    map[string]*review.Code{"a.go": {Status: review.ParseOK, Definitions: []review.Definition{old}}},
 		New:    map[string]*review.Code{"a.go": {Status: review.ParseOK, Definitions: []review.Definition{changed}}},
 	}
-	part := review.Part{ID: "part-1", Paths: []string{"a.go"}, Text: "diff"}
+	part := review.Part{ID: "part-1", Paths: []review.Path{"a.go"}, Text: "diff"}
 	s := material.Surroundings{Inspection: in, Budget: 1000}
 	require.NoError(t, s.Add(t.Context(), &part))
 	require.Contains(t, part.Text, "statement 9\n")
@@ -136,7 +137,7 @@ func TestContextStaysInItsBudgetAndSaysWhy(t *testing.T) {
 	require.Contains(t, part.Text, "before: func Load()\nafter: func Load(ctx context.Context)")
 	require.LessOrEqual(t, part.Tokens, 1100)
 
-	none := review.Part{ID: "part-1", Paths: []string{"a.go"}, Text: "diff"}
+	none := review.Part{ID: "part-1", Paths: []review.Path{"a.go"}, Text: "diff"}
 	require.NoError(t, (&material.Surroundings{Inspection: in}).Add(t.Context(), &none))
 	require.Equal(t, "diff", none.Text)
 }

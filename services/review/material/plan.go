@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"witan.dev/internal/diff"
 	"witan.dev/internal/finding"
 	"witan.dev/services/review"
 )
@@ -26,12 +25,12 @@ const (
 type Plan struct {
 	Parts []review.Part
 	// Limits names the files that the council will not read in full, and why.
-	Limits map[string][]review.Reason
+	Limits map[review.Path][]review.Reason
 }
 
 // Build cuts the change into parts of at most room tokens each. code holds the parsed new sides, and old the old ones.
 func Build(c *review.Change, old, code map[string]*review.Code, room int) Plan {
-	p := Plan{Limits: map[string][]review.Reason{}}
+	p := Plan{Limits: map[review.Path][]review.Reason{}}
 	all := make([][]fragment, len(c.Files))
 	big := len(c.Files) > manyFiles || c.Lines() > manyLines
 	for i := range c.Files {
@@ -55,8 +54,9 @@ func Build(c *review.Change, old, code map[string]*review.Code, room int) Plan {
 }
 
 func (p *Plan) limit(path string, r review.Reason) {
-	if !slices.Contains(p.Limits[path], r) {
-		p.Limits[path] = append(p.Limits[path], r)
+	at := review.Path(path)
+	if !slices.Contains(p.Limits[at], r) {
+		p.Limits[at] = append(p.Limits[at], r)
 	}
 }
 
@@ -177,8 +177,8 @@ func newPart(index int, units []unit) review.Part {
 	for _, f := range fragments {
 		texts = append(texts, f.text)
 		part.Anchors = append(part.Anchors, f.anchors...)
-		if !slices.Contains(part.Paths, f.path) {
-			part.Paths = append(part.Paths, f.path)
+		if path := review.Path(f.path); !slices.Contains(part.Paths, path) {
+			part.Paths = append(part.Paths, path)
 		}
 	}
 	part.Text = strings.Join(texts, "\n")
@@ -310,15 +310,6 @@ func signatures(code *review.Code) []string {
 		if d := &code.Definitions[i]; d.Exported {
 			out = append(out, cmp.Or(d.Signature, d.QualifiedName))
 		}
-	}
-	return out
-}
-
-// Display returns the paths of a part as they are shown and sent: always valid UTF-8.
-func Display(paths []string) []string {
-	out := make([]string, len(paths))
-	for i, p := range paths {
-		out[i] = diff.DisplayPath(p)
 	}
 	return out
 }

@@ -96,9 +96,10 @@ func (w *writer) spend(budget int, notes []note) {
 }
 
 // enclosing are the definitions around the changed lines, as far as the diff does not show them.
-func (s *Surroundings) enclosing(paths []string) []note {
+func (s *Surroundings) enclosing(paths []review.Path) []note {
 	var out []note
-	for _, path := range paths {
+	for _, p := range paths {
+		path := string(p)
 		f, code := s.Inspection.Change.File(path), s.Inspection.New[path]
 		if f == nil || !code.Usable() || f.Change == review.Added {
 			continue
@@ -154,9 +155,10 @@ type contractChange struct {
 	old, new *review.Definition
 }
 
-func (s *Surroundings) contracts(paths []string) []contractChange {
+func (s *Surroundings) contracts(paths []review.Path) []contractChange {
 	var out []contractChange
-	for _, path := range paths {
+	for _, p := range paths {
+		path := string(p)
 		f := s.Inspection.Change.File(path)
 		if f == nil {
 			continue

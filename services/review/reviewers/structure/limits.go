@@ -8,18 +8,18 @@ import (
 )
 
 // looked returns the paths that the reviewer compared.
-func looked(in review.Inspection) []string {
+func looked(in review.Inspection) []review.Path {
 	all := pairs(in)
-	out := make([]string, 0, len(all))
+	out := make([]review.Path, 0, len(all))
 	for i := range all {
-		out = append(out, all[i].file.Path)
+		out = append(out, review.Path(all[i].file.Path))
 	}
 	return out
 }
 
 // parseLimits names the files in which the grammar failed over a changed line, or altogether.
-func parseLimits(in review.Inspection) map[string][]finding.Reason {
-	out := make(map[string][]finding.Reason)
+func parseLimits(in review.Inspection) map[review.Path][]finding.Reason {
+	out := make(map[review.Path][]finding.Reason)
 	all := pairs(in)
 	for i := range all {
 		p := &all[i]
@@ -46,8 +46,9 @@ func failed(code *review.Code, touched []int) bool {
 	return false
 }
 
-func limit(limits map[string][]finding.Reason, path string, r finding.Reason) {
-	if !slices.Contains(limits[path], r) {
-		limits[path] = append(limits[path], r)
+func limit(limits map[review.Path][]finding.Reason, path string, r finding.Reason) {
+	at := review.Path(path)
+	if !slices.Contains(limits[at], r) {
+		limits[at] = append(limits[at], r)
 	}
 }

@@ -1,0 +1,155 @@
+package review
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/diff"
+)
+
+// DiffError turns the refusal of a diff into an error that callers may see: its reason, its line and what is wrong. Any
+// other error comes back as it is.
+func DiffError(err error) error {
+	refusal, ok := errors.AsType[*diff.Error](err)
+	if !ok {
+		return err
+	}
+	var out *apierr.Error
+	switch refusal.Reason {
+	case diff.EmptyDiff:
+		out = ErrNoChanges
+	case diff.CombinedDiff:
+		out = ErrCombinedDiff
+	case diff.SeveralPatches:
+		out = ErrSeveralPatches
+	case diff.TooLarge:
+		out = ErrMaterialTooLarge
+	case diff.NotADiff, diff.Malformed, diff.UnsafePath:
+		out = ErrNotDiff
+	default:
+		out = ErrNotDiff
+	}
+	if refusal.Line > 0 {
+		out = out.With("line", strconv.Itoa(refusal.Line))
+	}
+	return out.With("detail", refusal.Detail).Wrap(err)
+}
+
+// Files turns parsed changes into those of a review. What the sides contain is not known yet.
+func Files(d *diff.Diff) []File {
+	out := make([]File, 0, len(d.Files))
+	for _, f := range d.Files {
+		out = append(out, newFile(f))
+	}
+	return out
+}
+
+func newFile(f *diff.File) File {
+	added, removed := f.Counts()
+	out := File{
+		Path: f.Path(), OldPath: f.OldPath, Change: ChangeKind(f.Change.String()), OldMode: uint32(f.OldMode),
+		NewMode: uint32(f.NewMode), OldBlob: f.OldBlob, NewBlob: f.NewBlob, Added: added, Removed: removed,
+	}
+	if out.OldPath == "" {
+		out.OldPath = out.Path
+	}
+	for i := range f.Hunks {
+		out.Hunks = append(out.Hunks, newHunk(&f.Hunks[i]))
+	}
+	out.Nature = nature(f)
+	if lockFile(out.Path) {
+		out.Policy = ReasonLockfile
+	}
+	return out
+}
+
+func newHunk(h *diff.Hunk) Hunk {
+	out := Hunk{
+		OldStart: h.OldStart, OldLines: h.OldLines, NewStart: h.NewStart, NewLines: h.NewLines, Section: h.Section,
+		Lines: make([]Line, len(h.Lines)),
+	}
+	for i, l := range h.Lines {
+		out.Lines[i] = Line{Op: byte(l.Op), Text: strings.TrimSuffix(l.Text, "\r")}
+	}
+	return out
+}
+
+func nature(f *diff.File) Nature {
+	mode := f.NewMode
+	if f.Change == diff.Deleted {
+		mode = f.OldMode
+	}
+	switch {
+	case mode.Type() == diff.ModeSymlink.Type():
+		return NatureSymlink
+	case mode.Type() == diff.ModeSubmodule.Type():
+		return NatureSubmodule
+	case f.Binary:
+		return NatureBinary
+	case len(f.Hunks) > 0:
+		return NatureText
+	case f.Change == diff.Added || f.Change == diff.Deleted:
+		return NatureEmpty
+	default:
+		return NatureUnchanged
+	}
+}
+
+// lockFile says whether a tool wrote the file to pin dependencies: long, and read by nobody.
+func lockFile(path string) bool {
+	switch path[strings.LastIndexByte(path, '/')+1:] {
+	case "go.sum", "go.work.sum", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock",
+		"bun.lockb", "Cargo.lock", "Gemfile.lock", "composer.lock", "poetry.lock", "Pipfile.lock", "uv.lock", "pdm.lock",
+		"mix.lock", "pubspec.lock", "Podfile.lock", "flake.lock", "packages.lock.json", "gradle.lockfile", "deno.lock":
+		return true
+	default:
+		return false
+	}
+}
+
+// Rebuild fills in the sides that a patch shows in full: the new one of an added file, the old one of a deleted file.
+func (f *File) Rebuild() {
+	if f.Nature != NatureText || f.Change != Added && f.Change != Deleted {
+		return
+	}
+	var b strings.Builder
+	for i := range f.Hunks {
+		for _, l := range f.Hunks[i].Lines {
+			b.WriteString(l.Text)
+			b.WriteByte('\n')
+		}
+	}
+	if f.Change == Added {
+		f.New, f.HasNew = []byte(b.String()), true
+		return
+	}
+	f.Old, f.HasOld = []byte(b.String()), true
+}
+
+// CheckText notes what keeps the sides that were read from being used as text: too large, or in no encoding that can be
+// told.
+func (f *File) CheckText() {
+	for _, side := range [][]byte{f.Old, f.New} {
+		if len(side) > MaxText {
+			f.Limit(ReasonTooLarge)
+		} else if !legible(side) {
+			f.Limit(ReasonNotUTF8)
+		}
+	}
+}
+
+// legible says whether content is UTF-8, or some one-byte encoding of text: almost no control bytes.
+func legible(content []byte) bool {
+	if _, valid := Text(content); valid {
+		return true
+	}
+	control := 0
+	for _, c := range content {
+		if c < 0x20 && c != '\n' && c != '\r' && c != '\t' && c != '\f' || c == 0x7f {
+			control++
+		}
+	}
+	return control*100 <= len(content)
+}

@@ -1,0 +1,277 @@
+// Package git reads what is reviewed: ranges and uncommitted work of git repositories on this machine, and patches that
+// lie in the blob store.
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"witan.dev/internal/diff"
+	"witan.dev/internal/git"
+	"witan.dev/internal/job"
+	"witan.dev/services/review"
+)
+
+// Patches reads patches by their SHA-256.
+type Patches interface {
+	// Patch returns the whole content. The error is review.ErrBlobNotFound where there is none.
+	Patch(ctx context.Context, owner, sha256 string) ([]byte, error)
+}
+
+// Repository is a review.Repository. Safe for concurrent use.
+type Repository struct {
+	git     *git.Git
+	patches Patches
+	frozen  string
+}
+
+var _ review.Repository = (*Repository)(nil)
+
+// NewRepository returns a repository reader that keeps frozen work below the folder frozen.
+func NewRepository(g *git.Git, patches Patches, frozen string) *Repository {
+	return &Repository{git: g, patches: patches, frozen: frozen}
+}
+
+// Pin implements review.Repository.
+func (r *Repository) Pin(ctx context.Context, id job.ID, s review.Source) (review.Pinned, error) {
+	p := review.Pinned{Source: s}
+	if s.Kind == review.SourceDiff {
+		p.Subject = "diff:" + string(id)
+		_, err := r.Load(ctx, p)
+		return p, err
+	}
+	repo, err := r.git.Open(ctx, s.Dir)
+	if err != nil {
+		return p, sourceError(err, s)
+	}
+	p.GitDir = repo.Dir
+	switch s.Kind {
+	case review.SourceRange:
+		err = pinRange(ctx, repo, &p)
+	case review.SourceStaged, review.SourceUncommitted:
+		err = r.freeze(ctx, repo, id, &p)
+	case review.SourceDiff:
+	default:
+		return p, review.ErrSourceNotSupported
+	}
+	if err == nil {
+		err = r.check(ctx, repo, &p)
+	}
+	if err != nil {
+		return p, errors.Join(sourceError(err, s), r.Release(ctx, id))
+	}
+	return p, nil
+}
+
+func pinRange(ctx context.Context, repo *git.Repository, p *review.Pinned) error {
+	head := p.Source.Head
+	if head == "" {
+		head = "HEAD"
+	}
+	var err error
+	if p.Head, err = repo.Resolve(ctx, head); err != nil {
+		return err
+	}
+	var base git.Base
+	if p.Source.Base == "" {
+		base, err = repo.DefaultBase(ctx, p.Head)
+	} else {
+		base, err = repo.BaseAt(ctx, p.Source.Base, p.Head)
+	}
+	if err != nil {
+		return err
+	}
+	p.Base, p.MergeBase = base.Commit, base.Start
+	p.OldTree, p.NewTree = base.Start, p.Head
+	return nil
+}
+
+func (r *Repository) freeze(ctx context.Context, repo *git.Repository, id job.ID, p *review.Pinned) error {
+	head, err := repo.HeadOrEmpty(ctx)
+	if err != nil {
+		return err
+	}
+	objects := filepath.Join(r.frozen, string(id), "objects")
+	var frozen git.Frozen
+	if p.Source.Kind == review.SourceStaged {
+		frozen, err = repo.FreezeIndex(ctx, objects)
+	} else {
+		frozen, err = repo.FreezeWorkTree(ctx, objects)
+	}
+	if err != nil {
+		return err
+	}
+	p.Base, p.MergeBase, p.Head = head, head, frozen.Tree
+	p.OldTree, p.NewTree = head, frozen.Tree
+	if frozen.Objects != "" {
+		p.ObjectDirs = []string{frozen.Objects}
+	}
+	return nil
+}
+
+// check gives the subject its name and refuses a change of nothing.
+func (r *Repository) check(ctx context.Context, repo *git.Repository, p *review.Pinned) error {
+	change, err := repo.WithObjects(p.ObjectDirs...).Change(ctx, p.OldTree, p.NewTree)
+	if err != nil {
+		return err
+	}
+	if len(change.Diff.Files) == 0 {
+		return review.ErrNoChanges
+	}
+	root := "unborn"
+	if commit, err := repo.Resolve(ctx, "HEAD"); err == nil {
+		if root, err = repo.RootCommit(ctx, commit); err != nil {
+			return err
+		}
+	}
+	branch, err := repo.Branch(ctx)
+	if err != nil {
+		return err
+	}
+	if branch == "" {
+		branch = "HEAD"
+	}
+	p.Subject = "local:" + root + "/" + branch
+	return nil
+}
+
+// sourceError says what the caller can mend in the words of the review.
+func sourceError(err error, s review.Source) error {
+	switch {
+	case errors.Is(err, git.ErrNotRepository), errors.Is(err, git.ErrNoWorkTree), errors.Is(err, git.ErrUnsafe):
+		return review.ErrNotRepository.With("dir", s.Dir).With("detail", err.Error()).Wrap(err)
+	case errors.Is(err, git.ErrUnknownRevision), errors.Is(err, git.ErrUnborn), errors.Is(err, git.ErrNoMergeBase):
+		return review.ErrRevisionUnknown.With("base", s.Base).With("head", s.Head).With("detail", err.Error()).Wrap(err)
+	case errors.Is(err, git.ErrUnmerged):
+		return review.ErrNotRepository.With("dir", s.Dir).With("detail", "the index has unmerged paths; resolve them first").Wrap(err)
+	case errors.Is(err, git.ErrTooLarge):
+		return review.ErrMaterialTooLarge.With("detail", err.Error()).Wrap(err)
+	default:
+		return review.DiffError(err)
+	}
+}
+
+// Load implements review.Repository.
+func (r *Repository) Load(ctx context.Context, p review.Pinned) (*review.Change, error) {
+	if p.Source.Kind == review.SourceDiff {
+		return r.loadPatch(ctx, p)
+	}
+	repo, err := r.open(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	change, err := repo.Change(ctx, p.OldTree, p.NewTree)
+	if err != nil {
+		return nil, sourceError(err, p.Source)
+	}
+	c := &review.Change{Files: review.Files(change.Diff)}
+	if err := fill(ctx, repo, c); err != nil {
+		return nil, fmt.Errorf("read changed files: %w", err)
+	}
+	return c, nil
+}
+
+func (r *Repository) open(ctx context.Context, p review.Pinned) (*git.Repository, error) {
+	repo, err := r.git.Open(ctx, p.GitDir)
+	if err != nil {
+		return nil, sourceError(err, p.Source)
+	}
+	return repo.WithObjects(p.ObjectDirs...), nil
+}
+
+func (r *Repository) loadPatch(ctx context.Context, p review.Pinned) (*review.Change, error) {
+	text, err := r.patches.Patch(ctx, p.Source.Owner, p.Source.Blob)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := diff.Parse(text)
+	if err != nil {
+		return nil, review.DiffError(err)
+	}
+	c := &review.Change{Files: review.Files(parsed)}
+	for i := range c.Files {
+		f := &c.Files[i]
+		f.Rebuild()
+		f.CheckText()
+	}
+	return c, nil
+}
+
+// fill reads the contents of both sides of every text file. Pure renames are read as well: their definitions moved.
+func fill(ctx context.Context, repo *git.Repository, c *review.Change) error {
+	type side struct {
+		file *review.File
+		old  bool
+	}
+	var ids []string
+	var sides []side
+	want := func(f *review.File, blob string, old bool) {
+		if git.IsObjectID(blob) {
+			ids, sides = append(ids, blob), append(sides, side{f, old})
+		}
+	}
+	for i := range c.Files {
+		f := &c.Files[i]
+		if f.Nature != review.NatureText && (f.Nature != review.NatureUnchanged || f.Change != review.Renamed) {
+			continue
+		}
+		if f.Change != review.Added && f.Change != review.Copied {
+			want(f, f.OldBlob, true)
+		}
+		if f.Change != review.Deleted {
+			want(f, f.NewBlob, false)
+		}
+	}
+	at := 0
+	err := repo.Blobs(ctx, ids, review.MaxText, func(b git.Blob) error {
+		s := sides[at]
+		at++
+		take(s.file, s.old, b)
+		return nil
+	})
+	for i := range c.Files {
+		if c.Files[i].Nature == review.NatureText {
+			c.Files[i].CheckText()
+		}
+	}
+	return err
+}
+
+func take(f *review.File, old bool, b git.Blob) {
+	switch {
+	case b.TooLarge:
+		f.Limit(review.ReasonTooLarge)
+	case b.Missing:
+		f.Limit(review.ReasonFetchFailed)
+	case old:
+		f.Old, f.HasOld = b.Data, true
+	default:
+		f.New, f.HasNew = b.Data, true
+	}
+}
+
+// Trees implements review.Repository.
+func (r *Repository) Trees(ctx context.Context, p review.Pinned) (base, head review.Tree, err error) {
+	if !p.HasTree() {
+		return nil, nil, nil
+	}
+	repo, err := r.open(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newTree(repo, p.OldTree), newTree(repo, p.NewTree), nil
+}
+
+// Release implements review.Repository.
+func (r *Repository) Release(_ context.Context, id job.ID) error {
+	if id == "" {
+		return nil
+	}
+	if err := os.RemoveAll(filepath.Join(r.frozen, filepath.Base(string(id)))); err != nil {
+		return fmt.Errorf("remove frozen work of review %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package git
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"witan.dev/internal/diff"
+	"witan.dev/internal/git"
+	"witan.dev/services/review"
+)
+
+// tree reads files of one commit or tree. It lists the tree once, when the first file is asked for.
+type tree struct {
+	repo *git.Repository
+	id   string
+
+	mu    sync.Mutex
+	blobs map[string]string // by path; nil until listed
+}
+
+func newTree(repo *git.Repository, id string) *tree { return &tree{repo: repo, id: id} }
+
+// Read implements review.Tree.
+func (t *tree) Read(ctx context.Context, path string) ([]byte, error) {
+	blobs, err := t.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, ok := blobs[path]
+	if !ok {
+		return nil, fmt.Errorf("%q: %w", path, review.ErrNoFile)
+	}
+	var content git.Blob
+	err = t.repo.Blobs(ctx, []string{id}, review.MaxText, func(b git.Blob) error {
+		content = b
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read %q: %w", path, err)
+	case content.TooLarge:
+		return nil, fmt.Errorf("%q: %w", path, review.ErrTooLarge)
+	case content.Missing:
+		return nil, fmt.Errorf("%q: %w", path, review.ErrNoFile)
+	}
+	if content.Data == nil {
+		return []byte{}, nil
+	}
+	return content.Data, nil
+}
+
+func (t *tree) list(ctx context.Context) (map[string]string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.blobs != nil {
+		return t.blobs, nil
+	}
+	blobs := make(map[string]string)
+	err := t.repo.Tree(ctx, t.id, func(e git.Entry) error {
+		if e.Mode.Type() == diff.ModeFile.Type() {
+			blobs[e.Path] = e.Blob
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list tree %s: %w", t.id, err)
+	}
+	t.blobs = blobs
+	return blobs, nil
+}

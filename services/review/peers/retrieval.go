@@ -1,0 +1,97 @@
+package peers
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"google.golang.org/grpc"
+
+	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
+	typev1 "witan.dev/gen/witan/type/v1"
+	"witan.dev/internal/diff"
+	"witan.dev/services/review"
+)
+
+// Index is a review.Index over gRPC. Safe for concurrent use.
+type Index struct {
+	client retrievalv1.RetrievalServiceClient
+}
+
+var _ review.Index = (*Index)(nil)
+
+// NewIndex returns an index that is reached over the connection.
+func NewIndex(conn grpc.ClientConnInterface) *Index {
+	return &Index{client: retrievalv1.NewRetrievalServiceClient(conn)}
+}
+
+// Build implements review.Index.
+func (x *Index) Build(ctx context.Context, s review.IndexSource) (index, job string, err error) {
+	built, err := x.client.CreateIndex(ctx, &retrievalv1.CreateIndexRequest{
+		RequestId: s.RequestID,
+		Index: &retrievalv1.Index{
+			Repository: s.Repository, BaseIndex: s.BaseIndex, ParentJob: s.ParentJob,
+			Source: &retrievalv1.Index_GitTree{GitTree: &retrievalv1.GitTree{Dir: s.GitDir, ObjectDirs: s.ObjectDirs, ObjectId: s.Tree}},
+		},
+	})
+	if err != nil {
+		return "", "", callError(ctx, "create index", err)
+	}
+	return built.GetName(), built.GetJob(), nil
+}
+
+// Related implements review.Index. Places of paths that are not UTF-8 have no relations: the index cannot name them.
+func (x *Index) Related(
+	ctx context.Context, index string, place review.Place, limit int, relations ...review.Relation,
+) ([]review.Piece, error) {
+	request := &retrievalv1.GetRelatedRequest{
+		Index: index, LimitPerRelation: line(limit), OmitText: true,
+		Target: &retrievalv1.GetRelatedRequest_Place{Place: &retrievalv1.Place{
+			Path: diff.DisplayPath(place.Path), Name: place.Name,
+			Lines: &typev1.LineRange{StartLine: line(max(place.StartLine, 1)), EndLine: line(max(place.EndLine, place.StartLine, 1))},
+		}},
+	}
+	for _, r := range relations {
+		relation, ok := retrievalv1.Piece_Relation_value[string(r)]
+		if !ok {
+			return nil, fmt.Errorf("unknown relation %q", r)
+		}
+		request.Relations = append(request.Relations, retrievalv1.Piece_Relation(relation))
+	}
+	answer, err := x.client.GetRelated(ctx, request)
+	if err != nil {
+		return nil, callError(ctx, "get related code", err)
+	}
+	out := make([]review.Piece, 0, len(answer.GetPieces()))
+	for _, p := range answer.GetPieces() {
+		out = append(out, piece(p))
+	}
+	return out, nil
+}
+
+func piece(p *retrievalv1.Piece) review.Piece {
+	return review.Piece{
+		Relation: review.Relation(p.GetRelation().String()), Grade: grade(p.GetGrade()), Symbol: p.GetSymbol(), Text: p.GetText(), Why: p.GetWhy(),
+		Place: review.Place{
+			Path: p.GetPath(), StartLine: int(p.GetLines().GetStartLine()), EndLine: int(p.GetLines().GetEndLine()), Name: p.GetName(),
+		},
+	}
+}
+
+func grade(g typev1.Grade) review.Grade {
+	switch g {
+	case typev1.Grade_GRADE_SAME_FILE:
+		return review.GradeSameFile
+	case typev1.Grade_GRADE_IMPORTED:
+		return review.GradeImported
+	case typev1.Grade_GRADE_UNIQUE:
+		return review.GradeUnique
+	case typev1.Grade_GRADE_AMBIGUOUS:
+		return review.GradeAmbiguous
+	case typev1.Grade_GRADE_UNSPECIFIED:
+	}
+	return ""
+}
+
+// line brings a count or line into a message.
+func line(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) } //nolint:gosec // bounded on both sides
