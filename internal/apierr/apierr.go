@@ -85,7 +85,9 @@ func AlreadyExists(reason Reason, message string) *Error {
 }
 
 // Precondition is New(KindPrecondition, …).
-func Precondition(reason Reason, message string) *Error { return New(KindPrecondition, reason, message) }
+func Precondition(reason Reason, message string) *Error {
+	return New(KindPrecondition, reason, message)
+}
 
 // Aborted is New(KindAborted, …).
 func Aborted(reason Reason, message string) *Error { return New(KindAborted, reason, message) }

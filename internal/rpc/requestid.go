@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// RequestIDHeader carries a call's ID, in requests and in answers. A caller may choose it: 1 to 64 letters, digits, dots,
+// RequestIDHeader carries a call's ID, in requests and in answers (of streams: in the trailer). A caller may choose it: 1 to 64 letters, digits, dots,
 // dashes and underscores; anything else is replaced.
 const RequestIDHeader = "x-request-id"
 
@@ -24,12 +24,18 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-func (s *Server) requestID(ctx context.Context, _ call, next func(context.Context) error) error {
+// requestID gives a call its ID. Streams answer with it in their trailer: a stream that is refused must not send headers,
+// because a client takes them as the sign that it was accepted.
+func (s *Server) requestID(ctx context.Context, c call, next func(context.Context) error) error {
 	id := header(ctx, RequestIDHeader)
 	if !s.requestIDs.MatchString(id) {
 		id = rand.Text()
 	}
-	if err := grpc.SetHeader(ctx, metadata.Pairs(RequestIDHeader, id)); err != nil {
+	set := grpc.SetHeader
+	if c.stream {
+		set = grpc.SetTrailer
+	}
+	if err := set(ctx, metadata.Pairs(RequestIDHeader, id)); err != nil {
 		return err
 	}
 	return next(context.WithValue(ctx, requestIDKey{}, id))

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+)
+
+// Config is what an operator decides about the gateway. Zero values mean the defaults named here.
+type Config struct {
+	// Addr is where to listen (host:port).
+	Addr string
+	// AllowHosts are names beside loopback ones that a request's Host may have while the gateway listens on loopback;
+	// others are refused, so that a page of another site cannot reach it under a name that resolves to this machine.
+	AllowHosts []string
+	// MaxBody bounds a request's body, in bytes; default 8 MiB.
+	MaxBody int64
+	// Heartbeat is the longest silence of a stream; default 15 s.
+	Heartbeat time.Duration
+	// WriteTimeout is how long one write to a viewer may take before it is cut off; default 30 s.
+	WriteTimeout time.Duration
+}
+
+// Deps are what the gateway works with. All are needed.
+type Deps struct {
+	// Conn leads to the gRPC server, without credentials of its own: the gateway passes on what its callers show.
+	Conn grpc.ClientConnInterface
+	// Logger takes failures of the gateway's own; calls are logged by the gRPC server.
+	Logger *slog.Logger
+	// Metrics is what /metrics shows.
+	Metrics prometheus.Gatherer
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxBody == 0 {
+		c.MaxBody = 8 << 20
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 15 * time.Second
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 30 * time.Second
+	}
+	return c
+}
+
+func (d Deps) validate() error {
+	if d.Conn == nil || d.Logger == nil || d.Metrics == nil {
+		return errors.New("gateway: Conn, Logger and Metrics are needed")
+	}
+	return nil
+}

@@ -1,0 +1,2 @@
+// Package server serves HTTP over the process's own gRPC server.
+package server

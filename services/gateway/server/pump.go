@@ -1,0 +1,165 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	"witan.dev/internal/apierr/rpcstatus"
+)
+
+// pump copies one stream of events to one viewer. It belongs to one request.
+type pump struct {
+	s       *Server
+	w       http.ResponseWriter
+	r       *http.Request
+	control *http.ResponseController
+	cancel  context.CancelFunc // ends the gRPC stream
+	frames  frames
+	lastSeq int64
+	ended   bool // the viewer has everything that will ever come
+	begun   bool // headers are out
+}
+
+type received struct {
+	event *jobsv1.JobEvent
+	err   error
+}
+
+func (s *Server) newPump(w http.ResponseWriter, r *http.Request, cancel context.CancelFunc) *pump {
+	return &pump{s: s, w: w, r: r, control: http.NewResponseController(w), cancel: cancel, frames: format(r)}
+}
+
+// serve runs until the stream ends, breaks, or the viewer leaves. Until the job service has accepted the viewer nothing
+// is written, so that a refusal has its own status code.
+func (p *pump) serve(stream eventStream, after int64) {
+	p.lastSeq = after
+	events, accepted, left := make(chan received), make(chan struct{}), make(chan struct{})
+	var helpers sync.WaitGroup
+	helpers.Go(func() { receive(stream, events, left) })
+	helpers.Go(func() {
+		// The job service sends headers when it accepts a viewer; a refused stream has none, and its error comes from Recv.
+		if header, err := stream.Header(); err == nil && header != nil {
+			close(accepted)
+		}
+	})
+	p.copy(events, accepted)
+	p.cancel()
+	close(left)
+	helpers.Wait()
+}
+
+// copy is the loop of the writing side.
+func (p *pump) copy(events <-chan received, accepted <-chan struct{}) {
+	silence := time.NewTimer(attachWait)
+	defer silence.Stop()
+	for {
+		ok := true
+		select {
+		case got := <-events:
+			ok = p.handle(got)
+		case <-accepted:
+			accepted = nil
+			ok = p.begin()
+		case <-silence.C:
+			ok = p.stayAlive()
+		case <-p.s.draining:
+			return // a clean end without `done`: the viewer comes back with its position
+		case <-p.r.Context().Done():
+			return
+		}
+		if !ok {
+			return
+		}
+		silence.Reset(p.s.cfg.Heartbeat)
+	}
+}
+
+// handle writes what was received, and says whether to go on.
+func (p *pump) handle(got received) bool {
+	switch {
+	case got.err == nil:
+		p.note(got.event)
+		return p.begin() && p.write(p.frames.event(got.event))
+	case isEnd(got.err):
+		if p.begin() && p.ended {
+			p.write(p.frames.done())
+		}
+	case !p.begun:
+		p.s.writeError(p.w, p.r, got.err)
+	default:
+		st := rpcstatus.From(got.err)
+		p.write(p.frames.failed(p.s.encodeError(p.r.Context(), st, httpStatus(st))))
+	}
+	return false
+}
+
+// note keeps where the viewer stands after an event.
+func (p *pump) note(e *jobsv1.JobEvent) {
+	p.lastSeq = max(p.lastSeq, resumeSeq(e), e.GetHeartbeat().GetLastSeq())
+	switch {
+	case e.GetFinal():
+		p.ended = true
+	case e.GetSnapshot() != nil:
+		p.ended = ended(e.GetSnapshot().GetState())
+	case e.GetSeq() > 0:
+		p.ended = false // a retried job goes on
+	}
+}
+
+// begin sends the headers, once.
+func (p *pump) begin() bool {
+	if p.begun {
+		return true
+	}
+	p.begun = true
+	h := p.w.Header()
+	h.Set("Content-Type", p.frames.contentType())
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	p.w.WriteHeader(http.StatusOK)
+	return p.write(p.frames.hello())
+}
+
+func (p *pump) stayAlive() bool {
+	if !p.begun {
+		return p.begin()
+	}
+	return p.write(p.frames.alive(p.lastSeq))
+}
+
+// write sends one frame at once. A viewer that does not take it in time is cut off.
+func (p *pump) write(frame []byte, err error) bool {
+	ctx := p.r.Context()
+	if err != nil {
+		p.s.deps.Logger.ErrorContext(ctx, "event not encoded", "error", err)
+		return false
+	}
+	if err := p.control.SetWriteDeadline(time.Now().Add(p.s.cfg.WriteTimeout)); err != nil {
+		p.s.deps.Logger.DebugContext(ctx, "no write deadline", "error", err)
+	}
+	if len(frame) > 0 {
+		if _, err := p.w.Write(frame); err != nil {
+			p.s.deps.Logger.DebugContext(ctx, "viewer left", "error", err)
+			return false
+		}
+	}
+	return p.control.Flush() == nil
+}
+
+// receive hands on what the stream gives, until it ends or nobody is left to take it.
+func receive(stream eventStream, events chan<- received, left <-chan struct{}) {
+	for {
+		event, err := stream.Recv()
+		select {
+		case events <- received{event, err}:
+		case <-left:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
