@@ -1,6 +1,7 @@
 package council
 
 import (
+	"cmp"
 	"time"
 
 	"witan.dev/internal/finding"
@@ -301,4 +302,27 @@ func (s Spec) Models() []string {
 		add(name)
 	}
 	return models
+}
+
+// Merge returns s with every field of o that is set in its place. Lists and policies are replaced as a whole.
+func (s Spec) Merge(o Spec) Spec {
+	if len(o.Members) > 0 {
+		s.Members = o.Members
+	}
+	if o.Chairman.Model != "" || len(o.Chairman.FallbackModels) > 0 || o.Chairman.Persona != "" {
+		s.Chairman = o.Chairman
+	} else if len(o.Members) > 0 {
+		s.Chairman = Chairman{} // the preset's chairman sat in another council
+	}
+	s.Mode = cmp.Or(o.Mode, s.Mode)
+	s.Ranking = cmp.Or(o.Ranking, s.Ranking)
+	s.Votes = cmp.Or(o.Votes, s.Votes)
+	s.Quorum = cmp.Or(o.Quorum, s.Quorum)
+	s.Timeouts = cmp.Or(o.Timeouts, s.Timeouts)
+	s.Budget = cmp.Or(o.Budget, s.Budget)
+	s.Stream = cmp.Or(o.Stream, s.Stream)
+	if o.Seed != nil {
+		s.Seed = o.Seed
+	}
+	return s
 }

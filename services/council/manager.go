@@ -1,0 +1,396 @@
+package council
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"witan.dev/internal/job"
+	"witan.dev/internal/llm"
+)
+
+// DefaultCouncil is the preset that is taken where none is named.
+const DefaultCouncil = "default"
+
+// Jobs is what the Manager needs of internal/job.
+type Jobs interface {
+	Create(ctx context.Context, c job.Creation) (job.Job, bool, error)
+	States(ctx context.Context, ids ...job.ID) (map[job.ID]job.State, error)
+}
+
+// Models are the configured models.
+type Models interface {
+	Model(name string) (llm.Model, bool)
+	Models() []llm.Model
+}
+
+// Params are what a Manager works with.
+type Params struct {
+	Store  Store
+	Jobs   Jobs
+	Models Models
+	// Presets are the configured councils. Where none is named "default", one is made of all models.
+	Presets []Preset
+	// Blobs may be nil: then material that is named by ID is refused.
+	Blobs Blobs
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Manager is the one place that starts conversations and deliberations. Safe for concurrent use.
+type Manager struct {
+	store   Store
+	jobs    Jobs
+	models  Models
+	presets map[string]Preset
+	blobs   Blobs
+	now     func() time.Time
+}
+
+// NewManager checks the presets against the models and reports everything that is wrong with them.
+func NewManager(p Params) (*Manager, error) {
+	m := &Manager{store: p.Store, jobs: p.Jobs, models: p.Models, blobs: p.Blobs, now: p.Now, presets: map[string]Preset{}}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	var errs []error
+	for _, preset := range p.Presets {
+		if _, twice := m.presets[preset.Name]; twice {
+			errs = append(errs, fmt.Errorf("council %q: the name is used twice", preset.Name))
+		}
+		m.presets[preset.Name] = preset
+		if err := m.check(preset.Spec.WithDefaults(TaskQuestion)); err != nil {
+			errs = append(errs, fmt.Errorf("council %q: %w", preset.Name, err))
+		}
+	}
+	if _, there := m.presets[DefaultCouncil]; !there {
+		m.presets[DefaultCouncil] = Preset{Name: DefaultCouncil, DisplayName: "All configured models", Spec: DefaultSpec(m.modelNames())}
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *Manager) modelNames() []string {
+	var names []string
+	for _, model := range m.models.Models() {
+		names = append(names, model.Info().Name)
+	}
+	return names
+}
+
+// Models lists the configured models, sorted by name.
+func (m *Manager) Models() []llm.Info {
+	var infos []llm.Info
+	for _, model := range m.models.Models() {
+		infos = append(infos, model.Info())
+	}
+	slices.SortFunc(infos, func(a, b llm.Info) int { return strings.Compare(a.Name, b.Name) })
+	return infos
+}
+
+// Presets lists the councils, sorted by name. Their specs are as configured, without defaults.
+func (m *Manager) Presets() []Preset {
+	var out []Preset
+	for _, p := range m.presets {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b Preset) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Preset finds a council by its name. ErrCouncilNotFound.
+func (m *Manager) Preset(name string) (Preset, error) {
+	p, ok := m.presets[name]
+	if !ok {
+		return Preset{}, ErrCouncilNotFound.With("council", name)
+	}
+	return p, nil
+}
+
+// NewConversation asks for a conversation.
+type NewConversation struct {
+	Owner, Title, Council string
+	Temporary             bool
+	Labels                map[string]string
+	// ExpireAt of a temporary conversation; zero: a day from now.
+	ExpireAt time.Time
+	Request  Request
+}
+
+const temporaryLife = 24 * time.Hour
+
+// CreateConversation makes an empty conversation.
+func (m *Manager) CreateConversation(ctx context.Context, n NewConversation) (Conversation, error) {
+	now := m.now()
+	c := Conversation{
+		ID: string(job.NewID()), Owner: n.Owner, Title: n.Title, Council: n.Council, Temporary: n.Temporary,
+		Labels: n.Labels, CreatedAt: now, UpdatedAt: now, Revision: 1,
+	}
+	if n.Council != "" {
+		if _, err := m.Preset(n.Council); err != nil {
+			return Conversation{}, err
+		}
+	}
+	if n.Temporary {
+		c.Title = ""
+		c.ExpireAt = n.ExpireAt
+		if c.ExpireAt.IsZero() {
+			c.ExpireAt = now.Add(temporaryLife)
+		}
+		if !c.ExpireAt.After(now) {
+			return Conversation{}, invalid(ErrTaskInvalid, "conversation.expire_time", errors.New("lies in the past"))
+		}
+	}
+	return m.store.CreateConversation(ctx, c, n.Request)
+}
+
+// Conversation reads a conversation and what its jobs say of it.
+func (m *Manager) Conversation(ctx context.Context, id, owner string) (Conversation, Activity, error) {
+	c, err := m.store.Conversation(ctx, id, owner)
+	if err != nil {
+		return Conversation{}, Activity{}, err
+	}
+	activities, err := m.activities(ctx, id)
+	return c, activities[id], err
+}
+
+// Conversations lists conversations, newest first, each with what its jobs say of it.
+func (m *Manager) Conversations(ctx context.Context, owner string, after Position, limit int) ([]Conversation, map[string]Activity, error) {
+	list, err := m.store.Conversations(ctx, owner, after, limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := make([]string, len(list))
+	for i, c := range list {
+		ids[i] = c.ID
+	}
+	activities, err := m.activities(ctx, ids...)
+	return list, activities, err
+}
+
+func (m *Manager) activities(ctx context.Context, conversations ...string) (map[string]Activity, error) {
+	recent, err := m.store.Recent(ctx, conversations...)
+	if err != nil {
+		return nil, err
+	}
+	var all []job.ID
+	for _, ids := range recent {
+		all = append(all, ids...)
+	}
+	states, err := m.jobs.States(ctx, all...)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]Activity{}
+	for _, c := range conversations {
+		out[c] = activityOf(recent[c], states)
+	}
+	return out, nil
+}
+
+// Messages lists the messages of a conversation of owner, oldest first.
+func (m *Manager) Messages(ctx context.Context, conversation, owner string, after int64, limit int) ([]Message, error) {
+	if _, err := m.store.Conversation(ctx, conversation, owner); err != nil {
+		return nil, err
+	}
+	return m.store.Messages(ctx, conversation, after, limit)
+}
+
+// NewDeliberation asks for a deliberation.
+type NewDeliberation struct {
+	Owner, Conversation string
+	// Council is a preset's name; empty: the conversation's, else default.
+	Council string
+	// Overrides replace the preset's fields where they are set.
+	Overrides Spec
+	Task      Task
+	// Timeout from creation to end; 0: DefaultDeadline.
+	Timeout   time.Duration
+	Labels    map[string]string
+	ParentJob job.ID
+	Request   Request
+	// ValidateOnly checks and resolves everything and starts nothing.
+	ValidateOnly bool
+}
+
+// CreateDeliberation starts a deliberation. Everything that rests on the configuration is checked in the creating
+// transaction, and so only for a request that is not known yet: repeating a request gives the first deliberation again
+// whatever has changed since.
+func (m *Manager) CreateDeliberation(ctx context.Context, n NewDeliberation) (Deliberation, error) {
+	if err := n.Task.Validate(); err != nil {
+		return Deliberation{}, invalid(ErrTaskInvalid, "deliberation", err)
+	}
+	if n.ValidateOnly {
+		return m.validateOnly(ctx, n)
+	}
+	now, id := m.now(), job.NewID()
+	timeout := cmp.Or(n.Timeout, DefaultDeadline)
+	var made Deliberation
+	created, reused, err := m.jobs.Create(ctx, job.Creation{
+		ID: id, Kind: job.KindCouncil, Owner: n.Owner, Parent: n.ParentJob,
+		Method: "CreateDeliberation", RequestID: n.Request.ID, BodySHA256: n.Request.Body,
+		Resource: "deliberations/" + string(id), Labels: n.Labels, Deadline: now.Add(timeout),
+		Write: func(ctx context.Context, tx job.Tx) error {
+			var err error
+			made, err = m.write(ctx, tx, n, Deliberation{
+				ID: id, Owner: n.Owner, Conversation: n.Conversation, Task: n.Task, Timeout: timeout,
+				Labels: n.Labels, ParentJob: n.ParentJob, CreatedAt: now, Revision: 1,
+			})
+			return err
+		},
+	})
+	if err != nil {
+		return Deliberation{}, err
+	}
+	if reused {
+		return m.store.Deliberation(ctx, created.ID, n.Owner, ViewBasic)
+	}
+	return made, nil
+}
+
+func (m *Manager) validateOnly(ctx context.Context, n NewDeliberation) (Deliberation, error) {
+	d := Deliberation{
+		Owner: n.Owner, Conversation: n.Conversation, Task: n.Task, Timeout: cmp.Or(n.Timeout, DefaultDeadline), Labels: n.Labels,
+	}
+	var c Conversation
+	if n.Conversation != "" {
+		var activity Activity
+		var err error
+		if c, activity, err = m.Conversation(ctx, n.Conversation, n.Owner); err != nil {
+			return Deliberation{}, err
+		}
+		if activity.State == StateActive {
+			return Deliberation{}, ErrConversationActive.With("job", "jobs/"+string(activity.Active))
+		}
+	}
+	return d, m.resolve(ctx, n, c, &d)
+}
+
+// write runs in the creating transaction. It may be run again and has no effect but on tx.
+func (m *Manager) write(ctx context.Context, tx job.Tx, n NewDeliberation, d Deliberation) (Deliberation, error) {
+	var c Conversation
+	if n.Conversation != "" {
+		var recent []job.ID
+		var err error
+		if c, recent, err = m.store.LockConversation(ctx, tx, n.Conversation, n.Owner); err != nil {
+			return Deliberation{}, err
+		}
+		states, err := m.jobs.States(ctx, recent...)
+		if err != nil {
+			return Deliberation{}, err
+		}
+		if a := activityOf(recent, states); a.State == StateActive {
+			return Deliberation{}, ErrConversationActive.With("job", "jobs/"+string(a.Active))
+		}
+		d.ExpireAt = c.ExpireAt
+	}
+	if err := m.resolve(ctx, n, c, &d); err != nil {
+		return Deliberation{}, err
+	}
+	if err := m.store.AddDeliberation(ctx, tx, d); err != nil {
+		return Deliberation{}, err
+	}
+	if n.Conversation == "" || n.Task.Question == nil {
+		return d, nil
+	}
+	return d, m.store.AddMessage(ctx, tx, Message{
+		ID: string(d.ID) + "q", Conversation: n.Conversation, Role: RoleUser, Text: n.Task.Question.Text,
+		Deliberation: d.ID, CreatedAt: d.CreatedAt,
+	})
+}
+
+// resolve finds the spec in force and refuses what cannot be held to its end.
+func (m *Manager) resolve(ctx context.Context, n NewDeliberation, c Conversation, d *Deliberation) error {
+	d.Council = cmp.Or(n.Council, c.Council, DefaultCouncil)
+	preset, err := m.Preset(d.Council)
+	if err != nil {
+		return err
+	}
+	kind := n.Task.Kind()
+	d.Spec = preset.Spec.Merge(n.Overrides).WithDefaults(kind)
+	if kind == TaskQuestion && len(d.Spec.Members) == 0 {
+		return ErrNoModelConfigured
+	}
+	if err := m.check(d.Spec); err != nil {
+		return err
+	}
+	if err := supported(d.Spec, kind); err != nil {
+		return err
+	}
+	if err := m.blobsExist(ctx, n.Owner, n.Task); err != nil {
+		return err
+	}
+	estimate := EstimateOf(d.Spec, n.Task)
+	d.Estimate = &estimate
+	if limit := int64(d.Spec.Budget.MaxCalls); limit > 0 && limit < estimate.Calls.Low {
+		return ErrBudgetTooSmall.With("max_calls", fmt.Sprint(limit)).With("least", fmt.Sprint(estimate.Calls.Low))
+	}
+	return nil
+}
+
+// check validates a spec and finds its models.
+func (m *Manager) check(s Spec) error {
+	if err := s.Validate(); err != nil {
+		return invalid(ErrCouncilInvalid, "deliberation.spec", err)
+	}
+	for _, name := range s.Models() {
+		if _, ok := m.models.Model(name); !ok {
+			return ErrModelUnknown.With("model", name)
+		}
+	}
+	return nil
+}
+
+// supported refuses what this version cannot keep: a cap that is not kept is worse than none.
+func supported(s Spec, kind TaskKind) error {
+	switch {
+	case s.Mode == ModeVerdict && kind == TaskQuestion:
+		return unsupported("the mode VERDICT is not supported for questions yet; take FULL")
+	case s.Budget.MaxTotalTokens > 0 || s.Budget.MaxCostMicros > 0:
+		return unsupported("budget.max_total_tokens and budget.max_cost_micros are not enforced yet and therefore refused; take budget.max_calls")
+	case s.Quorum.OnPartial == PartialWait:
+		return unsupported("quorum.on_partial WAIT is not supported yet; take RETURN or FAIL and retry the job")
+	}
+	return nil
+}
+
+func (m *Manager) blobsExist(ctx context.Context, owner string, t Task) error {
+	for _, id := range t.blobs() {
+		if m.blobs == nil {
+			return unsupported("material that is named by a blob's ID is not supported here; send it inline")
+		}
+		if _, err := m.blobs.Read(ctx, owner, id, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blobs lists the stored material that a task names.
+func (t Task) blobs() []string {
+	var ids []string
+	if t.Question != nil {
+		for _, e := range t.Question.Evidence {
+			ids = append(ids, e.Blob)
+		}
+	}
+	if t.CodeReview != nil {
+		for _, p := range t.CodeReview.Parts {
+			ids = append(ids, p.Blob)
+		}
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
+}
+
+// Deliberation reads a deliberation of owner.
+func (m *Manager) Deliberation(ctx context.Context, id job.ID, owner string, v View) (Deliberation, error) {
+	return m.store.Deliberation(ctx, id, owner, v)
+}
+
+// Deliberations lists deliberations, newest first; conversation "" means all.
+func (m *Manager) Deliberations(ctx context.Context, owner, conversation string, after Position, limit int) ([]Deliberation, error) {
+	return m.store.Deliberations(ctx, owner, conversation, after, limit)
+}
