@@ -44,7 +44,9 @@ type StateChange struct {
 	From   State  `json:"from,omitempty"`
 	To     State  `json:"to"`
 	Reason string `json:"reason,omitempty"`
-	Error  *Error `json:"error,omitempty"`
+	// Stage is the job's stage at that moment.
+	Stage string `json:"stage,omitempty"`
+	Error *Error `json:"error,omitempty"`
 }
 
 // StageProgress is the payload of TypeProgress.

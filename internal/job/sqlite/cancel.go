@@ -73,7 +73,7 @@ func (s *Store) cancelOne(ctx context.Context, tx *sql.Tx, id job.ID) (*job.Endi
 	l := &log{tx: tx, id: id, epoch: j.Epoch, attempt: j.Attempt, last: j.LastSeq, now: now}
 	l.add(ctx, job.NewEvent{
 		Key: fmt.Sprintf("%d/cancel", j.Attempt), Type: job.TypeStateChanged,
-		Payload: job.StateChange{From: j.State, To: job.StateCancelling, Reason: job.ReasonCancelled}.Encode(),
+		Payload: job.StateChange{From: j.State, To: job.StateCancelling, Reason: job.ReasonCancelled, Stage: j.Stage}.Encode(),
 	}, false)
 	return &job.Ending{Written: l.written(), State: job.StateCancelling}, l.close(ctx)
 }

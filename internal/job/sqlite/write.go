@@ -59,7 +59,7 @@ func (s *Store) begin(ctx context.Context, tx *sql.Tx, id job.ID, maxStalled int
 	l := &log{tx: tx, id: id, epoch: j.Epoch + 1, attempt: j.Attempt, last: j.LastSeq, now: now}
 	l.add(ctx, job.NewEvent{
 		Key: fmt.Sprintf("begin/%d", j.Epoch+1), Type: job.TypeStateChanged,
-		Payload: job.StateChange{From: j.State, To: to, Reason: reason}.Encode(),
+		Payload: job.StateChange{From: j.State, To: to, Reason: reason, Stage: j.Stage}.Encode(),
 	}, false)
 	if err := l.close(ctx); err != nil {
 		return job.Job{}, job.Written{}, false, err
@@ -202,14 +202,14 @@ func (s *Store) Finish(ctx context.Context, f job.Fence, o job.Outcome) (job.Wri
 		}
 		l := &log{tx: tx, id: f.ID, epoch: f.Epoch, attempt: f.Attempt, last: h.last, now: s.now()}
 		l.addAll(ctx, o.Events)
-		w, err = s.terminal(ctx, l, h.state, o)
+		w, err = s.terminal(ctx, l, h.state, h.stage, o)
 		return err
 	})
 	return w, err
 }
 
 // terminal writes the final state with the final event. Nothing may be appended to l afterwards.
-func (s *Store) terminal(ctx context.Context, l *log, from job.State, o job.Outcome) (job.Written, error) {
+func (s *Store) terminal(ctx context.Context, l *log, from job.State, stage string, o job.Outcome) (job.Written, error) {
 	failure, err := encodeError(o.Error)
 	if err != nil {
 		return job.Written{}, err
@@ -221,7 +221,7 @@ func (s *Store) terminal(ctx context.Context, l *log, from job.State, o job.Outc
 	}
 	l.add(ctx, job.NewEvent{
 		Key: fmt.Sprintf("%d/end", l.attempt), Type: job.TypeStateChanged,
-		Payload: job.StateChange{From: from, To: o.State, Reason: o.Reason, Error: o.Error}.Encode(),
+		Payload: job.StateChange{From: from, To: o.State, Reason: o.Reason, Stage: stage, Error: o.Error}.Encode(),
 	}, true)
 	return l.written(), l.close(ctx)
 }
@@ -233,7 +233,7 @@ func (s *Store) end(ctx context.Context, tx *sql.Tx, j job.Job, o job.Outcome) (
 	if err := runWrite(ctx, tx, o.Write); err != nil {
 		return job.Written{}, err
 	}
-	return s.terminal(ctx, l, j.State, o)
+	return s.terminal(ctx, l, j.State, j.Stage, o)
 }
 
 // End implements job.Ender.

@@ -1,0 +1,246 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/watch"
+	"witan.dev/services/jobs"
+)
+
+// WatchJob implements JobService.
+func (s *Server) WatchJob(req *jobsv1.WatchJobRequest, stream grpc.ServerStreamingServer[jobsv1.JobEvent]) error {
+	ctx := stream.Context()
+	j, err := s.own(ctx, req.GetName())
+	if err != nil {
+		return err
+	}
+	after, snapshot := start(req, j)
+	v, err := s.watcher.Open(ctx, j.ID, after)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	out := newSender(stream, s.cfg)
+	defer out.close()
+	if err := stream.SendHeader(metadata.MD{}); err != nil { // at once: the first event may be far
+		return err
+	}
+	if snapshot {
+		frame, err := s.snapshot(ctx, j)
+		if err != nil {
+			return err
+		}
+		if err := out.send(ctx, frame); err != nil {
+			return err
+		}
+	}
+	return s.follow(ctx, v, jobs.Filter{OmitDeltas: req.GetOmitDeltas(), Types: req.GetTypes()}, out)
+}
+
+// start is the position that a request begins behind, and whether a snapshot comes first.
+func start(req *jobsv1.WatchJobRequest, j job.Job) (after int64, snapshot bool) {
+	if req.AfterSeq != nil { //nolint:protogetter // absent and 0 differ
+		return req.GetAfterSeq(), false
+	}
+	switch req.GetFrom() {
+	case jobsv1.WatchJobRequest_BEGINNING:
+		return 0, false
+	case jobsv1.WatchJobRequest_NOW:
+		return j.LastSeq, false
+	case jobsv1.WatchJobRequest_SNAPSHOT, jobsv1.WatchJobRequest_FROM_UNSPECIFIED:
+		return j.LastSeq, true
+	}
+	return j.LastSeq, true
+}
+
+// snapshot is the job as of its last event, with the texts that are being written. Row and events commit together, so
+// the row's last number says which events it contains.
+func (s *Server) snapshot(ctx context.Context, j job.Job) (*jobsv1.JobEvent, error) {
+	m, err := encodeWhole(j)
+	if err != nil {
+		return nil, err
+	}
+	m.AsOfSeq = j.LastSeq
+	if !j.State.Terminal() {
+		if m.PartialTexts, err = s.partialTexts(ctx, j); err != nil {
+			return nil, err
+		}
+	}
+	return &jobsv1.JobEvent{Epoch: m.GetEpoch(), Event: &jobsv1.JobEvent_Snapshot{Snapshot: m}}, nil
+}
+
+func (s *Server) partialTexts(ctx context.Context, j job.Job) ([]*jobsv1.PartialText, error) {
+	fold := newPartial()
+	for after := j.FirstAvailableSeq - 1; after < j.LastSeq; {
+		events, err := s.jobs.Events(ctx, j.ID, after, snapshotRead)
+		if err != nil {
+			return nil, err
+		}
+		if len(events) == 0 {
+			break
+		}
+		for _, e := range events {
+			if e.Seq > j.LastSeq {
+				break
+			}
+			if err := fold.add(e); err != nil {
+				return nil, err
+			}
+		}
+		after = events[len(events)-1].Seq
+	}
+	return fold.list(), nil
+}
+
+// follow sends what is new until the final event. At the maximum age and when the server stops it ends as well, and the
+// viewer comes back with the last seq.
+func (s *Server) follow(ctx context.Context, v *watch.Viewer, filter jobs.Filter, out *sender) error {
+	beat, age := s.cfg.After(s.cfg.Heartbeat), s.cfg.After(about(s.cfg.MaxAge))
+	for {
+		events, changed, err := v.Poll(ctx)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, watch.ErrStopped):
+			return out.flush(ctx)
+		case err != nil:
+			return err
+		}
+		if err := sendAll(ctx, events, filter, out); err != nil {
+			return err
+		}
+		if len(events) > 0 {
+			changed = ready()
+		}
+		select {
+		case <-beat:
+			beat = s.cfg.After(s.cfg.Heartbeat)
+			if err := out.send(ctx, heartbeat(v.After())); err != nil {
+				return err
+			}
+		case <-age:
+			return out.flush(ctx)
+		case <-changed:
+		case <-v.Done():
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// ready is a channel that does not make anybody wait.
+func ready() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+// about spreads the ends of streams that began together.
+func about(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // a spread, no secret
+}
+
+func sendAll(ctx context.Context, events []job.Event, filter jobs.Filter, out *sender) error {
+	for _, e := range events {
+		if !filter.Shows(e) {
+			continue
+		}
+		m, err := encodeEvent(e)
+		if err != nil {
+			return err
+		}
+		if err := out.send(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func heartbeat(last int64) *jobsv1.JobEvent {
+	return &jobsv1.JobEvent{Event: &jobsv1.JobEvent_Heartbeat{Heartbeat: &jobsv1.Heartbeat{LastSeq: last}}}
+}
+
+// sender writes to a stream from a goroutine of its own, because a write to a viewer that does not read blocks until
+// the stream's handler has returned.
+type sender struct {
+	cfg    Config
+	frames chan *jobsv1.JobEvent
+	failed chan error
+	done   chan struct{}
+	// last is the number of the newest event that was handed over; only the handler uses it.
+	last int64
+}
+
+func newSender(stream grpc.ServerStreamingServer[jobsv1.JobEvent], cfg Config) *sender {
+	o := &sender{cfg: cfg, frames: make(chan *jobsv1.JobEvent), failed: make(chan error, 1), done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		for frame := range o.frames {
+			if err := stream.Send(frame); err != nil {
+				o.failed <- err
+				return
+			}
+		}
+	}()
+	return o
+}
+
+// send hands a frame over when the one before it was taken.
+func (o *sender) send(ctx context.Context, frame *jobsv1.JobEvent) error {
+	select {
+	case o.frames <- frame:
+		o.last = max(o.last, frame.GetSeq())
+		return nil
+	default:
+	}
+	select {
+	case o.frames <- frame:
+		o.last = max(o.last, frame.GetSeq())
+		return nil
+	case err := <-o.failed:
+		return err
+	case <-o.cfg.After(o.cfg.Grace):
+		return o.tooSlow()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// flush waits until the last frame was taken.
+func (o *sender) flush(ctx context.Context) error {
+	o.close()
+	select {
+	case <-o.done:
+	case <-o.cfg.After(o.cfg.Grace):
+		return o.tooSlow()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-o.failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+func (o *sender) tooSlow() error {
+	return jobs.ErrViewerTooSlow.With("seq", strconv.FormatInt(o.last, 10))
+}
+
+// close lets the goroutine end after the frame that it holds. A write that blocks ends with the stream, when the handler
+// has returned.
+func (o *sender) close() {
+	if o.frames != nil {
+		close(o.frames)
+		o.frames = nil
+	}
+}
