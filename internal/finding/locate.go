@@ -24,6 +24,9 @@ const (
 // case only the file is known.
 func (m *Material) Locate(q Quote) Location {
 	s := &search{m: m, q: q, work: maxWork}
+	for _, side := range s.sides() {
+		s.named[side] = m.named(q.Symbol, side)
+	}
 	lines := quoteLines(q.Code)
 	for _, side := range s.sides() {
 		if h, ok := s.exact(m.hunks[side], exactPattern(lines)); ok {
@@ -65,6 +68,8 @@ type search struct {
 	m    *Material
 	q    Quote
 	work int
+	// named are the definitions that the quote's symbol means, by side.
+	named [3][]Anchor
 }
 
 func (s *search) sides() [2]Side {
@@ -155,7 +160,7 @@ func (s *search) better(a, b hit) bool {
 }
 
 func (s *search) inSymbol(h hit) bool {
-	for _, a := range s.m.named(s.q.Symbol, h.section.side) {
+	for _, a := range s.named[h.section.side] {
 		if h.start >= a.StartLine && h.end <= a.EndLine {
 			return true
 		}
@@ -173,7 +178,7 @@ func distance(h hit, line int) int {
 // longestRun finds the longest run of quoted lines within the named symbol that holds most of the quote's tokens.
 func (s *search) longestRun(side Side, p pattern) (hit, bool) {
 	best, bestTokens := hit{}, 0
-	for _, a := range s.m.named(s.q.Symbol, side) {
+	for _, a := range s.named[side] {
 		for _, sec := range s.sections(side) {
 			lines := within(sec.normalised(s.m.syntax), a)
 			if h, tokens := s.commonRun(p, lines); tokens > bestTokens {
@@ -228,7 +233,7 @@ func (s *search) commonRun(p pattern, lines []numberedLine) (best hit, bestToken
 
 func (s *search) symbolOrFile() Location {
 	for _, side := range s.sides() {
-		anchors := s.m.named(s.q.Symbol, side)
+		anchors := s.named[side]
 		if len(anchors) == 0 {
 			continue
 		}

@@ -1,0 +1,197 @@
+package secrets
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"witan.dev/internal/finding"
+	"witan.dev/services/review"
+)
+
+const (
+	// shownPart is how many characters of a secret are shown, of one that is long enough not to suffer from it.
+	shownPart, longEnough = 4, 16
+	// maxLines bounds a finding's range.
+	maxLines = 30
+	// maxPlaces bounds the places that one finding lists.
+	maxPlaces = 20
+)
+
+// scanned is one side of a file's change: its changed lines, one under the other, with their numbers. Between stretches
+// that do not touch stands an empty line with number 0, so that no rule reads over the gap.
+type scanned struct {
+	file    *review.File
+	code    *review.Code
+	side    finding.Side
+	text    string
+	starts  []int
+	numbers []int
+}
+
+func newScanned(f *review.File, side finding.Side, in review.Inspection) *scanned {
+	s := &scanned{file: f, side: side, code: in.New[f.Path]}
+	op := byte('+')
+	if side == finding.Left {
+		op, s.code = '-', in.Old[f.OldPath]
+	}
+	var b strings.Builder
+	add := func(text string, number int) {
+		s.starts = append(s.starts, b.Len())
+		s.numbers = append(s.numbers, number)
+		b.WriteString(text)
+		b.WriteByte('\n')
+	}
+	last := 0
+	for i := range f.Hunks {
+		oldLine, newLine := f.Hunks[i].OldStart, f.Hunks[i].NewStart
+		for _, l := range f.Hunks[i].Lines {
+			number := newLine
+			if side == finding.Left {
+				number = oldLine
+			}
+			if l.Op == op {
+				if last > 0 && number != last+1 {
+					add("", 0)
+				}
+				add(l.Text, number)
+				last = number
+			}
+			if l.Op != '+' {
+				oldLine++
+			}
+			if l.Op != '-' {
+				newLine++
+			}
+		}
+	}
+	s.text = b.String()
+	return s
+}
+
+func (s *scanned) path() string {
+	if s.side == finding.Left {
+		return s.file.OldPath
+	}
+	return s.file.Path
+}
+
+// lineAt returns the index of the line that holds the offset.
+func (s *scanned) lineAt(offset int) int {
+	at, found := slices.BinarySearch(s.starts, offset)
+	if !found {
+		at--
+	}
+	return max(at, 0)
+}
+
+// propose makes one proposal of each value in a file, with the further places of the same value.
+func (r *Reviewer) propose(s *scanned, hits []hit) []review.Proposal {
+	var out []review.Proposal
+	bySecret := make(map[string]int)
+	for _, h := range specificFirst(hits) {
+		if h.secret == "" {
+			if s.side == finding.Right && s.file.Change == review.Added {
+				out = append(out, byName(s, h))
+			}
+			continue
+		}
+		at, seen := bySecret[h.secret]
+		if !seen {
+			bySecret[h.secret] = len(out)
+			out = append(out, r.proposal(s, h, hits))
+			continue
+		}
+		p, loc := &out[at], r.location(s, h, hits)
+		if loc.StartLine != p.Location.StartLine && len(p.Related) < maxPlaces {
+			p.Related = append(p.Related, loc)
+		}
+	}
+	return out
+}
+
+// specificFirst orders hits by place, and at one place the specific rules before the generic one.
+func specificFirst(hits []hit) []hit {
+	sorted := slices.Clone(hits)
+	slices.SortStableFunc(sorted, func(a, b hit) int {
+		switch {
+		case a.offset != b.offset:
+			return a.offset - b.offset
+		case a.rule == b.rule:
+			return 0
+		case a.rule == RuleGeneric:
+			return 1
+		case b.rule == RuleGeneric:
+			return -1
+		default:
+			return strings.Compare(a.rule, b.rule)
+		}
+	})
+	return sorted
+}
+
+func (r *Reviewer) proposal(s *scanned, h hit, all []hit) review.Proposal {
+	p := review.Proposal{
+		Source: Name, Location: r.location(s, h, all), Category: finding.Security, Severity: finding.SeverityHigh,
+		Certainty: 0.95, Rule: h.rule, Certain: true, // members see the replacement only: they cannot judge it
+	}
+	what := fmt.Sprintf("a secret of the kind %s%s", h.rule, beginning(h.secret))
+	if h.rule == RuleGeneric {
+		p.Severity, p.Certainty, p.Certain, p.Confirm = finding.SeverityMedium, 0.5, false, true
+		what = "what looks like a secret, by the name it is given" + beginning(h.secret)
+	}
+	if s.side == finding.Right {
+		p.Claim = "The change adds " + what + "."
+		p.Reason = "Whoever can read the repository can use it. Revoke it and issue a new one, and load it from the environment " +
+			"or a secret store; taking it out in a later commit leaves it in history."
+		return p
+	}
+	p.Severity-- // it was there before: the change makes nothing worse
+	p.Claim = "The change removes " + what + ", which stays in the repository's history."
+	p.Reason = "Removing the line takes it from no clone. Revoke it, if that has not been done."
+	return p
+}
+
+func beginning(secret string) string {
+	if len(secret) < longEnough || strings.ContainsAny(secret[:shownPart], "-\n\r\t ") {
+		return ""
+	}
+	return fmt.Sprintf(" that begins with %q", secret[:shownPart])
+}
+
+// location is where the secret stands, with the lines' text as it may be shown.
+func (r *Reviewer) location(s *scanned, h hit, all []hit) finding.Location {
+	first := s.lineAt(h.offset)
+	last := min(s.lineAt(h.offset+len(strings.TrimRight(h.secret, "\n"))-1), first+maxLines-1)
+	for last > first && s.numbers[last] == 0 {
+		last--
+	}
+	end := len(s.text)
+	if last+1 < len(s.starts) {
+		end = s.starts[last+1]
+	}
+	redactor := r.NewRedactor()
+	redactor.remember(all)
+	loc := finding.Location{
+		Path: s.file.Path, OldPath: s.file.OldPath, Side: s.side, StartLine: s.numbers[first], EndLine: s.numbers[last],
+		Code: strings.TrimSuffix(redactor.Apply(s.text[s.starts[first]:end]), "\n"), Placement: finding.PlacedExact, InDiff: true,
+	}
+	if s.code.Usable() {
+		if i := s.code.Enclosing(loc.StartLine, loc.EndLine); i >= 0 {
+			loc.Symbol = s.code.Definitions[i].Symbol()
+		}
+	}
+	return loc
+}
+
+// byName is a file that its name alone gives away, such as a key store.
+func byName(s *scanned, h hit) review.Proposal {
+	return review.Proposal{
+		Source: Name, Category: finding.Security, Severity: finding.SeverityHigh, Certainty: 0.8, Rule: h.rule,
+		Location: finding.Location{
+			Path: s.file.Path, OldPath: s.file.OldPath, Side: finding.Right, Placement: finding.PlacedFile,
+		},
+		Claim:  "The change adds a file that holds secrets, by its name.",
+		Reason: "Key stores belong into a secret store and not into a repository.",
+	}
+}
