@@ -327,6 +327,7 @@ func TestAStoppedProcessLeavesTheJobToTheNext(t *testing.T) {
 	for range 3 {
 		receive(t, inCall)
 	}
+	require.Eventually(t, func() bool { return mustGet(t, first, id).Ledger.CallsCompleted == 7 }, 20*time.Second, time.Millisecond)
 	before := dense(t, first, mustGet(t, first, id))
 	first.end(t)
 

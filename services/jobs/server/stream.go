@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -175,18 +176,22 @@ type sender struct {
 	frames chan *jobsv1.JobEvent
 	failed chan error
 	done   chan struct{}
-	// last is the number of the newest event that was handed over; only the handler uses it.
-	last int64
+	// last is the number of the newest event that was written.
+	last atomic.Int64
 }
 
 func newSender(stream grpc.ServerStreamingServer[jobsv1.JobEvent], cfg Config) *sender {
-	o := &sender{cfg: cfg, frames: make(chan *jobsv1.JobEvent), failed: make(chan error, 1), done: make(chan struct{})}
+	frames := make(chan *jobsv1.JobEvent)
+	o := &sender{cfg: cfg, frames: frames, failed: make(chan error, 1), done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		for frame := range o.frames {
+		for frame := range frames {
 			if err := stream.Send(frame); err != nil {
 				o.failed <- err
 				return
+			}
+			if frame.GetSeq() > 0 {
+				o.last.Store(frame.GetSeq())
 			}
 		}
 	}()
@@ -197,13 +202,11 @@ func newSender(stream grpc.ServerStreamingServer[jobsv1.JobEvent], cfg Config) *
 func (o *sender) send(ctx context.Context, frame *jobsv1.JobEvent) error {
 	select {
 	case o.frames <- frame:
-		o.last = max(o.last, frame.GetSeq())
 		return nil
 	default:
 	}
 	select {
 	case o.frames <- frame:
-		o.last = max(o.last, frame.GetSeq())
 		return nil
 	case err := <-o.failed:
 		return err
@@ -233,7 +236,7 @@ func (o *sender) flush(ctx context.Context) error {
 }
 
 func (o *sender) tooSlow() error {
-	return jobs.ErrViewerTooSlow.With("seq", strconv.FormatInt(o.last, 10))
+	return jobs.ErrViewerTooSlow.With("seq", strconv.FormatInt(o.last.Load(), 10))
 }
 
 // close lets the goroutine end after the frame that it holds. A write that blocks ends with the stream, when the handler
