@@ -125,8 +125,6 @@ func anthropic(_ context.Context, env func(string) string, _ Lister) (Found, boo
 }
 
 // notChat are names of models that do something else than answer.
-//
-//nolint:gochecknoglobals // compiled once, never changed
 var notChat = regexp.MustCompile(`(?i)embed|whisper|tts|dall-e|image|moderation|rerank|transcribe|audio|realtime|sora|clip|davinci|babbage`)
 
 func listed(names []string, err error, config func(name string) Config) (detail string, models []Config) {

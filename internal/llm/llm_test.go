@@ -58,8 +58,13 @@ func TestAllProblemsOfTheModelsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	var made []llm.Info
 	_, err := llm.NewRegistry(llm.RegistryParams{Providers: providers(&made), Configs: []llm.Config{
-		{Name: "a", Provider: "fake"}, {Name: "a", Provider: "fake"}, {Provider: "fake"}, {Name: "b", Provider: "none"},
-		{Name: "c", Provider: "fake", Model: "broken"}, {Name: "d", Provider: "fake", ContextTokens: -1}, {Name: "e", Provider: "fake", Price: &llm.Price{}},
+		{Name: "a", Provider: "fake"},
+		{Name: "a", Provider: "fake"},
+		{Provider: "fake"},
+		{Name: "b", Provider: "none"},
+		{Name: "c", Provider: "fake", Model: "broken"},
+		{Name: "d", Provider: "fake", ContextTokens: -1},
+		{Name: "e", Provider: "fake", Price: &llm.Price{}},
 	}})
 	for _, says := range []string{`"a": the name is used twice`, "without a name", `"none" is none of fake`, `"c": is broken`, `"d": limits`, `"e": prices`} {
 		require.ErrorContains(t, err, says)
@@ -72,8 +77,10 @@ func TestModelsOfOneEndpointShareItsPauseAndTheSameModelItsCircuit(t *testing.T)
 	r, err := llm.NewRegistry(llm.RegistryParams{
 		Providers: map[string]llm.Provider{"fake": func(_ llm.Config, info llm.Info) (llm.Model, error) { return described{d, info}, nil }},
 		Configs: []llm.Config{
-			{Name: "a", Provider: "fake", Model: "m"}, {Name: "b", Provider: "fake", Model: "m"},
-			{Name: "c", Provider: "fake", Model: "n"}, {Name: "d", Provider: "fake", Model: "m", BaseURL: "http://x"},
+			{Name: "a", Provider: "fake", Model: "m"},
+			{Name: "b", Provider: "fake", Model: "m"},
+			{Name: "c", Provider: "fake", Model: "n"},
+			{Name: "d", Provider: "fake", Model: "m", BaseURL: "http://x"},
 		},
 	})
 	require.NoError(t, err)
@@ -156,7 +163,7 @@ func TestDiscover(t *testing.T) {
 		"openai":          {map[string]string{"OPENAI_API_KEY": "k"}, nobody, []string{"openai/gpt-4.1-mini"}, []string{"OPENAI_API_KEY: one model"}},
 		"other endpoint":  {map[string]string{"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "http://box:9000/v1", "OLLAMA_HOST": "0.0.0.0:12345"}, list, []string{"openai/one", "openai/two", "openai/three"}, []string{"OPENAI_API_KEY: models", "ollama: the endpoint is there, but"}},
 		"endpoint down":   {map[string]string{"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "http://off/v1"}, nobody, nil, []string{"OPENAI_API_KEY: the endpoint does not list"}},
-		"wrong addresses": {map[string]string{"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "off", "OLLAMA_HOST": "http://a:b@c"}, nobody, nil, []string{"OPENAI_API_KEY: OPENAI_BASE_URL is not", "ollama: OLLAMA_HOST is"}},
+		"wrong addresses": {map[string]string{"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "off", "OLLAMA_HOST": "gopher://c"}, nobody, nil, []string{"OPENAI_API_KEY: OPENAI_BASE_URL is not", "ollama: OLLAMA_HOST is"}},
 		"others":          {map[string]string{"OPENROUTER_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}, nobody, []string{"openrouter/openai/gpt-4.1-mini", "openrouter/google/gemini-2.5-flash", "openrouter/anthropic/claude-sonnet-4"}, []string{"OPENROUTER_API_KEY: three", "ANTHROPIC_API_KEY: found, but"}},
 	}
 	for name, tt := range tests {

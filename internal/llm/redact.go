@@ -12,7 +12,6 @@ const MaxDetail = 500
 // maxRaw bounds what is looked at for a detail, in bytes; a secret that is cut in two is cut off with its tail.
 const maxRaw = 8 << 10
 
-//nolint:gochecknoglobals // compiled once, never changed
 var credentials = regexp.MustCompile(`(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}` +
 	`|\b(sk|pk|rk|key|gsk|xai|hf|ghp|gho|ghs|glpat)[-_][a-z0-9*_-]{6,}` +
 	`|\b(api[-_ ]?key|token|secret|password|authorization)["']?\s*[:=]\s*["']?[^\s"',;&]{4,}` +

@@ -2,6 +2,7 @@ package llmtest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -85,12 +86,10 @@ func Fixtures(t *testing.T) []Fixture {
 		}
 		decode(t, filepath.Join(dir, name+".meta.json"), &meta)
 		decode(t, filepath.Join(dir, name+".expected.json"), &f.Expected)
-		raw, err := os.ReadFile(path)
+		raw, err := os.ReadFile(path) //nolint:gosec // a fixture
 		require.NoError(t, err)
 		f.API, f.Exchange = f.Expected.API, Exchange{Status: meta.Status, Header: map[string]string{}, Body: string(raw)}
-		for key, value := range meta.Headers {
-			f.Exchange.Header[key] = value
-		}
+		maps.Copy(f.Exchange.Header, meta.Headers)
 		if kind == "jsonl" {
 			f.Exchange.Body = frame(f.Exchange.Body, f.Expected.Stop != nil)
 		}

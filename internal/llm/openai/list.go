@@ -21,7 +21,7 @@ func (a *Adapter) List(ctx context.Context, baseURL string, key secret.Text) ([]
 	if !key.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+key.Reveal())
 	}
-	resp, err := (&http.Client{Transport: a.transport, CheckRedirect: stay}).Do(req)
+	resp, err := a.client.Do(req)
 	if err != nil {
 		if e := llm.Interrupted(ctx); e != nil {
 			return nil, e

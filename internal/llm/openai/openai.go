@@ -40,20 +40,28 @@ type Model struct {
 var _ llm.Model = (*Model)(nil)
 
 // Adapter makes models that share their connections. Safe for concurrent use.
-type Adapter struct{ transport *http.Transport }
+type Adapter struct{ client *http.Client }
 
 // NewAdapter makes an adapter.
 func NewAdapter() *Adapter {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &Adapter{&http.Transport{
+	return newAdapter(&http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
 		TLSHandshakeTimeout: 10 * time.Second, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
+	})
+}
+
+// newAdapter follows no redirect: a prompt goes where it was sent to, or nowhere.
+func newAdapter(transport http.RoundTripper) *Adapter {
+	return &Adapter{&http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
 // Close gives idle connections up. Calls under way go on.
-func (a *Adapter) Close() { a.transport.CloseIdleConnections() }
+func (a *Adapter) Close() { a.client.CloseIdleConnections() }
 
 // Model makes a model; it is an llm.Provider. It reads no environment and makes no call. A missing key is allowed where a
 // base URL is named, for endpoints on this machine.
@@ -75,7 +83,7 @@ func (a *Adapter) Model(cfg llm.Config, info llm.Info) (llm.Model, error) {
 	// headers to calls that are meant for another endpoint.
 	options := []option.RequestOption{
 		option.WithBaseURL(base), option.WithMaxRetries(0), option.WithMiddleware(m.answer),
-		option.WithHTTPClient(&http.Client{Transport: a.transport, CheckRedirect: stay}),
+		option.WithHTTPClient(a.client),
 	}
 	if !cfg.APIKey.IsZero() {
 		options = append(options, option.WithAPIKey(cfg.APIKey.Reveal()))
@@ -83,9 +91,6 @@ func (a *Adapter) Model(cfg llm.Config, info llm.Info) (llm.Model, error) {
 	m.chat = sdk.NewChatCompletionService(options...)
 	return m, nil
 }
-
-// stay follows no redirect: a prompt goes where it was sent to, or nowhere.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Info describes the model.
 func (m *Model) Info() llm.Info { return m.info }
@@ -116,7 +121,6 @@ func (m *Model) exchange(ctx context.Context, req llm.Request, params sdk.ChatCo
 	if m.info.Streaming {
 		options = append(options, option.WithJSONSet("stream", true), option.WithHeader("Accept", "text/event-stream"))
 	}
-	//nolint:bodyclose // whole and stream close it
 	if _, err := m.chat.New(ctx, params, options...); err != nil {
 		return err
 	}

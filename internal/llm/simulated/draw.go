@@ -44,8 +44,6 @@ func (e *Engine) profile(model string) Profile {
 
 // A mark at the end of a generated text tells judges of the same seed who wrote it and how good it is; nobody else can
 // read the author in it.
-//
-//nolint:gochecknoglobals // compiled once, never changed
 var mark = regexp.MustCompile(`\[sim ([0-9a-f]{4})-([0-9a-f]{2})\]`)
 
 func (e *Engine) mark(model, prompt string) string {
@@ -87,9 +85,17 @@ func (e *Engine) appeal(judge, prompt string, s shown, place, n int) float64 {
 	return value + noise*e.normal("judge", judge, prompt, s.label)
 }
 
-// essence is the beginning of a text without its header, so that fences that differ between prompts do not matter.
+// fenceLine is a line that only marks where a text begins or ends.
+var fenceLine = regexp.MustCompile(`^(\[\w+:[^\]]*\]|[=<>#~-]{3,}.*)$`)
+
+// essence is the beginning of a text without its header and fences, which differ between prompts.
 func essence(text string) string {
 	_, body, _ := strings.Cut(text, "\n")
-	body = strings.Join(strings.Fields(body), " ")
-	return body[:min(len(body), 200)]
+	var b strings.Builder
+	for line := range strings.Lines(body) {
+		if line = strings.TrimSpace(line); b.Len() < 200 && !fenceLine.MatchString(line) {
+			b.WriteString(line + " ")
+		}
+	}
+	return head(b.String(), 200)
 }

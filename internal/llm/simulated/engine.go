@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,23 +79,16 @@ func NewEngine(s *Script) *Engine {
 // Decide plans one call. An error means that the script does not fit the prompt, or that the schema is none.
 func (e *Engine) Decide(c Call) (Plan, error) {
 	prompt := promptOf(c)
-	if c.SchemaName != "" {
-		c.Stage = c.SchemaName
-	}
-	for _, s := range e.script.stages {
-		if c.Stage == "" && s.re.MatchString(prompt) {
-			c.Stage = s.name
-		}
-	}
-	then := e.rule(c, prompt)
+	stages := e.stages(c, prompt)
+	then := e.rule(c, prompt, stages)
 	p := e.timing(then)
 	if p.Status = then.Status; p.Status != 0 {
 		p.RetryAfter, p.Message, p.Fault = then.RetryAfter, then.Message, then.Fault
 		return p, nil
 	}
-	text, err := e.answer(c, prompt, then)
+	text, err := e.answer(c, prompt, stages, then)
 	if err != nil {
-		return Plan{}, fmt.Errorf("simulate %s, stage %q: %w", c.Model, c.Stage, err)
+		return Plan{}, fmt.Errorf("simulate %s, stage %q: %w", c.Model, stages, err)
 	}
 	p.end(text, then, c.MaxOutputTokens)
 	p.Chunks = split(p.Text, e.chunkBytes(then))
@@ -105,13 +99,13 @@ func (e *Engine) Decide(c Call) (Plan, error) {
 }
 
 // rule finds the rule of a call, and counts the call in every rule that it fits, also behind the one that decides.
-func (e *Engine) rule(c Call, prompt string) *Then {
+func (e *Engine) rule(c Call, prompt string, stages []string) *Then {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var found *Then
 	for i := range e.script.Rules {
 		w := &e.script.Rules[i].When
-		if w.Model != "" && w.Model != c.Model || w.Stage != "" && w.Stage != c.Stage || w.Member != "" && w.Member != c.Member {
+		if w.Model != "" && w.Model != c.Model || w.Stage != "" && !slices.Contains(stages, w.Stage) || w.Member != "" && w.Member != c.Member {
 			continue
 		}
 		if w.prompt != nil && !w.prompt.MatchString(prompt) {
@@ -152,7 +146,7 @@ func (e *Engine) chunkBytes(t *Then) int {
 }
 
 // answer is the whole text that the model would give.
-func (e *Engine) answer(c Call, prompt string, t *Then) (string, error) {
+func (e *Engine) answer(c Call, prompt string, stages []string, t *Then) (string, error) {
 	f := filler{prompt: prompt}
 	if len(c.Schema) > 0 || t.Text != nil || t.JSON != nil {
 		f.labels = labelled(prompt, c.Schema)
@@ -169,7 +163,7 @@ func (e *Engine) answer(c Call, prompt string, t *Then) (string, error) {
 	case len(c.Schema) > 0:
 		return e.fromSchema(c, f, t)
 	}
-	return e.prose(c, prompt), nil
+	return e.prose(c, prompt, stages), nil
 }
 
 // end applies what goes wrong with the text.

@@ -122,8 +122,8 @@ func (g *generator) resolve(ref string) (any, error) {
 
 func (g *generator) object(schema map[string]any, path string, depth int) (any, error) {
 	out := map[string]any{}
-	properties, _ := schema["properties"].(map[string]any) //nolint:errcheck // nil where it is none
-	required, _ := schema["required"].([]any)              //nolint:errcheck // nil where it is none
+	properties, _ := schema["properties"].(map[string]any)
+	required, _ := schema["required"].([]any)
 	for _, r := range required {
 		name, ok := r.(string)
 		if !ok {
@@ -139,7 +139,7 @@ func (g *generator) object(schema map[string]any, path string, depth int) (any, 
 }
 
 func (g *generator) array(schema map[string]any, path string, depth int) (any, error) {
-	items, _ := schema["items"].(map[string]any) //nolint:errcheck // nil where it is none
+	items, _ := schema["items"].(map[string]any)
 	if properties, ok := items["properties"].(map[string]any); ok && properties["label"] != nil {
 		return g.eachLabel(items, path, depth)
 	}
@@ -189,7 +189,7 @@ func (g *generator) eachLabel(items map[string]any, path string, depth int) (any
 
 // judge gives a vote that goes with the text's appeal.
 func (g *generator) judge(items, object map[string]any, s shown) {
-	properties, _ := items["properties"].(map[string]any) //nolint:errcheck // nil where it is none
+	properties, _ := items["properties"].(map[string]any)
 	if _, ok := object["vote"]; !ok {
 		return
 	}
@@ -222,7 +222,13 @@ func (g *generator) set(object map[string]any, s shown) error {
 	return nil
 }
 
+// choose takes one of the values; where leaving it empty is one, it is left empty.
 func (g *generator) choose(values []any, path string) any {
+	for _, none := range []any{"", nil} {
+		if slices.Contains(values, none) {
+			return none
+		}
+	}
 	return values[int(g.engine.draw(g.hash, g.call.Model, path)*float64(len(values)))]
 }
 

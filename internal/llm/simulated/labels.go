@@ -14,12 +14,11 @@ type shown struct {
 	label, text string
 }
 
-// Headers of labelled texts: a word such as "Answer" or "label=" before the label, or, where no line has one, marks only
+// Headers of labelled texts: a word such as "Answer", "label=" or "[fence:0f3a begin claim" before the label, or, where no line has one, marks only
 // ("### F1", "[A]"). Labels are A … Z, AA … and F1, F2 ….
-//
-//nolint:gochecknoglobals // compiled once, never changed
 var (
-	namedHeader = regexp.MustCompile(`(?m)^[^\w\n]*(?:(?i:begin|start|answer|candidate|finding|response|proposal|label|id|name)[\s:=_"'#-]+)+([A-Z]{1,3}|F\d{1,4})\b[^\n]*$`)
+	fenceBegin  = regexp.MustCompile(`(?m)^(\[\w+:[\w-]+) begin (\w+) ([A-Z]{1,3}|F\d{1,4})\]\r?$`)
+	namedHeader = regexp.MustCompile(`(?m)^[^\w\n]*(?:\w+:[\w-]+[ \t]+)?(?:(?i:begin|start|answer|candidate|claim|finding|response|proposal|label|id|name)[\s:=_"'#-]+)+([A-Z]{1,3}|F\d{1,4})\b[^\n]*$`)
 	bareHeader  = regexp.MustCompile(`(?m)^[#=<>\[({*-]+[ \t"']*([A-Z]{1,2}|F\d{1,4})\b[^\n]*$`)
 )
 
@@ -27,12 +26,52 @@ var (
 // header and the next is a label's text.
 func labelled(prompt string, schema json.RawMessage) []shown {
 	listed := listedLabels(schema)
+	if found := fenced(prompt); len(found) > 0 {
+		return complete(found, listed)
+	}
 	for _, header := range []*regexp.Regexp{namedHeader, bareHeader} {
 		if found := cutAt(header, prompt, listed); len(found) > 0 {
 			return complete(found, listed)
 		}
 	}
 	return complete(nil, listed)
+}
+
+// fenced finds texts between "[mark:number begin answer A]" and "[mark:number end answer A]". Several under one label make
+// one text, with the lines outside that speak of it ("Claim A, at …").
+func fenced(prompt string) []shown {
+	var out []shown
+	add := func(label, line string) {
+		i := slices.IndexFunc(out, func(s shown) bool { return s.label == label })
+		if i < 0 && len(out) < maxLabels {
+			out = append(out, shown{label: label})
+			i = len(out) - 1
+		}
+		if i >= 0 {
+			out[i].text += line
+		}
+	}
+	if !fenceBegin.MatchString(prompt) {
+		return nil
+	}
+	var label, end string
+	for line := range strings.Lines(prompt) {
+		bare := strings.TrimRight(line, "\r\n")
+		switch m := fenceBegin.FindStringSubmatch(bare); {
+		case end != "" && bare == end:
+			label, end = "", ""
+		case end != "":
+			add(label, line)
+		case m != nil:
+			label, end = m[3], m[1]+" end "+m[2]+" "+m[3]+"]"
+			add(label, "\n")
+		default:
+			if m := namedHeader.FindStringSubmatch(bare); m != nil {
+				add(m[1], line)
+			}
+		}
+	}
+	return out
 }
 
 func cutAt(header *regexp.Regexp, prompt string, listed []string) []shown {
@@ -80,7 +119,7 @@ func searchLabels(node any, depth int) []string {
 	if !ok || depth > maxDepth {
 		return nil
 	}
-	properties, _ := object["properties"].(map[string]any) //nolint:errcheck // nil where it is none
+	properties, _ := object["properties"].(map[string]any)
 	for _, name := range []string{"label", "ranking"} {
 		if labels := enumOf(properties[name]); len(labels) > 0 {
 			return labels

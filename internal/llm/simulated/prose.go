@@ -3,6 +3,7 @@ package simulated
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -22,9 +23,12 @@ var (
 )
 
 // prose is free text: always marked as simulated, with the judges' mark at its end.
-func (e *Engine) prose(c Call, prompt string) string {
+func (e *Engine) prose(c Call, prompt string, stages []string) string {
 	hash := c.Hash()
-	if c.Stage == "title" {
+	if slices.Contains(stages, "conclude") {
+		return "[simulated] No model wrote this summary. " + e.pick(remarks, "summary", c.Model, hash)
+	}
+	if slices.Contains(stages, "title") {
 		return "[simulated] " + head(request(c), 40)
 	}
 	var b strings.Builder
@@ -38,11 +42,15 @@ func (e *Engine) prose(c Call, prompt string) string {
 	return b.String()
 }
 
-// request is the last line of the last message: prompts repeat the request there.
+// request is the first line of the last message that is no fence: prompts begin with the question.
 func request(c Call) string {
 	if len(c.Messages) == 0 {
 		return "nothing"
 	}
-	lines := strings.Split(strings.TrimSpace(c.Messages[len(c.Messages)-1].Text), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
+	for line := range strings.Lines(c.Messages[len(c.Messages)-1].Text) {
+		if line = strings.TrimSpace(line); line != "" && !fenceLine.MatchString(line) {
+			return line
+		}
+	}
+	return "nothing"
 }

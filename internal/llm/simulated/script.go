@@ -32,7 +32,7 @@ type Script struct {
 	// Models give models their hidden quality and their faults as judges.
 	Models []Profile `yaml:"models"`
 	// Stages name the stage of free-text prompts by a regular expression on the prompt, for callers that do not say it:
-	// over HTTP nothing does. The first match in the order of the names counts.
+	// over HTTP nothing does. The first match in the order of the names counts. The council's own prompts are known.
 	Stages map[string]string `yaml:"stages"`
 	// Rules are tried in order, the first that fits decides.
 	Rules []Rule `yaml:"rules"`
@@ -70,7 +70,8 @@ type Rule struct {
 type When struct {
 	// Model is the model's name: the configured one in process, the wire's over HTTP.
 	Model string `yaml:"model"`
-	// Stage is the schema's name, else what the caller says in process, else what Script.Stages finds.
+	// Stage is what the caller says in process, or the schema's name or the council's stage that sends it (propose, rank,
+	// cross_examine), or for free text over HTTP what Script.Stages finds (answer, synthesise, conclude, title).
 	Stage string `yaml:"stage"`
 	// Member is known in process only.
 	Member string `yaml:"member"`

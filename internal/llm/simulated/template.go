@@ -12,8 +12,6 @@ import (
 
 // Templates take something out of the prompt: ${label /RE/} is the label under which a text stands that fits, ${match /RE/}
 // the first group (or the whole) of the first match, ${int /RE/} the same as a number where it is the whole value.
-//
-//nolint:gochecknoglobals // compiled once, never changed
 var placeholder = regexp.MustCompile(`(?s)\$\{(\w+) /(.*?)/\}`)
 
 var errNothingFits = errors.New("nothing in the prompt fits")

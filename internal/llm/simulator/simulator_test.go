@@ -100,7 +100,7 @@ rules:
 	req := llmtest.Request()
 	req.Schema = llmtest.Ballot("A", "B")
 	for range 3 {
-		_, _ = m.Generate(t.Context(), req, nil) //nolint:errcheck // the log is looked at
+		_, _ = m.Generate(t.Context(), req, nil)
 	}
 	req.Schema, req.IdempotencyKey = nil, ""
 	resp, err := m.Generate(t.Context(), req, nil)

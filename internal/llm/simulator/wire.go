@@ -92,8 +92,6 @@ func decode(raw []byte) (request, error) {
 }
 
 // inWords is how a schema is told to models that cannot be held to one.
-//
-//nolint:gochecknoglobals // compiled once, never changed
 var inWords = regexp.MustCompile(`conforms to the JSON schema "([\w-]{1,64})": (\{)`)
 
 func (r request) call() simulated.Call {
