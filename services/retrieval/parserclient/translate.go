@@ -52,6 +52,7 @@ func reference(f *parserv1.Reference) retrieval.Reference {
 	return retrieval.Reference{
 		Name: f.GetName(), Usage: retrieval.Usage(f.GetKind()), //nolint:gosec // an enum of 4 values
 		Line: int(f.GetRange().GetStartLine()), Enclosing: int(f.GetEnclosing()), Qualifier: f.GetQualifier(),
+		QualifierLocal: f.GetQualifierLocal(),
 	}
 }
 

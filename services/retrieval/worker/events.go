@@ -7,6 +7,7 @@ import (
 
 	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
 	"witan.dev/services/retrieval"
+	"witan.dev/services/retrieval/messages"
 )
 
 // The names of index events: "index." and the field of IndexEvent.
@@ -52,12 +53,5 @@ func vectorsStored(all, fresh int64) *retrievalv1.IndexEvent {
 }
 
 func activated(c retrieval.Counts) *retrievalv1.IndexEvent {
-	return &retrievalv1.IndexEvent{Event: &retrievalv1.IndexEvent_Activated{Activated: &retrievalv1.Activated{Counts: countsMessage(c)}}}
-}
-
-func countsMessage(c retrieval.Counts) *retrievalv1.IndexCounts {
-	return &retrievalv1.IndexCounts{
-		Files: c.Files, Chunks: c.Chunks, Definitions: c.Definitions, References: c.References, Edges: c.Edges, LeftOut: c.LeftOut,
-		Parsed: c.Parsed, Bytes: c.Bytes,
-	}
+	return &retrievalv1.IndexEvent{Event: &retrievalv1.IndexEvent_Activated{Activated: &retrievalv1.Activated{Counts: messages.Counts(c)}}}
 }

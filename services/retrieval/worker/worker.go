@@ -5,15 +5,17 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/retrieval"
+	"witan.dev/services/retrieval/messages"
 )
 
 // Store is what the worker needs of the store.
@@ -80,7 +82,7 @@ func (b *build) fence(ctx context.Context, fn func(ctx context.Context, tx job.T
 	return b.run.Commit(ctx, job.Update{Write: fn})
 }
 
-// result is what the job freezes when it succeeds.
+// result is what the steps before the activation found.
 type result struct {
 	// Version is the parser's.
 	Version string           `json:"version"`
@@ -151,7 +153,9 @@ func (b *build) activate(res result) error {
 	if err != nil {
 		return err
 	}
-	frozen, err := json.Marshal(res)
+	done := b.index
+	done.State, done.Counts, done.Partial, done.ActivatedAt = retrieval.Ready, res.Counts, res.Partial, b.now()
+	frozen, err := proto.MarshalOptions{Deterministic: true}.Marshal(messages.Index(done))
 	if err != nil {
 		return fmt.Errorf("encode the result: %w", err)
 	}
@@ -160,7 +164,7 @@ func (b *build) activate(res result) error {
 		Events: []job.NewEvent{{Key: "activate/activated/0", Type: typeActivated, Payload: payload}},
 		Write: func(ctx context.Context, tx job.Tx) error {
 			return b.store.Activate(ctx, tx, retrieval.Activation{
-				Index: b.index.ID, Version: res.Version, Counts: res.Counts, Partial: res.Partial, At: b.now(),
+				Index: b.index.ID, Version: res.Version, Counts: res.Counts, Partial: res.Partial, At: done.ActivatedAt,
 			})
 		},
 	})

@@ -1,0 +1,172 @@
+// Package server is the gRPC adapter of retrieval: it translates messages and calls.
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/auth"
+	"witan.dev/internal/job"
+	"witan.dev/services/retrieval"
+	"witan.dev/services/retrieval/messages"
+)
+
+// Jobs is what the server needs of job.Manager.
+type Jobs interface {
+	Create(ctx context.Context, c job.Creation) (j job.Job, reused bool, err error)
+	Get(ctx context.Context, id job.ID, owner string) (job.Job, error)
+}
+
+// Params are the parts of a Server.
+type Params struct {
+	Catalog retrieval.Catalog
+	Library *retrieval.Library
+	Trees   retrieval.Trees
+	Parser  retrieval.Parser
+	Jobs    Jobs
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Server implements witan.retrieval.v1.RetrievalService. Safe for concurrent use.
+type Server struct {
+	retrievalv1.UnimplementedRetrievalServiceServer
+
+	p Params
+}
+
+var _ retrievalv1.RetrievalServiceServer = (*Server)(nil)
+
+// New returns a server.
+func New(p Params) *Server {
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	return &Server{p: p}
+}
+
+// Register adds the service to a gRPC server.
+func (s *Server) Register(r grpc.ServiceRegistrar) { retrievalv1.RegisterRetrievalServiceServer(r, s) }
+
+// What is not there yet.
+//
+//nolint:gochecknoglobals // sentinels
+var (
+	errSnapshot = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version indexes git trees only, no uploaded snapshots")
+	errDelete   = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version keeps all indexes")
+)
+
+// CreateIndex starts a job, or returns the index that the owner has of the same tree.
+func (s *Server) CreateIndex(ctx context.Context, request *retrievalv1.CreateIndexRequest) (*retrievalv1.Index, error) {
+	asked := request.GetIndex()
+	tree := asked.GetGitTree()
+	if tree == nil {
+		return nil, errSnapshot
+	}
+	if err := auth.RequireTrusted(ctx); err != nil {
+		return nil, err
+	}
+	index, err := s.describe(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	if same, found, err := s.same(ctx, index, parent(asked)); err != nil || found {
+		return messages.Index(same), err
+	}
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(asked)
+	if err != nil {
+		return nil, fmt.Errorf("encode the request: %w", err)
+	}
+	j, _, err := s.p.Jobs.Create(ctx, job.Creation{
+		ID: job.ID(index.ID), Kind: job.KindIndex, Owner: index.Owner, Parent: parent(asked), Method: "CreateIndex", RequestID: request.GetRequestId(),
+		BodySHA256: sha256.Sum256(body), Resource: messages.Name(index.ID), Labels: index.Labels,
+		Write: func(ctx context.Context, tx job.Tx) error { return s.p.Catalog.Insert(ctx, tx, index) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.get(ctx, retrieval.ID(j.ID))
+}
+
+func parent(asked *retrievalv1.Index) job.ID {
+	return job.ID(strings.TrimPrefix(asked.GetParentJob(), "jobs/"))
+}
+
+// describe makes the index that a request asks for.
+func (s *Server) describe(ctx context.Context, asked *retrievalv1.Index) (retrieval.Index, error) {
+	tree := asked.GetGitTree()
+	source := retrieval.Source{Dir: tree.GetDir(), ObjectDirs: tree.GetObjectDirs(), ObjectID: tree.GetObjectId()}
+	resolved, err := s.p.Trees.Resolve(ctx, source)
+	if err != nil {
+		return retrieval.Index{}, err
+	}
+	version, err := s.p.Parser.Version(ctx)
+	if err != nil {
+		return retrieval.Index{}, err
+	}
+	repository := asked.GetRepository()
+	if repository == "" {
+		repository = resolved.Repository
+	}
+	return retrieval.Index{
+		ID: retrieval.ID(job.NewID()), Owner: auth.Owner(ctx), Repository: repository, Source: source, Tree: resolved.Tree,
+		Base: messages.ID(asked.GetBaseIndex()), Version: retrieval.Version + "+" + version, State: retrieval.Building,
+		Labels: asked.GetLabels(), CreatedAt: s.p.Now(),
+	}, nil
+}
+
+// same finds an index of the same repository and tree that is ready, or that a job is building which nobody else can
+// cancel.
+func (s *Server) same(ctx context.Context, index retrieval.Index, parent job.ID) (retrieval.Index, bool, error) {
+	all, err := s.p.Catalog.Same(ctx, index.Owner, index.Tree, index.Version)
+	if err != nil {
+		return retrieval.Index{}, false, fmt.Errorf("look for the same tree: %w", err)
+	}
+	for _, i := range all {
+		if i.Repository != index.Repository {
+			continue
+		}
+		if i.State == retrieval.Ready {
+			return i, true, nil
+		}
+		j, err := s.p.Jobs.Get(ctx, job.ID(i.ID), "")
+		if errors.Is(err, job.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return retrieval.Index{}, false, err
+		}
+		if (j.State == job.StateQueued || j.State == job.StateRunning) && (j.Parent == "" || j.Parent == parent) {
+			return i, true, nil
+		}
+	}
+	return retrieval.Index{}, false, nil
+}
+
+// GetIndex reads an index.
+func (s *Server) GetIndex(ctx context.Context, request *retrievalv1.GetIndexRequest) (*retrievalv1.Index, error) {
+	return s.get(ctx, messages.ID(request.GetName()))
+}
+
+func (s *Server) get(ctx context.Context, id retrieval.ID) (*retrievalv1.Index, error) {
+	index, err := s.p.Library.Index(ctx, auth.Owner(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	return messages.Index(index), nil
+}
+
+// DeleteIndex comes later.
+func (s *Server) DeleteIndex(context.Context, *retrievalv1.DeleteIndexRequest) (*emptypb.Empty, error) {
+	return nil, errDelete
+}

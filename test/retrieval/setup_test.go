@@ -1,0 +1,201 @@
+// Package retrieval_test runs the index service as it runs in production: real git repositories, the real parser and
+// retrieval over gRPC with all interceptors, jobs on the real engine, everything in one SQLite file.
+package retrieval_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+
+	parserv1 "witan.dev/gen/witan/parser/v1"
+	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
+	"witan.dev/internal/auth"
+	"witan.dev/internal/bus/inprocess"
+	"witan.dev/internal/database/sqlite"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine/dbos"
+	jobsqlite "witan.dev/internal/job/sqlite"
+	"witan.dev/internal/rpc"
+	"witan.dev/internal/secret"
+	"witan.dev/services/parser"
+	"witan.dev/services/parser/enry"
+	parserserver "witan.dev/services/parser/server"
+	"witan.dev/services/parser/treesitter"
+	"witan.dev/services/retrieval"
+	"witan.dev/services/retrieval/gittree"
+	"witan.dev/services/retrieval/parserclient"
+	"witan.dev/services/retrieval/server"
+	store "witan.dev/services/retrieval/store/sqlite"
+	"witan.dev/services/retrieval/vek"
+	"witan.dev/services/retrieval/worker"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// system is one life of the service on a database file.
+type system struct {
+	retrievalv1.RetrievalServiceClient
+
+	conn   *grpc.ClientConn
+	db     *sqlite.DB
+	jobs   *job.Manager
+	rpc    *rpc.Server
+	store  *store.Store
+	parsed *atomic.Int64 // files that the parser was given
+}
+
+const token = "0123456789abcdef0123456789abcdef"
+
+// start opens a system on path.
+func start(tb testing.TB, path string) *system {
+	tb.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	db, err := sqlite.Open(tb.Context(), path, logger)
+	require.NoError(tb, err)
+	eng, err := dbos.NewSQLite(tb.Context(), db, logger)
+	require.NoError(tb, err)
+	jobs := job.NewManager(jobsqlite.New(db, nil), eng, inprocess.New(), logger, job.Config{})
+	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.New(token))})
+	require.NoError(tb, err)
+	conn, err := srv.InProcess(secret.New(token))
+	require.NoError(tb, err)
+	s := &system{conn: conn, db: db, jobs: jobs, rpc: srv, store: store.New(db), parsed: &atomic.Int64{}}
+	client := parserclient.New(counting{conn, s.parsed})
+	git := gittree.New("")
+	library := retrieval.NewLibrary(s.store, vek.Products)
+	require.NoError(tb, srv.Register(parserserver.New(parser.NewService(enry.Detector{}, treesitter.New(), logger)).Register))
+	require.NoError(tb, srv.Register(server.New(server.Params{Catalog: s.store, Library: library, Trees: git, Parser: client, Jobs: jobs}).Register))
+	jobs.Handle(job.KindIndex, 2, worker.New(worker.Params{Store: s.store, Trees: git, Parser: client, Logger: logger}).Body)
+	require.NoError(tb, srv.Start(tb.Context()))
+	require.NoError(tb, jobs.Start(tb.Context()))
+	s.RetrievalServiceClient = retrievalv1.NewRetrievalServiceClient(conn)
+	return s
+}
+
+func setup(tb testing.TB) *system {
+	tb.Helper()
+	s := start(tb, filepath.Join(tb.TempDir(), "witan.db"))
+	tb.Cleanup(func() { s.stop(tb) })
+	return s
+}
+
+func (s *system) stop(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 20*time.Second)
+	defer cancel()
+	require.NoError(tb, s.jobs.Stop(ctx))
+	require.NoError(tb, s.conn.Close())
+	require.NoError(tb, s.rpc.Stop(ctx))
+	require.NoError(tb, s.db.Close())
+}
+
+// counting counts the files that are sent to the parser.
+type counting struct {
+	grpc.ClientConnInterface
+
+	n *atomic.Int64
+}
+
+func (c counting) NewStream(ctx context.Context, d *grpc.StreamDesc, method string, o ...grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := c.ClientConnInterface.NewStream(ctx, d, method, o...)
+	return countingStream{stream, c.n}, err
+}
+
+type countingStream struct {
+	grpc.ClientStream
+
+	n *atomic.Int64
+}
+
+func (c countingStream) SendMsg(m any) error {
+	if _, isParse := m.(*parserv1.ParseManyRequest); isParse {
+		c.n.Add(1)
+	}
+	return c.ClientStream.SendMsg(m)
+}
+
+// index builds the index of a commit or tree and waits for it.
+func (s *system) index(tb testing.TB, dir, object string, objectDirs ...string) *retrievalv1.Index {
+	tb.Helper()
+	created := s.create(tb, dir, object, objectDirs...)
+	return s.await(tb, created)
+}
+
+func (s *system) create(tb testing.TB, dir, object string, objectDirs ...string) *retrievalv1.Index {
+	tb.Helper()
+	created, err := s.CreateIndex(tb.Context(), &retrievalv1.CreateIndexRequest{Index: &retrievalv1.Index{
+		Source: &retrievalv1.Index_GitTree{GitTree: &retrievalv1.GitTree{Dir: dir, ObjectId: object, ObjectDirs: objectDirs}},
+	}})
+	require.NoError(tb, err)
+	return created
+}
+
+func (s *system) await(tb testing.TB, created *retrievalv1.Index) *retrievalv1.Index {
+	tb.Helper()
+	id := job.ID(strings.TrimPrefix(created.GetJob(), "jobs/"))
+	require.Eventually(tb, func() bool {
+		j, err := s.jobs.Get(tb.Context(), id, "")
+		require.NoError(tb, err)
+		if j.State.Terminal() {
+			require.Equal(tb, job.StateSucceeded, j.State, "%+v", j.Error)
+		}
+		return j.State.Terminal()
+	}, 4*time.Minute, 5*time.Millisecond)
+	ready, err := s.GetIndex(tb.Context(), &retrievalv1.GetIndexRequest{Name: created.GetName()})
+	require.NoError(tb, err)
+	return ready
+}
+
+// git runs git in dir and returns what it said.
+func git(tb testing.TB, dir string, args ...string) string {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), "git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org",
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_AUTHOR_DATE=2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2026-01-01T00:00:00Z")
+	out, err := cmd.CombinedOutput()
+	require.NoError(tb, err, "git %s: %s", strings.Join(args, " "), out)
+	return strings.TrimSpace(string(out))
+}
+
+// repository makes a repository with one commit of files.
+func repository(tb testing.TB, files map[string]string) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	git(tb, dir, "init", "-q", "-b", "main")
+	commit(tb, dir, files)
+	return dir
+}
+
+// commit writes files (removes those with the content "-") and commits them.
+func commit(tb testing.TB, dir string, files map[string]string) string {
+	tb.Helper()
+	for name, content := range files {
+		p := filepath.Join(dir, filepath.FromSlash(name))
+		if content == "-" {
+			require.NoError(tb, os.Remove(p))
+			continue
+		}
+		require.NoError(tb, os.MkdirAll(filepath.Dir(p), 0o750))
+		require.NoError(tb, os.WriteFile(p, []byte(content), 0o600))
+	}
+	git(tb, dir, "add", "-A")
+	git(tb, dir, "commit", "-q", "-m", "change")
+	return head(tb, dir)
+}
+
+func head(tb testing.TB, dir string) string {
+	tb.Helper()
+	return git(tb, dir, "rev-parse", "HEAD")
+}
