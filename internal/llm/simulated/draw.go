@@ -46,13 +46,13 @@ func (e *Engine) profile(model string) Profile {
 // read the author in it.
 var mark = regexp.MustCompile(`\[sim ([0-9a-f]{4})-([0-9a-f]{2})\]`)
 
-func (e *Engine) mark(model, prompt string) string {
+func (e *Engine) mark(model, hash string) string {
 	p := e.profile(model)
 	quality := e.draw("quality", model)
 	if p.Quality != nil {
 		quality = *p.Quality
 	}
-	quality += 0.1 * (e.draw("day", model, prompt) - 0.5) // no model is always equally good
+	quality += 0.1 * (e.draw("day", model, hash) - 0.5) // no model is always equally good
 	return fmt.Sprintf("[sim %s-%02x]", e.author(model), int(255*min(max(quality, 0), 1)))
 }
 
@@ -61,7 +61,7 @@ func (e *Engine) author(model string) string {
 }
 
 // appeal is how good a judge finds the text at a place among n.
-func (e *Engine) appeal(judge, prompt string, s shown, place, n int) float64 {
+func (e *Engine) appeal(judge, hash string, s shown, place, n int) float64 {
 	p := e.profile(judge)
 	noise := defaultNoise
 	if p.Noise != nil {
@@ -82,7 +82,7 @@ func (e *Engine) appeal(judge, prompt string, s shown, place, n int) float64 {
 	if n > 1 {
 		value += p.PositionBias * (1 - float64(place)/float64(n-1))
 	}
-	return value + noise*e.normal("judge", judge, prompt, s.label)
+	return value + noise*e.normal("judge", judge, hash, s.label)
 }
 
 // fenceLine is a line that only marks where a text begins or ends.

@@ -163,7 +163,7 @@ func (e *Engine) answer(c Call, prompt string, stages []string, t *Then) (string
 	case len(c.Schema) > 0:
 		return e.fromSchema(c, f, t)
 	}
-	return e.prose(c, prompt, stages), nil
+	return e.prose(c, stages), nil
 }
 
 // end applies what goes wrong with the text.

@@ -49,7 +49,7 @@ func (e *Engine) fromSchema(c Call, f filler, t *Then) (string, error) {
 func (g *generator) rank() {
 	wanted := map[string]int{}
 	for i, s := range g.filler.labels {
-		g.appeal[s.label] = g.engine.appeal(g.call.Model, g.filler.prompt, s, i, len(g.filler.labels))
+		g.appeal[s.label] = g.engine.appeal(g.call.Model, g.hash, s, i, len(g.filler.labels))
 		g.ranked = append(g.ranked, s.label)
 		wanted[s.label] = slices.IndexFunc(g.then.prefer, func(re regex) bool { return re.MatchString(s.text) })
 		if wanted[s.label] < 0 {

@@ -51,13 +51,17 @@ func fenced(prompt string) []shown {
 			out[i].text += line
 		}
 	}
-	if !fenceBegin.MatchString(prompt) {
+	if !strings.Contains(prompt, " begin ") || !fenceBegin.MatchString(prompt) {
 		return nil
 	}
 	var label, end string
 	for line := range strings.Lines(prompt) {
 		bare := strings.TrimRight(line, "\r\n")
-		switch m := fenceBegin.FindStringSubmatch(bare); {
+		var m []string
+		if end == "" && strings.HasPrefix(bare, "[") {
+			m = fenceBegin.FindStringSubmatch(bare)
+		}
+		switch {
 		case end != "" && bare == end:
 			label, end = "", ""
 		case end != "":

@@ -52,6 +52,9 @@ func (a *Adapter) Model(cfg llm.Config, info llm.Info) (llm.Model, error) {
 		engine = NewEngine(script)
 		a.engines[cfg.Script] = engine
 	}
+	if info.Source == llm.SourceAssumed { // nothing is to be assumed of a model that is made here
+		info.ContextTokens, info.MaxOutputTokens, info.Source = 32_768, 4_096, llm.SourceKnown
+	}
 	return New(info, engine), nil
 }
 

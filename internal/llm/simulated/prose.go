@@ -23,7 +23,7 @@ var (
 )
 
 // prose is free text: always marked as simulated, with the judges' mark at its end.
-func (e *Engine) prose(c Call, prompt string, stages []string) string {
+func (e *Engine) prose(c Call, stages []string) string {
 	hash := c.Hash()
 	if slices.Contains(stages, "conclude") {
 		return "[simulated] No model wrote this summary. " + e.pick(remarks, "summary", c.Model, hash)
@@ -38,7 +38,7 @@ func (e *Engine) prose(c Call, prompt string, stages []string) string {
 		b.WriteString(e.pick(remarks, "remark", c.Model, hash, fmt.Sprint(i)))
 		b.WriteByte(' ')
 	}
-	b.WriteString(e.mark(c.Model, prompt))
+	b.WriteString(e.mark(c.Model, hash))
 	return b.String()
 }
 
