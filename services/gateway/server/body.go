@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"path"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -20,6 +22,14 @@ func isUTF8(text string) bool { return utf8.ValidString(text) }
 // checked wraps every handler of the mux: it refuses what the mux would let pass or misname, before a call is made.
 func (s *Server) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		if isForeignVerb(r) {
+			code := http.StatusNotFound
+			if len(s.routes.methods(r.URL.Path)) > 0 {
+				code = http.StatusMethodNotAllowed
+			}
+			s.routingError(r.Context(), s.mux, nil, w, r, code)
+			return
+		}
 		if err := s.routes.checkQuery(r); err != nil {
 			s.writeError(w, r, err)
 			return
@@ -36,6 +46,12 @@ func (s *Server) checked(next runtime.HandlerFunc) runtime.HandlerFunc {
 		}
 		next(w, r, params)
 	}
+}
+
+// isForeignVerb says whether the mux took "jobs/x:verb" for the name of a resource. No ID holds a colon.
+func isForeignVerb(r *http.Request) bool {
+	pattern, ok := runtime.HTTPPattern(r.Context())
+	return ok && pattern.Verb() == "" && strings.Contains(path.Base(r.URL.Path), ":")
 }
 
 // readBody reads the whole body into memory, bounded in size and time, and puts it back. A body is one JSON value.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -31,7 +32,8 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, params map[strin
 		if derr := control.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout)); derr != nil {
 			s.deps.Logger.DebugContext(ctx, "no write deadline", "error", derr)
 		}
-		if _, werr := w.Write(piece.GetData()); werr != nil {
+		_, werr := w.Write(piece.GetData())
+		if werr = errors.Join(werr, control.Flush()); werr != nil {
 			s.deps.Logger.DebugContext(ctx, "caller left", "error", werr)
 			return
 		}
