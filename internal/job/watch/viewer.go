@@ -23,8 +23,9 @@ type Viewer struct {
 // After is the number of the last event that was returned, a place to come back to.
 func (v *Viewer) After() int64 { return v.after }
 
-// Poll returns the next events without waiting for new ones. Without any, it returns a channel that is closed when there
-// may be some. io.EOF: the final event has been returned, nothing follows in this attempt.
+// Poll returns the next events without waiting for new ones; after some, there may be more at once. Without any, it
+// returns a channel that is closed when there may be some. io.EOF: the final event has been returned, nothing follows in
+// this attempt.
 func (v *Viewer) Poll(ctx context.Context) (events []job.Event, changed <-chan struct{}, err error) {
 	if v.hub.ctx.Err() != nil {
 		return nil, nil, ErrStopped
@@ -44,8 +45,9 @@ func (v *Viewer) Poll(ctx context.Context) (events []job.Event, changed <-chan s
 	}
 	if len(events) > 0 {
 		v.after = events[len(events)-1].Seq
+		return events, nil, nil
 	}
-	return events, w.changed, nil
+	return nil, w.changed, nil
 }
 
 // Next returns the next events, at least one, and waits for them until ctx ends. io.EOF: nothing follows. ErrStopped:

@@ -223,12 +223,14 @@ func (s *Server) wait(ctx context.Context, j job.Job, timeout time.Duration) err
 	defer v.Close()
 	over := s.cfg.After(timeout)
 	for {
-		_, changed, err := v.Poll(ctx)
+		events, changed, err := v.Poll(ctx)
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, watch.ErrStopped):
 			return nil
 		case err != nil:
 			return err
+		case len(events) > 0:
+			continue // there may be more at once
 		}
 		select {
 		case <-changed:
