@@ -46,9 +46,11 @@ type Finding struct {
 	Name, Fingerprint string
 	Severity          Severity
 	Category          Category
-	Title, Reason     string
-	Location          Location
-	Related           []Location
+	// Rule is the check of a static reviewer that found it ("secrets/aws-access-token"), empty for what members report.
+	Rule          string
+	Title, Reason string
+	Location      Location
+	Related       []Location
 	// Suggestion replaces exactly the location's lines; empty when there is none.
 	Suggestion    string
 	Tally         Tally
@@ -60,6 +62,8 @@ type Finding struct {
 	FirstReview   string
 	Outcome       Outcome
 	OutcomeReason string
+	// Rule is the check of a static reviewer that found it ("structure/removed-definition"), empty for members' findings.
+	Rule string
 }
 
 // FileCoverage is the row of one changed path: every path of the change has exactly one.

@@ -108,6 +108,8 @@ type Verdict struct {
 	BudgetStop bool      `json:"budget_stop,omitempty"`
 	Missing    []string  `json:"missing,omitempty"` // members that did not deliver in a judging stage
 	Usage      job.Usage `json:"usage"`
+	// Report is the council's own coverage as its service encodes it; opaque to the domain.
+	Report []byte `json:"report,omitempty"`
 }
 
 // Council convenes the models. Its methods return ErrUnavailable where the service cannot be reached.
@@ -124,7 +126,7 @@ type Council interface {
 // planned: without any there is nothing to miss.
 func Judge(v *Verdict, parts []Part, members int) CouncilOutcome {
 	out := CouncilOutcome{Limits: map[Path][]Reason{}, Read: map[Path]bool{}}
-	out.Coverage.Models = v.Models
+	out.Coverage.Models, out.Coverage.Report = v.Models, v.Report
 	if members > 0 {
 		out.Coverage.PartsPlanned = len(parts)
 		judgeParts(v, parts, &out)

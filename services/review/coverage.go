@@ -27,6 +27,25 @@ func (o *ReviewerOutcome) lookedAt(f *File) bool {
 	return o.All && !f.Metadata() || slices.Contains(o.Looked, Path(f.Path))
 }
 
+// Summary counts what the reviewer did on the change.
+func (o *ReviewerOutcome) Summary(c *Change) ReviewerSummary {
+	s := ReviewerSummary{Name: o.Name, Status: ReviewerDone, Reason: o.Failed, Proposals: o.Proposals}
+	for i := range c.Files {
+		if o.lookedAt(&c.Files[i]) {
+			s.Files++
+		}
+	}
+	switch {
+	case o.Failed != "":
+		s.Status = ReviewerFailed
+	case len(o.Limits) > 0:
+		s.Status, s.Reason = ReviewerPartial, fmt.Sprintf("limited in %d files", len(o.Limits))
+	case s.Files == 0:
+		s.Status = ReviewerNotApplicable
+	}
+	return s
+}
+
 // CouncilOutcome is what the council did with the material, by file.
 type CouncilOutcome struct {
 	Coverage CouncilCoverage `json:"coverage"`

@@ -73,3 +73,12 @@ type Reviewer interface {
 	// stands in the report's limits.
 	Review(ctx context.Context, in Inspection) (Report, error)
 }
+
+// An IndexUser is a reviewer that asks the code index, for some changes.
+type IndexUser interface {
+	Reviewer
+	// NeedsIndex says whether it will, so that indexes are not made for nothing.
+	NeedsIndex(in Inspection) bool
+	// Covers returns the paths that it looks at when it gets what it needs.
+	Covers(in Inspection) []Path
+}

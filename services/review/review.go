@@ -28,6 +28,8 @@ type Source struct {
 	// else the commit before; an empty Head means HEAD.
 	Base string `json:"base,omitempty"`
 	Head string `json:"head,omitempty"`
+	// Title is a name for people, such as a file name.
+	Title string `json:"title,omitempty"`
 	// Blob is the SHA-256 of the patch in the blob store, Owner whose it is.
 	Blob  string `json:"blob,omitempty"`
 	Owner string `json:"owner,omitempty"`
@@ -91,7 +93,9 @@ type Result struct {
 	Index          string           `json:"index,omitempty"`
 	Usage          job.Usage        `json:"usage"`
 	// Reason is the first one for which the review is not complete, empty when it is.
-	Reason string `json:"reason,omitempty"`
+	Reason    string            `json:"reason,omitempty"`
+	BaseIndex string            `json:"base_index,omitempty"`
+	Reviewers []ReviewerSummary `json:"reviewers,omitempty"`
 	// Notes say in words what was left out as a whole ("context: none, the index could not be built").
 	Notes       []string  `json:"notes,omitempty"`
 	PublishedAt time.Time `json:"published_at"`
@@ -106,6 +110,28 @@ type CouncilCoverage struct {
 	Complete     bool   `json:"complete"`
 	Reason       string `json:"reason,omitempty"` // why it is not complete
 	Text         string `json:"text"`             // the same in a line for people
+	// Report is the council's own coverage as its service encodes it; opaque to the domain.
+	Report []byte `json:"report,omitempty"`
+}
+
+// ReviewerStatus says how far a static reviewer came.
+type ReviewerStatus string
+
+// The statuses of a static reviewer.
+const (
+	ReviewerDone          ReviewerStatus = "DONE"
+	ReviewerPartial       ReviewerStatus = "PARTIAL"
+	ReviewerFailed        ReviewerStatus = "FAILED"
+	ReviewerNotApplicable ReviewerStatus = "NOT_APPLICABLE"
+)
+
+// ReviewerSummary is what one static reviewer did, in numbers.
+type ReviewerSummary struct {
+	Name      string         `json:"name"`
+	Status    ReviewerStatus `json:"status"`
+	Reason    string         `json:"reason,omitempty"`
+	Files     int            `json:"files"`
+	Proposals int            `json:"proposals"`
 }
 
 // Outcome is the state in which the review's job ends: complete or not.

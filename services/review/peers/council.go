@@ -3,12 +3,14 @@ package peers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	councilv1 "witan.dev/gen/witan/council/v1"
@@ -166,7 +168,11 @@ func (c *Council) Verdict(ctx context.Context, deliberation string) (review.Verd
 	if d.GetResult().GetReview() == nil {
 		return review.Verdict{}, errors.New(deliberation + " has no verdict")
 	}
-	return verdict(d.GetResult()), nil
+	v := verdict(d.GetResult())
+	if v.Report, err = proto.Marshal(d.GetResult().GetCoverage()); err != nil {
+		return v, fmt.Errorf("keep the coverage of %s: %w", deliberation, err)
+	}
+	return v, nil
 }
 
 func verdict(r *councilv1.DeliberationResult) review.Verdict {

@@ -35,7 +35,7 @@ type Reviewer struct {
 	index  review.Index
 }
 
-var _ review.Reviewer = (*Reviewer)(nil)
+var _ review.IndexUser = (*Reviewer)(nil)
 
 // New returns a reviewer that parses unchanged files with parser and asks index for references.
 func New(parser review.Parser, index review.Index) *Reviewer {
@@ -45,9 +45,12 @@ func New(parser review.Parser, index review.Index) *Reviewer {
 // Name returns the reviewer's name.
 func (r *Reviewer) Name() string { return Name }
 
-// Needed says whether the change removes or alters any definition at all, that is, whether Review will ask for the two
-// indexes.
-func Needed(in review.Inspection) bool { return len(compare(in)) > 0 }
+// NeedsIndex says whether the change removes or alters any definition at all, that is, whether Review will ask for the
+// two indexes.
+func (r *Reviewer) NeedsIndex(in review.Inspection) bool { return len(compare(in)) > 0 }
+
+// Covers returns the paths of the files that the reviewer compares.
+func (r *Reviewer) Covers(in review.Inspection) []review.Path { return looked(in) }
 
 // Review compares both sides of the change. It fails when it needs an index that is missing, or the parser or index
 // cannot be asked.

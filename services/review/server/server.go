@@ -1,0 +1,187 @@
+// Package server answers the RPCs of witan.review.v1.ReviewService. It translates, checks what can be checked before a
+// job exists, and leaves everything else to the worker.
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/auth"
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
+	"witan.dev/services/review"
+	"witan.dev/services/review/wire"
+)
+
+// Jobs creates the jobs that compute reviews.
+type Jobs interface {
+	Create(ctx context.Context, c job.Creation) (j job.Job, reused bool, err error)
+}
+
+// Params are what a server needs.
+type Params struct {
+	Jobs       Jobs
+	Store      review.Store
+	Repository review.Repository
+	Blobs      review.Blobs
+	Council    review.Council
+	// Version is the program's, as exports show it.
+	Version string
+	// Clock tells the time; nil means time.Now.
+	Clock func() time.Time
+}
+
+// Server is the ReviewService. Safe for concurrent use.
+type Server struct {
+	reviewv1.UnimplementedReviewServiceServer
+
+	p Params
+}
+
+// New returns a server.
+func New(p Params) *Server {
+	if p.Clock == nil {
+		p.Clock = time.Now
+	}
+	return &Server{p: p}
+}
+
+// Register adds the service to a gRPC server.
+func (s *Server) Register(r grpc.ServiceRegistrar) { reviewv1.RegisterReviewServiceServer(r, s) }
+
+// defaultFailOn is the severity from which clients fail when the caller did not say.
+const defaultFailOn = finding.SeverityMedium
+
+// CreateReview implements reviewv1.ReviewServiceServer.
+func (s *Server) CreateReview(ctx context.Context, req *reviewv1.CreateReviewRequest) (*reviewv1.Review, error) {
+	owner := auth.Owner(ctx)
+	source, err := s.source(ctx, owner, req.GetReview().GetSource())
+	if err != nil {
+		return nil, err
+	}
+	if name := req.GetReview().GetCouncil(); name != "" {
+		if _, err := s.p.Council.Describe(ctx, name); err != nil && !errors.Is(err, review.ErrUnavailable) {
+			return nil, err
+		}
+	}
+	rev := review.Review{
+		ID: job.NewID(), Owner: owner, Labels: req.GetReview().GetLabels(), Council: req.GetReview().GetCouncil(),
+		FailOn: wire.SeverityFrom(req.GetReview().GetFailOn()), CreatedAt: s.p.Clock().UTC().Truncate(time.Microsecond), Revision: 1,
+	}
+	if rev.FailOn == finding.SeverityUnspecified {
+		rev.FailOn = defaultFailOn
+	}
+	// An earlier request with the same ID is answered even when its source has gone meanwhile: the error counts only
+	// where a review is really made.
+	var pinError error
+	if rev.Pinned, pinError = s.p.Repository.Pin(ctx, rev.ID, source); pinError != nil && req.GetRequestId() == "" {
+		return nil, pinError
+	}
+	made, err := s.create(ctx, req, &rev, pinError)
+	if err != nil {
+		return nil, errors.Join(err, s.p.Repository.Release(context.WithoutCancel(ctx), rev.ID))
+	}
+	return made, nil
+}
+
+// create makes review and job together, or returns those that an earlier call with the same request ID made.
+func (s *Server) create(ctx context.Context, req *reviewv1.CreateReviewRequest, rev *review.Review, pinError error) (*reviewv1.Review, error) {
+	spec, err := json.Marshal(rev)
+	if err != nil {
+		return nil, fmt.Errorf("encode the spec of review %s: %w", rev.ID, err)
+	}
+	body, err := bodyHash(req)
+	if err != nil {
+		return nil, err
+	}
+	j, reused, err := s.p.Jobs.Create(ctx, job.Creation{
+		ID: rev.ID, Kind: job.KindReview, Owner: rev.Owner, Method: reviewv1.ReviewService_CreateReview_FullMethodName,
+		RequestID: req.GetRequestId(), BodySHA256: body, Resource: wire.ReviewName(rev.ID), Labels: rev.Labels, Spec: spec,
+		Write: func(ctx context.Context, tx job.Tx) error {
+			if pinError != nil {
+				return pinError
+			}
+			return s.p.Store.Create(ctx, tx, *rev)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !reused {
+		return wire.Review(rev, nil), nil
+	}
+	if err := s.p.Repository.Release(ctx, rev.ID); err != nil {
+		return nil, err
+	}
+	first, err := s.p.Store.Get(ctx, j.ID, rev.Owner)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Review(&first, nil), nil
+}
+
+// bodyHash is the digest of the request without its ID.
+func bodyHash(req *reviewv1.CreateReviewRequest) ([sha256.Size]byte, error) {
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(&reviewv1.CreateReviewRequest{Review: req.GetReview()})
+	if err != nil {
+		return [sha256.Size]byte{}, fmt.Errorf("hash the request: %w", err)
+	}
+	return sha256.Sum256(body), nil
+}
+
+// source translates what to review. Paths on this machine are taken from trusted callers only; contents go to the blob
+// store.
+func (s *Server) source(ctx context.Context, owner string, in *reviewv1.Source) (review.Source, error) {
+	if len(in.GetReports()) > 0 {
+		return review.Source{}, review.ErrSourceNotSupported.Field("review.source.reports", "reports of linters are not read yet")
+	}
+	switch from := in.GetSource().(type) {
+	case *reviewv1.Source_GitRange:
+		if err := auth.RequireTrusted(ctx); err != nil {
+			return review.Source{}, err
+		}
+		r := from.GitRange
+		return review.Source{Kind: review.SourceRange, Dir: r.GetDir(), Base: r.GetBase(), Head: r.GetHead()}, nil
+	case *reviewv1.Source_LocalChange:
+		if err := auth.RequireTrusted(ctx); err != nil {
+			return review.Source{}, err
+		}
+		kind := review.SourceUncommitted
+		if from.LocalChange.GetMode() == reviewv1.LocalChange_STAGED {
+			kind = review.SourceStaged
+		}
+		return review.Source{Kind: kind, Dir: from.LocalChange.GetDir()}, nil
+	case *reviewv1.Source_Diff:
+		return s.patch(ctx, owner, from.Diff)
+	case *reviewv1.Source_PullRequest:
+		return review.Source{}, review.ErrSourceNotSupported.Field("review.source.pull_request", "pull requests are not read yet")
+	case *reviewv1.Source_Snapshots:
+		return review.Source{}, review.ErrSourceNotSupported.Field("review.source.snapshots", "snapshots are not read yet; send a diff")
+	default:
+		return review.Source{}, apierr.Invalid(apierr.ReasonInvalidRequest, "the request names nothing to review").Field("review.source", "is required")
+	}
+}
+
+func (s *Server) patch(ctx context.Context, owner string, m *reviewv1.Material) (review.Source, error) {
+	out := review.Source{Kind: review.SourceDiff, Title: m.GetTitle(), Owner: owner, Blob: m.GetBlob()}
+	if out.Blob != "" {
+		return out, nil
+	}
+	var err error
+	out.Blob, err = s.p.Blobs.Put(ctx, owner, "", m.GetData())
+	return out, err
+}
+
+// UpdateFinding implements reviewv1.ReviewServiceServer: findings have no life across reviews yet.
+func (s *Server) UpdateFinding(context.Context, *reviewv1.UpdateFindingRequest) (*reviewv1.Finding, error) {
+	return nil, apierr.Unimplemented(apierr.ReasonNotImplemented, "this version does not keep what people think of findings")
+}

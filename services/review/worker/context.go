@@ -1,0 +1,191 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+	"witan.dev/services/review/material"
+	"witan.dev/services/review/reviewers/secrets"
+	"witan.dev/services/review/wire"
+)
+
+const (
+	// smallContext is assumed of a model that does not say how much fits.
+	smallContext = 8192
+	// promptTokens are kept free for rules, categories and the request (own choice).
+	promptTokens = 2000
+	// maxPart bounds a part whatever fits: attention is thinner than context (own choice).
+	maxPart = 24_000
+	// inlineBytes is up to where parts travel inside the request; its limit is 2 MiB.
+	inlineBytes = 1 << 20
+)
+
+// planned is what the context step stores.
+type planned struct {
+	Members int    `json:"members"`
+	Parts   string `json:"parts,omitempty"` // blob
+	// Ready says that the indexes can be asked.
+	Ready bool `json:"ready"`
+	// Away is the reason for which no council can be convened, empty otherwise.
+	Away   string                          `json:"away,omitempty"`
+	Limits map[review.Path][]review.Reason `json:"limits,omitempty"`
+	Notes  []string                        `json:"notes,omitempty"`
+}
+
+// context waits for the indexes and makes the council's material. Without a model there is none to make.
+func (s *session) context(got *progress) (*engine.Failure, error) {
+	return step(s, stepContext, &got.planned, func(ctx context.Context) (planned, error) {
+		in, err := s.load(ctx)
+		if err != nil {
+			return planned{}, err
+		}
+		var p planned
+		if p.Ready, err = s.awaitIndexes(ctx, &got.fetched, &p); err != nil {
+			return p, err
+		}
+		info, err := s.describe(ctx, &p)
+		if err != nil {
+			return p, err
+		}
+		plan := material.Plan{}
+		if info.Members > 0 {
+			if plan, err = s.plan(ctx, got, in, info, &p); err != nil {
+				return p, err
+			}
+		}
+		return p, s.announcePlan(ctx, plan.Parts)
+	})
+}
+
+// awaitIndexes says whether both indexes can be asked.
+func (s *session) awaitIndexes(ctx context.Context, f *fetched, p *planned) (bool, error) {
+	if f.Index == "" {
+		return false, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, s.p.Limits.Index)
+	defer cancel()
+	for _, job := range []string{f.BaseIndexJob, f.IndexJob} {
+		state, err := s.p.Jobs.Wait(limited, job)
+		switch {
+		case err != nil && fatal(ctx, err):
+			return false, err
+		case err != nil || !state.Done():
+			s.p.Logger.WarnContext(ctx, "the review goes on without an index", "job", job, "state", state.State, "error", err)
+			p.Notes = append(p.Notes, "the code could not be indexed: structure was not checked, the material has less context")
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (s *session) describe(ctx context.Context, p *planned) (review.CouncilInfo, error) {
+	var info review.CouncilInfo
+	err := s.patiently(ctx, func(ctx context.Context) (err error) {
+		info, err = s.p.Council.Describe(ctx, s.review.Council)
+		return err
+	})
+	if err != nil && (fatal(ctx, err) || !errors.Is(err, review.ErrUnavailable)) {
+		return info, err
+	}
+	if err != nil {
+		p.Away = string(finding.ReasonCouncilUnavailable)
+		p.Notes = append(p.Notes, "the council could not be reached")
+	}
+	p.Members = info.Members
+	return info, nil
+}
+
+// plan makes the parts, redacted, and stores them.
+func (s *session) plan(ctx context.Context, got *progress, in *review.Inspection, info review.CouncilInfo, p *planned) (material.Plan, error) {
+	room := room(info)
+	around := max(min(s.p.ContextTokens, room/4), 0)
+	plan := material.Build(in.Change, in.Old, in.New, room-around)
+	p.Limits = plan.Limits
+	look := *in
+	surroundings := material.Surroundings{Inspection: look, Budget: around}
+	if p.Ready {
+		surroundings.Inspection.BaseIndex, surroundings.Inspection.HeadIndex = got.fetched.BaseIndex, got.fetched.Index
+		surroundings.Index = s.p.Index
+	}
+	redactor, err := s.redact(ctx, in)
+	if err != nil {
+		return s.unscanned(ctx, plan, err, p)
+	}
+	for i := range plan.Parts {
+		part := &plan.Parts[i]
+		if err := surroundings.Add(ctx, part); err != nil {
+			return plan, err
+		}
+		if part.Text, err = redactor.Redact(ctx, secrets.Text{Text: part.Text}); err != nil {
+			return s.unscanned(ctx, plan, err, p)
+		}
+	}
+	if err := s.outsource(ctx, plan.Parts); err != nil {
+		return plan, err
+	}
+	p.Parts, err = s.put(ctx, plan.Parts)
+	return plan, err
+}
+
+// unscanned drops the material: what was not scanned for secrets is not sent.
+func (s *session) unscanned(ctx context.Context, plan material.Plan, err error, p *planned) (material.Plan, error) {
+	if fatal(ctx, err) {
+		return material.Plan{}, err
+	}
+	for i := range plan.Parts {
+		for _, path := range plan.Parts[i].Paths {
+			p.Limits[path] = append(p.Limits[path], finding.ReasonReviewerFailed)
+		}
+	}
+	p.Away = string(finding.ReasonReviewerFailed)
+	p.Notes = append(p.Notes, "the material could not be scanned for secrets, so nothing was sent to a model")
+	return material.Plan{}, nil
+}
+
+// outsource moves the texts of the parts into blobs when they are too large for a request.
+func (s *session) outsource(ctx context.Context, parts []review.Part) error {
+	total := 0
+	for i := range parts {
+		total += len(parts[i].Text)
+	}
+	if total <= inlineBytes {
+		return nil
+	}
+	for i := range parts {
+		var err error
+		parts[i].Blob, err = s.p.Blobs.Put(ctx, s.review.Owner, wire.ReviewName(s.review.ID), []byte(parts[i].Text))
+		if err != nil {
+			return fmt.Errorf("store %s: %w", parts[i].ID, err)
+		}
+		parts[i].Text = ""
+	}
+	return nil
+}
+
+func room(info review.CouncilInfo) int {
+	size := info.ContextTokens
+	if size <= 0 {
+		size = smallContext
+	}
+	reply := min(max(info.OutputTokens, 1000), size/3)
+	return max(min(size-reply-promptTokens, maxPart), material.MinRoom)
+}
+
+func (s *session) announcePlan(ctx context.Context, parts []review.Part) error {
+	event := &reviewv1.Planned{Parts: wire.Number(len(parts))}
+	files := map[review.Path]bool{}
+	for i := range parts {
+		for _, path := range parts[i].Paths {
+			files[path] = true
+		}
+		event.Redactions += wire.Number(strings.Count(parts[i].Text, "[secret:"))
+	}
+	event.Files = wire.Number(len(files))
+	return s.log(ctx, stepContext, "planned", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Planned{Planned: event}})
+}

@@ -1,0 +1,113 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/secrets"
+	"witan.dev/services/review/wire"
+)
+
+// deliberated is what the deliberate step stores.
+type deliberated struct {
+	review.Deliberation
+
+	Verdict string `json:"verdict,omitempty"` // blob
+	// Partial is the reason for which the council's result lacks something, empty when it is complete.
+	Partial string `json:"partial,omitempty"`
+	// Away is the reason for which there is no verdict, empty otherwise.
+	Away string `json:"away,omitempty"`
+}
+
+// deliberate convenes the council and follows its job to the end. The request ID follows from job and step: killed in
+// between, the next execution gets the same deliberation again and watches on.
+func (s *session) deliberate(got *progress) (*engine.Failure, error) {
+	return step(s, stepDeliberate, &got.deliberated, func(ctx context.Context) (deliberated, error) {
+		if away := got.planned.Away; away == string(finding.ReasonCouncilUnavailable) {
+			return deliberated{Away: away}, nil
+		}
+		d, err := s.convene(ctx, got)
+		if err != nil && (fatal(ctx, err) || !errors.Is(err, review.ErrUnavailable)) {
+			return d, err
+		}
+		if err != nil {
+			s.p.Logger.WarnContext(ctx, "the council cannot be reached", "review", string(s.review.ID), "error", err)
+			d.Away = string(finding.ReasonCouncilUnavailable)
+		}
+		return d, nil
+	})
+}
+
+func (s *session) convene(ctx context.Context, got *progress) (d deliberated, err error) {
+	task, err := s.task(ctx, got)
+	if err != nil {
+		return d, err
+	}
+	err = s.patiently(ctx, func(ctx context.Context) (err error) {
+		d.Deliberation, err = s.p.Council.Deliberate(ctx, task)
+		return err
+	})
+	if err != nil {
+		return d, err
+	}
+	err = s.log(ctx, stepDeliberate, "started", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_DeliberationStarted{
+		DeliberationStarted: &reviewv1.DeliberationStarted{Deliberation: d.Name, Job: d.Job},
+	}})
+	if err != nil {
+		return d, err
+	}
+	state, err := s.p.Jobs.Wait(ctx, d.Job)
+	if err != nil {
+		return d, err
+	}
+	if !state.Done() {
+		d.Away = cmp.Or(state.Reason, "COUNCIL_"+state.State)
+		return d, nil
+	}
+	if state.State != "SUCCEEDED" {
+		d.Partial = cmp.Or(state.Reason, state.State)
+	}
+	var verdict review.Verdict
+	err = s.patiently(ctx, func(ctx context.Context) (err error) {
+		verdict, err = s.p.Council.Verdict(ctx, d.Name)
+		return err
+	})
+	if err != nil {
+		return d, err
+	}
+	d.Verdict, err = s.put(ctx, verdict)
+	return d, err
+}
+
+// task is what the council gets: the stored parts and proposals, and the author's words without secrets.
+func (s *session) task(ctx context.Context, got *progress) (review.CouncilTask, error) {
+	t := review.CouncilTask{
+		Council: s.review.Council, ParentJob: wire.JobName(s.run.Job().ID), RequestID: s.requestID(stepDeliberate),
+	}
+	if err := s.get(ctx, got.planned.Parts, &t.Parts); err != nil {
+		return t, err
+	}
+	var err error
+	if t.Proposals, err = s.readProposals(ctx, got); err != nil {
+		return t, err
+	}
+	redactor := s.p.Secrets.NewRedactor()
+	if t.Title, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Title}); err != nil {
+		return t, err
+	}
+	t.Description, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Description})
+	return t, err
+}
+
+func (s *session) readProposals(ctx context.Context, got *progress) ([]review.Proposal, error) {
+	var stored []review.Proposal
+	if err := s.get(ctx, got.inspected.Proposals, &stored); err != nil {
+		return nil, err
+	}
+	return review.OriginalProposals(stored), nil
+}

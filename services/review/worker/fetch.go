@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"context"
+	"strings"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+	"witan.dev/services/review/wire"
+)
+
+// resolve says what is reviewed. The source was pinned when the review was created; here it is looked at again, since
+// the repository may have gone meanwhile.
+func (s *session) resolve(*progress) (*engine.Failure, error) {
+	var done bool
+	return step(s, stepResolve, &done, func(ctx context.Context) (bool, error) {
+		p := s.review.Pinned
+		if _, _, err := s.p.Repository.Trees(ctx, p); err != nil {
+			return false, err
+		}
+		return true, s.log(ctx, stepResolve, "resolved", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Resolved{Resolved: &reviewv1.Resolved{
+			Subject: p.Subject, Base: p.Base, Head: p.Head, MergeBase: p.MergeBase, Mode: "FULL",
+		}}})
+	})
+}
+
+// fetched is what the fetch step stores.
+type fetched struct {
+	Files        int      `json:"files"`
+	Index        string   `json:"index,omitempty"`
+	IndexJob     string   `json:"index_job,omitempty"`
+	BaseIndex    string   `json:"base_index,omitempty"`
+	BaseIndexJob string   `json:"base_index_job,omitempty"`
+	Notes        []string `json:"notes,omitempty"`
+}
+
+// fetch reads the change and starts the indexes that somebody will ask.
+func (s *session) fetch(got *progress) (*engine.Failure, error) {
+	return step(s, stepFetch, &got.fetched, func(ctx context.Context) (fetched, error) {
+		in, err := s.load(ctx)
+		if err != nil {
+			return fetched{}, err
+		}
+		f := fetched{Files: len(in.Change.Files)}
+		if s.parseError != nil {
+			f.Notes = append(f.Notes, "the parser could not be reached: structure was not checked, the material has no context")
+		}
+		if err := s.index(ctx, in, &f); err != nil {
+			return f, err
+		}
+		event := &reviewv1.Fetched{Files: wire.Number(f.Files), Index: f.Index, BaseIndex: f.BaseIndex}
+		for i := range in.Change.Files {
+			event.LinesAdded += int64(in.Change.Files[i].Added)
+			event.LinesDeleted += int64(in.Change.Files[i].Removed)
+		}
+		return f, s.log(ctx, stepFetch, "fetched", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Fetched{Fetched: event}})
+	})
+}
+
+// index starts the jobs that make both indexes, where a reviewer or the context will ask them.
+func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) error {
+	if in.Head == nil || s.parseError != nil {
+		return nil
+	}
+	needed := false
+	for _, r := range s.p.Reviewers {
+		if user, ok := r.(review.IndexUser); ok {
+			needed = needed || user.NeedsIndex(*in)
+		}
+	}
+	if !needed {
+		return nil
+	}
+	err := s.patiently(ctx, func(ctx context.Context) (err error) {
+		p := s.review.Pinned
+		source := review.IndexSource{
+			GitDir: p.GitDir, Tree: p.OldTree, Repository: repositoryName(p), ParentJob: wire.JobName(s.run.Job().ID),
+			RequestID: s.requestID("fetch/base"),
+		}
+		if f.BaseIndex, f.BaseIndexJob, err = s.p.Index.Build(ctx, source); err != nil {
+			return err
+		}
+		source.ObjectDirs, source.Tree, source.BaseIndex = p.ObjectDirs, p.NewTree, f.BaseIndex
+		source.RequestID = s.requestID("fetch/head")
+		f.Index, f.IndexJob, err = s.p.Index.Build(ctx, source)
+		return err
+	})
+	if err != nil {
+		if fatal(ctx, err) {
+			return err
+		}
+		s.p.Logger.WarnContext(ctx, "the review goes on without an index", "review", string(s.review.ID), "error", err)
+		*f = fetched{Files: f.Files, Notes: append(f.Notes, "the code could not be indexed: structure was not checked, the material has less context")}
+	}
+	return nil
+}
+
+// repositoryName is what all reviews of one repository share: the subject without its branch.
+func repositoryName(p review.Pinned) string {
+	name, _, _ := strings.Cut(p.Subject, "/")
+	return name
+}

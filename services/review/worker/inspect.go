@@ -1,0 +1,194 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/secrets"
+	"witan.dev/services/review/wire"
+)
+
+// maxProposals bounds what one review takes from its static reviewers; the council takes 500.
+const maxProposals = 500
+
+// inspected is what the inspect step stores.
+type inspected struct {
+	Proposals string                   `json:"proposals,omitempty"` // blob
+	Outcomes  []review.ReviewerOutcome `json:"outcomes"`
+}
+
+// inspect runs the static reviewers side by side, each under its own limit.
+func (s *session) inspect(got *progress) (*engine.Failure, error) {
+	return step(s, stepInspect, &got.inspected, func(ctx context.Context) (inspected, error) {
+		loaded, err := s.load(ctx)
+		if err != nil {
+			return inspected{}, err
+		}
+		in := *loaded
+		if got.planned.Ready {
+			in.BaseIndex, in.HeadIndex = got.fetched.BaseIndex, got.fetched.Index
+		}
+		reports := make([]review.Report, len(s.p.Reviewers))
+		out := inspected{Outcomes: make([]review.ReviewerOutcome, len(s.p.Reviewers))}
+		var group errgroup.Group
+		for i, r := range s.p.Reviewers {
+			group.Go(func() (err error) {
+				reports[i], out.Outcomes[i], err = s.examine(ctx, r, in)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return inspected{}, err
+		}
+		proposals, err := s.proposals(ctx, &in, reports, out.Outcomes)
+		if err != nil {
+			return inspected{}, err
+		}
+		if out.Proposals, err = s.put(ctx, review.PortableProposals(proposals)); err != nil {
+			return inspected{}, err
+		}
+		return out, s.announceReviewers(ctx, in.Change, out.Outcomes)
+	})
+}
+
+// examine runs one reviewer. Its failure is an outcome; only the end of this execution is an error.
+func (s *session) examine(ctx context.Context, r review.Reviewer, in review.Inspection) (review.Report, review.ReviewerOutcome, error) {
+	o := review.ReviewerOutcome{Name: r.Name()}
+	user, needsCode := r.(review.IndexUser)
+	limited, cancel := context.WithTimeout(ctx, s.p.Limits.Reviewer)
+	defer cancel()
+	var report review.Report
+	err := s.patiently(limited, func(ctx context.Context) (err error) {
+		switch {
+		case needsCode && s.parseError != nil:
+			return s.parseError
+		case needsCode && in.Head == nil:
+			report = review.Report{Looked: []review.Path{}}
+			return nil // a patch without its repository: the coverage says so
+		}
+		report, err = guarded(ctx, r, in)
+		return err
+	})
+	switch {
+	case err != nil && fatal(ctx, err):
+		return report, o, err
+	case err != nil:
+		s.p.Logger.WarnContext(ctx, "a static reviewer failed", "reviewer", r.Name(), "review", string(s.review.ID), "error", err)
+		o.Failed = "the reviewer failed; the server's log has the cause"
+		o.All = !needsCode
+		if needsCode {
+			o.Planned = plannedPaths(user, in)
+		}
+		return review.Report{}, o, nil
+	}
+	o.All, o.Looked, o.Limits = report.Looked == nil, report.Looked, report.Limits
+	return report, o, nil
+}
+
+// plannedPaths are the files that a reviewer of code would have looked at: those that it covers, or, where nothing was
+// parsed, every text file.
+func plannedPaths(user review.IndexUser, in review.Inspection) []review.Path {
+	if in.New != nil {
+		return user.Covers(in)
+	}
+	var out []review.Path
+	for i := range in.Change.Files {
+		if f := &in.Change.Files[i]; !f.Metadata() {
+			out = append(out, review.Path(f.Path))
+		}
+	}
+	return out
+}
+
+// guarded turns a reviewer's panic over some input into its failure.
+func guarded(ctx context.Context, r review.Reviewer, in review.Inspection) (report review.Report, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reviewer %s panicked: %v", r.Name(), p)
+		}
+	}()
+	return r.Review(ctx, in)
+}
+
+// proposals joins what the reviewers found, with IDs, fingerprints and without secrets.
+func (s *session) proposals(
+	ctx context.Context, in *review.Inspection, reports []review.Report, outcomes []review.ReviewerOutcome,
+) ([]review.Proposal, error) {
+	var out []review.Proposal
+	for i := range reports {
+		for n := range reports[i].Proposals {
+			p := reports[i].Proposals[n]
+			p.ID = fmt.Sprintf("%s-%d", outcomes[i].Name, n+1)
+			out = append(out, p)
+			outcomes[i].Proposals++
+		}
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	if len(out) > maxProposals {
+		out = worst(out)
+	}
+	redactor, err := s.redact(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if err := redactProposal(ctx, redactor, &out[i]); err != nil {
+			return nil, err
+		}
+		out[i].Fingerprint = finding.Fingerprint(finding.Key{
+			Path: place(out[i].Location), Symbol: out[i].Location.Symbol, Category: out[i].Category, Code: out[i].Location.Code,
+		})
+	}
+	return out, nil
+}
+
+// place is the path by which a location's file is known: the old one on the old side.
+func place(l finding.Location) string {
+	if l.Side == finding.Left && l.OldPath != "" {
+		return l.OldPath
+	}
+	return l.Path
+}
+
+// redactProposal takes secrets out of everything that a reviewer quotes, from whatever file.
+func redactProposal(ctx context.Context, r *secrets.Redactor, p *review.Proposal) (err error) {
+	texts := []*string{&p.Claim, &p.Reason, &p.Location.Code, &p.Location.Symbol}
+	for i := range p.Related {
+		texts = append(texts, &p.Related[i].Code)
+	}
+	for _, t := range texts {
+		if *t == "" {
+			continue
+		}
+		if *t, err = r.Redact(ctx, secrets.Text{Text: *t}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) announceReviewers(ctx context.Context, c *review.Change, outcomes []review.ReviewerOutcome) error {
+	events := make([]*reviewv1.ReviewEvent, 0, len(outcomes))
+	for i := range outcomes {
+		events = append(events, &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_ReviewerFinished{
+			ReviewerFinished: &reviewv1.ReviewerFinished{Reviewer: wire.Reviewer(outcomes[i].Summary(c))},
+		}})
+	}
+	return s.log(ctx, stepInspect, "reviewer_finished", events...)
+}
+
+// worst keeps the proposals of the highest severity, in their order.
+func worst(in []review.Proposal) []review.Proposal {
+	slices.SortStableFunc(in, func(a, b review.Proposal) int { return cmp.Compare(b.Severity, a.Severity) })
+	return in[:maxProposals]
+}

@@ -1,0 +1,95 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
+	"witan.dev/services/review"
+	"witan.dev/services/review/wire"
+)
+
+// usage is what the models took, as it is stored with a step.
+type usage = job.Usage
+
+// publish stores the result with its findings and ends the job, in one transaction. A cancellation that comes now is too
+// late: everything is done.
+func (s *session) publish(got *progress) error {
+	ctx := context.WithoutCancel(s.run.Context())
+	in, err := s.load(ctx)
+	if err != nil {
+		if f := failureOf(ctx, err); f != nil {
+			return s.end(f)
+		}
+		return err
+	}
+	var stored []finding.Finding
+	if err := s.get(ctx, got.located.Findings, &stored); err != nil {
+		return err
+	}
+	findings := review.OriginalFindings(stored)
+	result := s.result(got, in, findings)
+	state, reason := result.Outcome()
+	frozen, err := s.frozenResult(result, findings)
+	if err != nil {
+		return err
+	}
+	published, err := newEvent(stepPublish+"/published/0", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Published{Published: &reviewv1.Published{}}})
+	if err != nil {
+		return err
+	}
+	if err := s.run.Commit(ctx, job.Update{Stage: stepPublish, Progress: stageProgress(stepPublish)}); err != nil {
+		return err
+	}
+	err = s.run.Finish(ctx, job.Outcome{
+		State: state, Reason: reason, Result: frozen, Events: []job.NewEvent{published},
+		Write: func(ctx context.Context, tx job.Tx) error {
+			return s.p.Store.Publish(ctx, tx, s.review.ID, result, findings)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.release(ctx)
+	return nil
+}
+
+func (s *session) result(got *progress, in *review.Inspection, findings []finding.Finding) review.Result {
+	council := got.located.Council
+	r := review.Result{
+		Disposition: review.DispositionReviewed, Council: council.Coverage, Summary: got.located.Verdict.Summary,
+		Deliberation: got.deliberated.Name, Index: got.fetched.Index, BaseIndex: got.fetched.BaseIndex, Usage: got.located.Verdict.Usage,
+		Notes: slices.Concat(got.fetched.Notes, got.planned.Notes), PublishedAt: s.p.Clock().UTC(),
+	}
+	if !s.review.Pinned.HasTree() {
+		r.Notes = append(r.Notes, "there is no repository beside the diff: structure could not look")
+	}
+	r.Coverage = review.Cover(in.Change, s.review.Pinned.HasTree(), got.inspected.Outcomes, council)
+	r.Reason = review.FirstReason(r.Coverage, council.Coverage)
+	r.Summary = cmp.Or(r.Summary, review.Summarise(findings, len(in.Change.Files), got.deliberated.Away))
+	for i := range got.inspected.Outcomes {
+		r.Reviewers = append(r.Reviewers, got.inspected.Outcomes[i].Summary(in.Change))
+	}
+	return r
+}
+
+// frozenResult is the review as the job keeps it: without files and findings, which have no bound.
+func (s *session) frozenResult(result review.Result, findings []finding.Finding) ([]byte, error) {
+	r := s.review
+	r.Result = result
+	counts := make(map[review.Bucket]int)
+	for i := range findings {
+		counts[review.Bucket{Outcome: findings[i].Outcome, Severity: findings[i].Severity}]++
+	}
+	frozen, err := proto.MarshalOptions{Deterministic: true}.Marshal(wire.Review(&r, counts))
+	if err != nil {
+		return nil, fmt.Errorf("encode the result of review %s: %w", r.ID, err)
+	}
+	return frozen, nil
+}

@@ -1,0 +1,221 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/job"
+	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/secrets"
+	"witan.dev/services/review/wire"
+)
+
+// A session is one execution of a review. What it has read of the change stays in memory for the steps to come; after a
+// restart it is read again, by the same object IDs.
+type session struct {
+	*Worker
+
+	run    *job.Run
+	review review.Review
+
+	inspection *review.Inspection
+	parseError error // why the changed files were not parsed
+	redactor   *secrets.Redactor
+}
+
+// load reads the change and parses both sides of its files. Where the parser cannot be reached the inspection has no
+// code, and parseError says why.
+func (s *session) load(ctx context.Context) (*review.Inspection, error) {
+	if s.inspection != nil {
+		return s.inspection, nil
+	}
+	change, err := s.p.Repository.Load(ctx, s.review.Pinned)
+	if err != nil {
+		return nil, err
+	}
+	in := &review.Inspection{Change: change}
+	if in.Base, in.Head, err = s.p.Repository.Trees(ctx, s.review.Pinned); err != nil {
+		return nil, err
+	}
+	if err := s.parse(ctx, in); err != nil {
+		if fatal(ctx, err) {
+			return nil, err
+		}
+		s.parseError = err
+		in.Old, in.New = nil, nil
+	}
+	policies(in)
+	s.inspection = in
+	return in, nil
+}
+
+// parse fills in the code of both sides of every text file.
+func (s *session) parse(ctx context.Context, in *review.Inspection) error {
+	var inputs []review.ParseInput
+	var old []bool
+	add := func(path string, content []byte, isOld bool) {
+		if utf8.ValidString(path) {
+			inputs, old = append(inputs, review.ParseInput{Path: path, Content: content}), append(old, isOld)
+		}
+	}
+	for i := range in.Change.Files {
+		f := &in.Change.Files[i]
+		if len(f.Limits) > 0 {
+			continue
+		}
+		if f.HasOld {
+			add(f.OldPath, f.Old, true)
+		}
+		if f.HasNew {
+			add(f.Path, f.New, false)
+		}
+	}
+	var code []review.Code
+	err := s.patiently(ctx, func(ctx context.Context) (err error) {
+		code, err = s.p.Parser.Parse(ctx, inputs)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	in.Old, in.New = make(map[string]*review.Code), make(map[string]*review.Code)
+	for i := range code {
+		if old[i] {
+			in.Old[inputs[i].Path] = &code[i]
+		} else {
+			in.New[inputs[i].Path] = &code[i]
+		}
+	}
+	return nil
+}
+
+// policies notes which files are generated or vendored. The old side decides where there is one, since a change must
+// not take itself out of its own review.
+func policies(in *review.Inspection) {
+	for i := range in.Change.Files {
+		f := &in.Change.Files[i]
+		code := in.New[f.Path]
+		if f.HasOld {
+			code = in.Old[f.OldPath]
+		}
+		switch {
+		case f.Policy != "" || code == nil || f.Metadata():
+		case code.Vendored:
+			f.Policy = review.ReasonVendored
+		case code.Generated:
+			f.Policy = review.ReasonGenerated
+		}
+	}
+}
+
+// redact returns a redactor that knows the secrets of the whole change.
+func (s *session) redact(ctx context.Context, in *review.Inspection) (*secrets.Redactor, error) {
+	if s.redactor != nil {
+		return s.redactor, nil
+	}
+	r := s.p.Secrets.NewRedactor()
+	for i := range in.Change.Files {
+		f := &in.Change.Files[i]
+		if f.Metadata() {
+			continue
+		}
+		for _, text := range sides(f) {
+			if err := r.Learn(ctx, secrets.Text{Path: f.Path, Text: text}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.redactor = r
+	return r, nil
+}
+
+// sides are the texts of a file: whole where they were read, else what the hunks show.
+func sides(f *review.File) []string {
+	out := make([]string, 0, 2)
+	if f.HasOld {
+		out = append(out, string(f.Old))
+	}
+	if f.HasNew {
+		out = append(out, string(f.New))
+	}
+	if len(out) == 2 || len(out) == 1 && (f.Change == review.Added || f.Change == review.Deleted) {
+		return out
+	}
+	for i := range f.Hunks {
+		out = append(out, hunkText(&f.Hunks[i]))
+	}
+	return out
+}
+
+func hunkText(h *review.Hunk) string {
+	n := 0
+	for _, l := range h.Lines {
+		n += len(l.Text) + 1
+	}
+	text := make([]byte, 0, n)
+	for _, l := range h.Lines {
+		text = append(append(text, l.Text...), '\n')
+	}
+	return string(text)
+}
+
+// put stores a value as a blob of the review.
+func (s *session) put(ctx context.Context, v any) (string, error) {
+	content, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode %T: %w", v, err)
+	}
+	return s.p.Blobs.Put(ctx, s.review.Owner, wire.ReviewName(s.review.ID), content)
+}
+
+// get reads a value back.
+func (s *session) get(ctx context.Context, sha256 string, v any) error {
+	if sha256 == "" {
+		return nil
+	}
+	content, err := s.p.Blobs.Get(ctx, s.review.Owner, sha256)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(content, v); err != nil {
+		return fmt.Errorf("decode %T: %w", v, err)
+	}
+	return nil
+}
+
+// log appends events of the step. what tells those of one step apart.
+func (s *session) log(ctx context.Context, step, what string, events ...*reviewv1.ReviewEvent) error {
+	out := make([]job.NewEvent, 0, len(events))
+	for i, e := range events {
+		event, err := newEvent(fmt.Sprintf("%s/%s/%d", step, what, i), e)
+		if err != nil {
+			return err
+		}
+		out = append(out, event)
+	}
+	return s.run.Append(ctx, out...)
+}
+
+func newEvent(key string, e *reviewv1.ReviewEvent) (job.NewEvent, error) {
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(e)
+	if err != nil {
+		return job.NewEvent{}, fmt.Errorf("encode event %s: %w", key, err)
+	}
+	field := e.ProtoReflect().WhichOneof(e.ProtoReflect().Descriptor().Oneofs().ByName("event"))
+	return job.NewEvent{Key: key, Type: "review." + string(field.Name()), Payload: payload}, nil
+}
+
+// requestID is the UUIDv5 of <job>/<step>, so that the same step asks for the same thing again. A retried job asks anew.
+func (s *session) requestID(step string) string {
+	name := string(s.run.Job().ID)
+	if n := s.run.Attempt(); n > 1 {
+		name = fmt.Sprintf("%s~%d", name, n)
+	}
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(name+"/"+step)).String()
+}

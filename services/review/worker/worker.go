@@ -1,0 +1,166 @@
+// Package worker holds the body of jobs of kind review: the steps resolve, fetch, context, inspect, deliberate, locate
+// and publish. Each step's result is stored before the next one begins; what is large lies in the blob store, with its
+// secrets replaced. What a step needs of the change itself is read again from git by object IDs, so that no source code
+// is copied.
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/secrets"
+)
+
+// Params are what a worker needs.
+type Params struct {
+	Repository review.Repository
+	Parser     review.Parser
+	Index      review.Index
+	Council    review.Council
+	Jobs       review.Jobs
+	Store      review.Store
+	Blobs      review.Blobs
+	// Secrets finds what must not leave; it is one of the reviewers as well.
+	Secrets *secrets.Reviewer
+	// Reviewers are all static reviewers, in the order in which they are reported.
+	Reviewers []review.Reviewer
+	Logger    *slog.Logger
+	// Clock tells the time; nil means time.Now.
+	Clock func() time.Time
+	Limits
+}
+
+// Limits bound the parts of a review. Zero values take their defaults.
+type Limits struct {
+	// Reviewer bounds one static reviewer; 10 minutes.
+	Reviewer time.Duration
+	// Index bounds the wait for both indexes; 15 minutes.
+	Index time.Duration
+	// Retry is the first pause before a service that cannot be reached is asked again; 500 ms. It doubles.
+	Retry time.Duration
+	// Tries is how often it is asked; 5.
+	Tries int
+	// ContextTokens is the budget for the code around a part; material.ContextTokens. Negative: none.
+	ContextTokens int
+}
+
+// Worker computes reviews. Safe for concurrent use.
+type Worker struct {
+	p Params
+}
+
+// New returns a worker.
+func New(p Params) *Worker {
+	p.Limits = p.withDefaults()
+	if p.Clock == nil {
+		p.Clock = time.Now
+	}
+	return &Worker{p: p}
+}
+
+// The steps, in their order. Their names are stored: they never change.
+const (
+	stepResolve    = "resolve"
+	stepFetch      = "fetch"
+	stepContext    = "context"
+	stepInspect    = "inspect"
+	stepDeliberate = "deliberate"
+	stepLocate     = "locate"
+	stepPublish    = "publish"
+)
+
+// Body is the job.Body of kind review.
+func (w *Worker) Body(r *job.Run) error {
+	var rev review.Review
+	if err := json.Unmarshal(r.Job().Spec, &rev); err != nil {
+		return fmt.Errorf("decode the spec of review %s: %w", r.Job().ID, err)
+	}
+	s := &session{Worker: w, run: r, review: rev}
+	f, err := s.steps()
+	if err != nil || f == nil {
+		return err
+	}
+	return s.end(f)
+}
+
+// steps runs the review. A failure ends the job with it; nil means that it was published.
+func (s *session) steps() (*engine.Failure, error) {
+	var got progress
+	for _, step := range []func(*progress) (*engine.Failure, error){
+		s.resolve, s.fetch, s.context, s.inspect, s.deliberate, s.locate,
+	} {
+		if f, err := step(&got); f != nil || err != nil {
+			return f, err
+		}
+	}
+	return nil, s.publish(&got)
+}
+
+// progress is what the steps have stored so far.
+type progress struct {
+	fetched     fetched
+	planned     planned
+	inspected   inspected
+	deliberated deliberated
+	located     located
+}
+
+// step runs one named step with its stage shown, and stores what it returned.
+func step[T any](s *session, name string, into *T, fn func(ctx context.Context) (T, error)) (*engine.Failure, error) {
+	value, failure, err := job.Step(s.run, name, engine.Policy{}, func(ctx context.Context) (T, *engine.Failure, error) {
+		var none T
+		if err := s.run.Commit(ctx, job.Update{Stage: name, Progress: stageProgress(name)}); err != nil {
+			return none, nil, err
+		}
+		value, err := fn(ctx)
+		if f := failureOf(ctx, err); f != nil {
+			return none, f, nil
+		}
+		return value, nil, err
+	})
+	*into = value
+	return failure, err
+}
+
+func stageProgress(name string) *job.Progress {
+	steps := []string{stepResolve, stepFetch, stepContext, stepInspect, stepDeliberate, stepLocate, stepPublish}
+	for i, s := range steps {
+		if s == name {
+			return &job.Progress{Done: int64(i), Total: int64(len(steps)), Unit: "steps"}
+		}
+	}
+	return nil
+}
+
+// end finishes a job that has no result.
+func (s *session) end(f *engine.Failure) error {
+	o := job.Outcome{State: job.StateFailed, Reason: f.Reason}
+	switch f.Class {
+	case engine.ClassCancelled:
+		o = job.Outcome{State: job.StateCancelled, Reason: job.ReasonCancelled}
+	case engine.ClassDeadline:
+		o.Reason = job.ReasonDeadline
+		o.Error = &job.Error{Code: codeDeadlineExceeded, Reason: job.ReasonDeadline, Message: f.Message}
+	default:
+		o.Error = &job.Error{Code: codes[f.Class], Reason: f.Reason, Message: f.Message}
+	}
+	ctx := context.WithoutCancel(s.run.Context())
+	if err := s.run.Finish(ctx, o); err != nil {
+		return err
+	}
+	s.release(ctx)
+	return nil
+}
+
+// release removes frozen work; nobody reads it any more. What stays behind costs space only.
+func (s *session) release(ctx context.Context) {
+	if err := s.p.Repository.Release(ctx, s.review.ID); err != nil {
+		s.p.Logger.WarnContext(ctx, "frozen work was not removed", "review", string(s.review.ID), "error", err)
+	}
+}
