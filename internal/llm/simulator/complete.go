@@ -39,12 +39,20 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 		IdempotencyKey: r.Header.Get("Idempotency-Key"), Stream: req.Stream, N: s.log.count(req.Model, call.SchemaName),
 	}
 	x := &exchange{w: w, ctx: r.Context(), req: req, id: "chatcmpl-sim-" + call.Hash()[:16], created: start.Unix()}
-	entry.Outcome, entry.Status = x.run(s.engine.Decide(call))
-	entry.DurationMS = time.Since(start).Milliseconds()
-	if err := s.log.write(entry); err != nil {
-		s.params.Logger.ErrorContext(r.Context(), "call log not written", slog.Any("error", err))
+	x.log = func(outcome string, status int) {
+		entry.Outcome, entry.Status, entry.DurationMS = outcome, status, time.Since(start).Milliseconds()
+		if err := s.log.write(entry); err != nil {
+			s.params.Logger.ErrorContext(r.Context(), "call log not written", slog.Any("error", err))
+		}
 	}
-	if entry.Outcome == OutcomeCut {
+	plan, err := s.engine.Decide(call)
+	if err != nil {
+		x.end(OutcomeFailed, http.StatusBadRequest)
+		writeError(w, http.StatusBadRequest, "simulator_script_error", "[simulated] "+err.Error())
+		return
+	}
+	if x.run(plan) != nil {
+		x.end(OutcomeCut, 0)
 		panic(http.ErrAbortHandler) // the way to break a connection; the server does not log it
 	}
 }
@@ -56,55 +64,67 @@ type exchange struct {
 	req     request
 	id      string
 	created int64
+	log     func(outcome string, status int)
+	logged  bool
 }
 
-func (x *exchange) run(p simulated.Plan, err error) (outcome string, status int) {
-	if err != nil {
-		writeError(x.w, http.StatusBadRequest, "simulator_script_error", "[simulated] "+err.Error())
-		return OutcomeFailed, http.StatusBadRequest
+// end logs the call, once. It comes before the last bytes of an answer: who has read an answer finds it in the log.
+func (x *exchange) end(outcome string, status int) {
+	if !x.logged {
+		x.logged = true
+		x.log(outcome, status)
 	}
-	if simulated.Wait(x.ctx, p.FirstToken) != nil {
-		return OutcomeCut, 0
+}
+
+// run answers; an error breaks the connection.
+func (x *exchange) run(p simulated.Plan) error {
+	if err := simulated.Wait(x.ctx, p.FirstToken); err != nil {
+		return err
 	}
 	switch {
 	case p.Fault == simulated.FaultHang:
 		<-x.ctx.Done()
-		return OutcomeCut, 0
+		return x.ctx.Err()
 	case p.Status != 0 || p.Fault == simulated.FaultHTML:
-		return OutcomeFailed, x.refuse(p)
+		x.refuse(p)
+		return nil
 	case p.Fault == simulated.FaultMalformed:
-		x.header()
-		_, _ = io.WriteString(x.w, map[bool]string{true: "data: {\"choices\": [{\"delta\": {]\n\n", false: "{\"choices\": [{\"message\": ]"}[x.req.Stream])
-		return OutcomeFailed, http.StatusOK
+		x.malformed()
+		return nil
+	case x.req.Stream:
+		return x.stream(p)
 	}
-	answer := x.whole
+	return x.whole(p)
+}
+
+func (x *exchange) malformed() {
+	x.header()
+	x.end(OutcomeFailed, http.StatusOK)
+	body := `{"choices": [{"message": ]`
 	if x.req.Stream {
-		answer = x.stream
+		body = "data: {\"choices\": [{\"delta\": {]\n\n"
 	}
-	if answer(p) != nil {
-		return OutcomeCut, http.StatusOK
-	}
-	return OutcomeAnswered, http.StatusOK
+	_, _ = io.WriteString(x.w, body)
 }
 
 // refuse answers with a status of failure, or with a web page.
-func (x *exchange) refuse(p simulated.Plan) int {
+func (x *exchange) refuse(p simulated.Plan) {
 	if p.RetryAfter > 0 {
 		x.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
 		x.w.Header().Set("Retry-After-Ms", strconv.FormatInt(p.RetryAfter.Milliseconds(), 10))
 	}
-	if p.Fault == simulated.FaultHTML {
-		status := p.Status
-		if status == 0 {
-			status = http.StatusOK
-		}
-		x.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		x.w.WriteHeader(status)
-		_, _ = io.WriteString(x.w, page)
-		return status
+	status := p.Status
+	if status == 0 {
+		status = http.StatusOK
 	}
-	writeError(x.w, p.Status, "simulated_error", p.Words())
-	return p.Status
+	x.end(OutcomeFailed, status)
+	if p.Fault != simulated.FaultHTML {
+		writeError(x.w, status, "simulated_error", p.Words())
+		return
+	}
+	x.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	x.w.WriteHeader(status)
+	_, _ = io.WriteString(x.w, page)
 }
 
 func (x *exchange) header() {
@@ -126,8 +146,9 @@ func (x *exchange) whole(p simulated.Plan) error {
 	message := said(p.Finish, p.Text)
 	message.Role = "assistant"
 	a.Choices = []choice{{Message: message, FinishReason: finishOf(p.Finish)}}
+	outcome := OutcomeAnswered
 	if p.Fault == simulated.FaultNoEnd {
-		a.Choices[0].FinishReason = nil
+		a.Choices[0].FinishReason, outcome = nil, OutcomeCut
 	}
 	a.Usage = usageOf(p.Usage)
 	body, err := json.Marshal(a)
@@ -136,9 +157,11 @@ func (x *exchange) whole(p simulated.Plan) error {
 	}
 	x.header()
 	if p.Fault == simulated.FaultCut {
+		x.end(OutcomeCut, http.StatusOK)
 		_, _ = x.w.Write(body[:len(body)/2])
 		return x.flushed(errCut)
 	}
+	x.end(outcome, http.StatusOK)
 	_, err = x.w.Write(body)
 	return err
 }
@@ -166,9 +189,11 @@ func (x *exchange) stream(p simulated.Plan) error {
 	}
 	switch p.Fault { //nolint:exhaustive // the others were dealt with or are in the text
 	case simulated.FaultCut:
+		x.end(OutcomeCut, http.StatusOK)
 		_, _ = io.WriteString(x.w, `data: {"id":"`) // in the middle of an event
 		return x.flushed(errCut)
 	case simulated.FaultNoEnd:
+		x.end(OutcomeCut, http.StatusOK)
 		return nil
 	}
 	return x.finish(p)
@@ -185,6 +210,7 @@ func (x *exchange) finish(p simulated.Plan) error {
 			return err
 		}
 	}
+	x.end(OutcomeAnswered, http.StatusOK)
 	_, err := io.WriteString(x.w, "data: [DONE]\n\n")
 	return x.flushed(err)
 }

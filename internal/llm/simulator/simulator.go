@@ -33,7 +33,7 @@ type Params struct {
 	Script *simulated.Script
 	// Models are listed by /v1/models; any other name is answered as well. Empty: simulated-a to simulated-c.
 	Models []string
-	// CallLog gets one line of JSON a call, when the call ends; nil: none.
+	// CallLog gets one line of JSON a call, just before the last bytes of its answer; nil: none.
 	CallLog io.Writer
 	// Logger is the process's own log.
 	Logger *slog.Logger
@@ -160,7 +160,7 @@ type Entry struct {
 	// N counts the calls of this model and schema, from 1.
 	N      int  `json:"n"`
 	Stream bool `json:"stream"`
-	// Outcome is "answered" (to its end), "cut" (the connection broke, by the script or by the caller) or "failed" (a
+	// Outcome is "answered" (to its end), "cut" (the answer did not come to its end, by the script or by the caller) or "failed" (a
 	// status of 400 or more, or a body that is no answer).
 	Outcome    string `json:"outcome"`
 	Status     int    `json:"status"`
