@@ -62,8 +62,6 @@ type Finding struct {
 	FirstReview   string
 	Outcome       Outcome
 	OutcomeReason string
-	// Rule is the check of a static reviewer that found it ("structure/removed-definition"), empty for members' findings.
-	Rule string
 }
 
 // FileCoverage is the row of one changed path: every path of the change has exactly one.

@@ -1,0 +1,168 @@
+package finding
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"witan.dev/internal/diff"
+)
+
+// EscapeMarkdown returns text that any markdown renderer shows as it is: no markup, HTML, links, images, mentions,
+// references or formulas come alive in it. Line breaks become blanks.
+func EscapeMarkdown(text string) string {
+	const gap = "\u200b" // breaks words that renderers link by themselves
+	var b strings.Builder
+	for _, r := range oneLine(text) {
+		switch r {
+		case '&':
+			b.WriteString("&amp;")
+		case '<':
+			b.WriteString("&lt;")
+		case '>':
+			b.WriteString("&gt;")
+		case '@', '#':
+			b.WriteString("\\" + string(r) + gap)
+		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '+', '-', '.', '!', '|', '~', '=', '$', '^', '"', '\'', ':':
+			b.WriteString("\\" + string(r))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	// Addresses and references that need no markup: http://…, www.…, GH-1.
+	return strings.NewReplacer(`\:/`, `\:`+gap+`/`, `www\.`, `www`+gap+`\.`, `WWW\.`, `WWW`+gap+`\.`, `Www\.`, `Www`+gap+`\.`,
+		`GH\-`, `GH`+gap+`\-`, `gh\-`, `gh`+gap+`\-`, `Gh\-`, `Gh`+gap+`\-`, `gH\-`, `gH`+gap+`\-`).Replace(b.String())
+}
+
+// FenceMarkdown returns code in a fence that nothing inside can close. Hidden characters are written as code points.
+func FenceMarkdown(code string) string {
+	code = strings.TrimRight(Visible(code), "\n")
+	fence := "```"
+	for strings.Contains(code, fence) {
+		fence += "`"
+	}
+	return fence + "text\n" + code + "\n" + fence
+}
+
+// codeSpan is inline code; what cannot stand in one is escaped instead.
+func codeSpan(text string) string {
+	text = oneLine(text)
+	if text == "" || strings.ContainsAny(text, "`|") {
+		return EscapeMarkdown(text)
+	}
+	return "`" + text + "`"
+}
+
+// EncodeMarkdown writes the report as markdown that is safe to post anywhere: everything that people, models or
+// repositories wrote is escaped.
+func EncodeMarkdown(w io.Writer, r *Report) error {
+	m := &markdownWriter{w: bufio.NewWriter(w)}
+	m.line("## Witan review: %s\n", EscapeMarkdown(verdictLine(r)))
+	if r.Summary != "" {
+		m.paragraphs(shown(r.Summary, maxReason))
+	}
+	acted, others := ordered(r)
+	for _, f := range acted {
+		m.finding(f)
+	}
+	m.others(others)
+	m.coverage(r.Coverage)
+	m.closing(r)
+	return m.w.Flush()
+}
+
+type markdownWriter struct{ w *bufio.Writer }
+
+// line writes one line. A failed write shows at the end, in Flush.
+func (m *markdownWriter) line(format string, args ...any) {
+	_, _ = fmt.Fprintf(m.w, format+"\n", args...)
+}
+
+func (m *markdownWriter) paragraphs(text string) {
+	for paragraph := range strings.SplitSeq(text, "\n\n") {
+		if escaped := EscapeMarkdown(paragraph); escaped != "" {
+			m.line("%s\n", escaped)
+		}
+	}
+}
+
+func (m *markdownWriter) finding(f *Finding) {
+	m.line("### %s: %s\n", f.Severity, EscapeMarkdown(shown(f.Title, maxTitle)))
+	where := codeSpan(place(f.Location))
+	if f.Location.Symbol != "" {
+		where += " in " + codeSpan(f.Location.Symbol)
+	}
+	m.line("%s (%s)\n", where, strings.ToLower(strings.ReplaceAll(string(f.Category), "_", " ")))
+	if f.Location.Code != "" {
+		m.line("%s\n", FenceMarkdown(f.Location.Code))
+	}
+	m.paragraphs(shown(f.Reason, maxReason))
+	for _, l := range f.Related {
+		m.line("- see %s", codeSpan(place(l)))
+	}
+	if len(f.Related) > 0 {
+		m.line("")
+	}
+	if f.Suggestion != "" {
+		m.line("Suggested instead:\n\n%s\n", FenceMarkdown(f.Suggestion))
+	}
+	m.votes(f)
+}
+
+func (m *markdownWriter) votes(f *Finding) {
+	line := votesLine(f.Tally)
+	if len(f.Sources) > 0 {
+		line = strings.TrimPrefix(line+"; by "+strings.Join(f.Sources, ", "), "; ")
+	}
+	if line != "" {
+		m.line("*%s*\n", EscapeMarkdown(line))
+	}
+	against := dissent(f)
+	for _, v := range against {
+		m.line("- %s: %s: %s", EscapeMarkdown(v.Voter), strings.ToLower(v.Choice.String()), EscapeMarkdown(shown(v.Reason, maxVoteReason)))
+	}
+	if len(against) > 0 {
+		m.line("")
+	}
+}
+
+func (m *markdownWriter) others(list []*Finding) {
+	if len(list) == 0 {
+		return
+	}
+	m.line("<details><summary>Not published: %d</summary>\n", len(list))
+	for _, f := range list {
+		m.line("- %s %s: %s (%s; %s)", codeSpan(place(f.Location)), f.Severity, EscapeMarkdown(shown(f.Title, maxTitle)), EscapeMarkdown(fate(f)), EscapeMarkdown(votesLine(f.Tally)))
+		for _, v := range dissent(f) {
+			m.line("  - %s: %s: %s", EscapeMarkdown(v.Voter), strings.ToLower(v.Choice.String()), EscapeMarkdown(shown(v.Reason, maxVoteReason)))
+		}
+	}
+	m.line("\n</details>\n")
+}
+
+// coverage writes every changed path, so that nothing looks reviewed that was not.
+func (m *markdownWriter) coverage(c Coverage) {
+	m.line("<details><summary>Coverage: %s</summary>\n", EscapeMarkdown(coverageLine(c)))
+	m.line("| file | change | status | |\n|---|---|---|---|")
+	for _, f := range c.Files {
+		m.line("| %s | %s | %s | %s |", codeSpan(diff.DisplayPath(f.Path)), f.Change, strings.ToLower(f.Status.String()), reasonWords(f.Reasons))
+	}
+	m.line("\n</details>\n")
+}
+
+func (m *markdownWriter) closing(r *Report) {
+	var parts []string
+	if r.Base != "" || r.Head != "" {
+		parts = append(parts, EscapeMarkdown(fmt.Sprintf("%.12s … %.12s", r.Base, r.Head)))
+	}
+	if r.Cost != "" {
+		parts = append(parts, "cost "+EscapeMarkdown(r.Cost))
+	}
+	if r.Job != "" {
+		parts = append(parts, codeSpan("witan attach "+strings.TrimPrefix(r.Job, "jobs/")))
+	}
+	if len(parts) > 0 {
+		m.line("%s", strings.Join(parts, " · "))
+	}
+}

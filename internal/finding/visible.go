@@ -1,0 +1,60 @@
+package finding
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Visible returns the text with everything that does not show itself written as a code point ("[U+202E]"): control
+// characters, escape sequences of terminals, marks that turn the reading direction, and characters without width.
+// Line feeds and tabs stay, other bytes that are not UTF-8 are written as "[0xFF]".
+func Visible(text string) string {
+	clean := true
+	for i := 0; i < len(text); i++ {
+		if c := text[i]; (c < 0x20 && c != '\n' && c != '\t') || c >= 0x7f {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, "[0x%02X]", text[i])
+		case r != '\n' && r != '\t' && hidden(r):
+			fmt.Fprintf(&b, "[U+%04X]", r)
+		default:
+			b.WriteString(text[i : i+size])
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// hidden reports whether a character controls the text around it or cannot be seen: the categories Cc, Cf, Zl, Zp, and
+// private use.
+func hidden(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co)
+}
+
+// oneLine is Visible without line breaks, for places that hold one line only.
+func oneLine(text string) string {
+	return strings.Join(strings.Fields(Visible(text)), " ")
+}
+
+// shown cuts a text of a reporter to what an output can hold.
+func shown(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit] + " …"
+}
