@@ -51,12 +51,8 @@ func Parse(err error) *apierr.Error {
 	if err == nil {
 		return nil
 	}
-	s := status.Convert(err)
+	s := From(err)
 	info := Info(s)
-	if info == nil {
-		s = fromStatus(s)
-		info = Info(s)
-	}
 	e := apierr.New(kindOf(s.Code()), apierr.Reason(info.GetReason()), s.Message())
 	for k, v := range info.GetMetadata() {
 		e = e.With(k, v)
