@@ -41,7 +41,9 @@ type jobs struct {
 	watch func(stream grpc.ServerStreamingServer[jobsv1.JobEvent]) error
 }
 
-func (j *jobs) GetJob(ctx context.Context, _ *jobsv1.GetJobRequest) (*jobsv1.Job, error) { return j.get(ctx) }
+func (j *jobs) GetJob(ctx context.Context, _ *jobsv1.GetJobRequest) (*jobsv1.Job, error) {
+	return j.get(ctx)
+}
 
 func (j *jobs) WatchJob(_ *jobsv1.WatchJobRequest, stream grpc.ServerStreamingServer[jobsv1.JobEvent]) error {
 	return j.watch(stream)
