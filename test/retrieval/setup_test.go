@@ -55,7 +55,7 @@ type system struct {
 	parsed *atomic.Int64 // files that the parser was given
 }
 
-const token = "0123456789abcdef0123456789abcdef"
+const folderToken = "0123456789abcdef0123456789abcdef"
 
 // start opens a system on path.
 func start(tb testing.TB, path string) *system {
@@ -66,9 +66,9 @@ func start(tb testing.TB, path string) *system {
 	eng, err := dbos.NewSQLite(tb.Context(), db, logger)
 	require.NoError(tb, err)
 	jobs := job.NewManager(jobsqlite.New(db, nil), eng, inprocess.New(), logger, job.Config{})
-	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.New(token))})
+	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.New(folderToken))})
 	require.NoError(tb, err)
-	conn, err := srv.InProcess(secret.New(token))
+	conn, err := srv.InProcess(secret.New(folderToken))
 	require.NoError(tb, err)
 	s := &system{conn: conn, db: db, jobs: jobs, rpc: srv, store: store.New(db), parsed: &atomic.Int64{}}
 	client := parserclient.New(counting{conn, s.parsed})

@@ -8,7 +8,12 @@ import (
 
 // goRules: a package is a folder; an import path is the path of a module of the repository (go.mod) plus a folder.
 func goRules() rules {
-	return rules{family: "go", scope: goScope, module: goModule, defaultName: goPackageName, common: commonGo}
+	return rules{family: "go", scope: goScope, module: goModule, defaultName: goPackageName, common: commonGo, keys: true, reaches: goReaches}
+}
+
+// goReaches: names that begin with a small letter are for their package only.
+func goReaches(g *Graph, from int, to target) bool {
+	return g.sources[to.file].Definitions[to.definition].Exported || dirOf(g.sources[from].Path) == dirOf(g.sources[to.file].Path)
 }
 
 // goScope is the other files of the package. Tests of an external test package are taken for a part of it: the parser

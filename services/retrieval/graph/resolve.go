@@ -249,6 +249,9 @@ func (r *resolver) byName(ref retrieval.Reference, anywhere bool) ([]target, ret
 	var candidates []target
 	for _, t := range r.names[r.rules.family][ref.Name] {
 		d := r.sources[t.file].Definitions[t.definition]
+		if r.rules.reaches != nil && !r.rules.reaches(r.Graph, r.file, t) {
+			continue
+		}
 		if anywhere && d.Kind.Group() != retrieval.GroupModule || d.Kind == retrieval.KindMethod || d.Kind == retrieval.KindField || containerOf(d) != "" {
 			candidates = append(candidates, t)
 		}
@@ -286,7 +289,12 @@ func (r *resolver) fitting(ref retrieval.Reference, targets []target) []target {
 		return nil
 	case retrieval.UsageType:
 		return fits(retrieval.GroupType)
-	case retrieval.UsageName, retrieval.UsageImport, retrieval.UsageUnknown:
+	case retrieval.UsageName:
+		if r.rules.keys && ref.Qualifier == "" {
+			return fits(retrieval.GroupValue, retrieval.GroupCallable)
+		}
+		return fits(retrieval.GroupValue, retrieval.GroupCallable, retrieval.GroupType)
+	case retrieval.UsageImport, retrieval.UsageUnknown:
 		return fits(retrieval.GroupValue, retrieval.GroupCallable, retrieval.GroupType)
 	}
 	return nil

@@ -20,6 +20,10 @@ type rules struct {
 	defaultName func(importPath string) string
 	// symbolOf splits an import path that names a symbol into its module and the symbol; nil where paths name modules.
 	symbolOf func(importPath string) (module, symbol string)
+	// keys means that a name of a type in the place of a value is the key of a literal, so it means a field.
+	keys bool
+	// reaches reports whether code of one file may name a member that another file defines; nil means always.
+	reaches func(g *Graph, from int, to target) bool
 	// common reports a method name of the language's own library: too common to mean a repository's definition.
 	common func(name string) bool
 }
