@@ -4,13 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"witan.dev/internal/database/sqlite/sqlitetest"
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
+	jobsqlite "witan.dev/internal/job/sqlite"
 )
 
 // A council-shaped job: a plan, five answers, five ballots, a chairman's text; eleven journaled calls in four steps.
@@ -113,8 +117,12 @@ func TestACouncilShapedJobRunsToItsEnd(t *testing.T) {
 	require.Len(t, events, 2+1+3*2+11*3+1)
 }
 
+// BenchmarkCouncilShapedJobs measures whole jobs: creation, queue, four steps, eleven journaled calls that answer at once,
+// 42 events, the end. 32 run at once; every commit is on the disk.
 func BenchmarkCouncilShapedJobs(b *testing.B) {
-	s := setup(b)
+	s, err := open(b.Context(), filepath.Join(b.TempDir(), "witan.db"), slog.New(slog.DiscardHandler), job.Config{})
+	require.NoError(b, err)
+	defer s.end(b)
 	s.Handle(job.KindCouncil, 32, councilBody(atOnce))
 	require.NoError(b, s.Start(b.Context()))
 	b.ResetTimer()
@@ -126,4 +134,41 @@ func BenchmarkCouncilShapedJobs(b *testing.B) {
 		require.Equal(b, job.StateSucceeded, await(b, s, id).State)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+}
+
+// BenchmarkEvents measures events of 600 bytes through one log each, from 32 writers that wait for their commit.
+func BenchmarkEvents(b *testing.B) {
+	store := jobsqlite.New(sqlitetest.Open(b), nil)
+	const writers = 32
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for w := range writers {
+		wg.Go(func() { writeEvents(b, store, b.N/writers+1, w) })
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func writeEvents(b *testing.B, store *jobsqlite.Store, n, writer int) {
+	b.Helper()
+	c := creation()
+	_, _, err := store.Create(b.Context(), c, func(context.Context, job.Tx) error { return nil })
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	j, _, err := store.Begin(b.Context(), c.ID, 1)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	f := job.Fence{ID: j.ID, Epoch: j.Epoch, Attempt: j.Attempt}
+	payload := make([]byte, 600)
+	for i := range n {
+		e := job.NewEvent{Key: fmt.Sprintf("1/answer/delta/m%d/1/%d", writer, i), Type: "council.member_delta", Payload: payload}
+		if _, err := store.Apply(b.Context(), f, job.Change{Update: job.Update{Events: []job.NewEvent{e}}}); err != nil {
+			b.Error(err)
+			return
+		}
+	}
 }
