@@ -66,8 +66,10 @@ type many struct {
 	server *Server
 	stream parserv1.ParserService_ParseManyServer
 
-	mu       sync.Mutex // guards inFlight and sending
+	mu       sync.Mutex
 	inFlight map[string]bool
+
+	sending sync.Mutex // a caller who does not read holds this one for long
 }
 
 func (m *many) receive(ctx context.Context, group *errgroup.Group) error {
@@ -109,7 +111,9 @@ func (m *many) answer(ctx context.Context, request *parserv1.ParseRequest) error
 		return err
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	delete(m.inFlight, request.GetId())
+	m.mu.Unlock()
+	m.sending.Lock()
+	defer m.sending.Unlock()
 	return m.stream.Send(&parserv1.ParseManyResponse{Response: response})
 }

@@ -221,9 +221,9 @@ func TestParseManyStopsWithItsCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	stream, err := client.ParseMany(ctx)
 	require.NoError(t, err)
-	for i := range 100 {
+	for i := range 20 { // fewer than fill the buffers: nobody reads the answers
 		require.NoError(t, stream.Send(&parserv1.ParseManyRequest{Request: &parserv1.ParseRequest{
-			Id: fmt.Sprint(i), Path: "p.go", Content: slices.Repeat([]byte("var x = f(1)\n"), 1_000),
+			Id: fmt.Sprint(i), Path: "p.go", Content: slices.Repeat([]byte("var x = 1\n"), 100),
 		}}))
 	}
 
