@@ -4,15 +4,25 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"witan.dev/internal/diff"
 )
 
+// gap is a character without width that breaks words which renderers link by themselves.
+const gap = "\u200b"
+
+// bare are addresses and references that need no markup to come alive: http://…, www.…, GH-1.
+var bare = regexp.MustCompile(`(?i)(:)(\\?/)|(www)(\\?\.)|(gh)(\\?-)`) //nolint:gochecknoglobals // compiled once, never changed
+
+func breakBare(text string) string {
+	return bare.ReplaceAllString(text, "${1}${3}${5}"+gap+"${2}${4}${6}")
+}
+
 // EscapeMarkdown returns text that any markdown renderer shows as it is: no markup, HTML, links, images, mentions,
 // references or formulas come alive in it. Line breaks become blanks.
 func EscapeMarkdown(text string) string {
-	const gap = "\u200b" // breaks words that renderers link by themselves
 	var b strings.Builder
 	for _, r := range oneLine(text) {
 		switch r {
@@ -30,9 +40,13 @@ func EscapeMarkdown(text string) string {
 			b.WriteRune(r)
 		}
 	}
-	// Addresses and references that need no markup: http://…, www.…, GH-1.
-	return strings.NewReplacer(`\:/`, `\:`+gap+`/`, `www\.`, `www`+gap+`\.`, `WWW\.`, `WWW`+gap+`\.`, `Www\.`, `Www`+gap+`\.`,
-		`GH\-`, `GH`+gap+`\-`, `gh\-`, `gh`+gap+`\-`, `Gh\-`, `Gh`+gap+`\-`, `gH\-`, `gH`+gap+`\-`).Replace(b.String())
+	return breakBare(b.String())
+}
+
+// escapeHTML is the same for places where markdown is not read, such as a summary.
+func escapeHTML(text string) string {
+	escaped := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "@", "@"+gap, "#", "#"+gap).Replace(oneLine(text))
+	return breakBare(escaped)
 }
 
 // FenceMarkdown returns code in a fence that nothing inside can close. Hidden characters are written as code points.
@@ -133,7 +147,8 @@ func (m *markdownWriter) others(list []*Finding) {
 	}
 	m.line("<details><summary>Not published: %d</summary>\n", len(list))
 	for _, f := range list {
-		m.line("- %s %s: %s (%s; %s)", codeSpan(place(f.Location)), f.Severity, EscapeMarkdown(shown(f.Title, maxTitle)), EscapeMarkdown(fate(f)), EscapeMarkdown(votesLine(f.Tally)))
+		notes := strings.TrimSuffix(fate(f)+"; "+votesLine(f.Tally), "; ")
+		m.line("- %s %s: %s (%s)", codeSpan(place(f.Location)), f.Severity, EscapeMarkdown(shown(f.Title, maxTitle)), EscapeMarkdown(notes))
 		for _, v := range dissent(f) {
 			m.line("  - %s: %s: %s", EscapeMarkdown(v.Voter), strings.ToLower(v.Choice.String()), EscapeMarkdown(shown(v.Reason, maxVoteReason)))
 		}
@@ -143,7 +158,7 @@ func (m *markdownWriter) others(list []*Finding) {
 
 // coverage writes every changed path, so that nothing looks reviewed that was not.
 func (m *markdownWriter) coverage(c Coverage) {
-	m.line("<details><summary>Coverage: %s</summary>\n", EscapeMarkdown(coverageLine(c)))
+	m.line("<details><summary>Coverage: %s</summary>\n", escapeHTML(coverageLine(c)))
 	m.line("| file | change | status | |\n|---|---|---|---|")
 	for _, f := range c.Files {
 		m.line("| %s | %s | %s | %s |", codeSpan(diff.DisplayPath(f.Path)), f.Change, strings.ToLower(f.Status.String()), reasonWords(f.Reasons))

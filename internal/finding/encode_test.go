@@ -1,0 +1,235 @@
+package finding_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/finding"
+)
+
+var update = flag.Bool("update", false, "write the golden files") //nolint:gochecknoglobals // a flag of the test binary
+
+func report() *finding.Report {
+	return &finding.Report{
+		Name: "reviews/abc", Job: "jobs/abc", ToolVersion: "v0.1.0", Subject: "local:1/main", Base: strings.Repeat("1", 40), Head: strings.Repeat("2", 40),
+		Disposition: "REVIEWED", Summary: "The change moves the loader.\n\nIt is mostly fine.", FailOn: finding.SeverityHigh, Cost: "0.0123 USD",
+		Coverage: finding.Coverage{Models: 3, Council: "3 models, 2 of 2 parts", Files: []finding.FileCoverage{
+			{Path: "cmd/main.go", Change: "M", Status: finding.Reviewed},
+			{Path: "go.sum", Change: "M", Status: finding.Skipped, Reasons: []finding.Reason{finding.ReasonLockfile}},
+			{Path: "odd \xff|\n.go", Change: "A", Status: finding.Partial, Reasons: []finding.Reason{finding.ReasonBudget, finding.ReasonParseErrors}},
+		}},
+		Findings: []finding.Finding{
+			{
+				Name: "reviews/abc/findings/3", Fingerprint: "v1:cc", Severity: finding.SeverityLow, Category: finding.Maintainability, Title: "Held back",
+				Location: finding.Location{Path: "cmd/main.go", Placement: finding.PlacedFile, Side: finding.Right}, Outcome: finding.Held, OutcomeReason: "NOT_EXAMINED",
+				Tally: finding.Tally{Confirmed: 1, Planned: 3, Required: 2}, Status: finding.Open,
+				Votes: []finding.Vote{{Voter: "m1", Choice: finding.Confirmed, Reason: "it is <b>long</b>"}},
+			},
+			{
+				Name: "reviews/abc/findings/1", Fingerprint: "v1:aa", Severity: finding.SeverityHigh, Category: finding.APIContract,
+				Title: "Load was removed while b.go still calls it", Reason: "The call in `b.go` no longer compiles.\nSee @someone, #12, https://evil.example/x and ![i](http://evil.example).",
+				Location: finding.Location{
+					Path: "cmd/a.go", OldPath: "cmd/a.go", Side: finding.Left, StartLine: 10, EndLine: 12, Symbol: "function a.Load", Code: "func Load() {\n\treturn\n}",
+					Placement: finding.PlacedExact, InDiff: true,
+				},
+				Rule: "structure/removed-definition", Related: []finding.Location{{Path: "cmd/b.go", Side: finding.Right, StartLine: 7, EndLine: 7}},
+				Tally: finding.Tally{Confirmed: 3, Rejected: 1, Planned: 4, Required: 2}, Sources: []string{"structure", "m1"}, Outcome: finding.Published, Status: finding.Open,
+				Votes: []finding.Vote{{Voter: "structure", Choice: finding.Confirmed, Proposed: true}, {Voter: "m2", Choice: finding.RejectedVote, Reason: "It is\nunused."}},
+			},
+			{
+				Name: "reviews/abc/findings/2", Fingerprint: "v1:bb", Severity: finding.SeverityCritical, Category: finding.Security, Title: "Escape \x1b[2J and \u202eturn",
+				Location: finding.Location{
+					Path: "odd \xff|\n.go", Side: finding.Right, StartLine: 3, EndLine: 3, Code: "```\nx := \"\xff\"", Placement: finding.PlacedNormalised, InDiff: true,
+				},
+				Suggestion: "y := 1", Tally: finding.Tally{Confirmed: 2, Planned: 3, Required: 2}, Outcome: finding.Published, Status: finding.Reappeared,
+			},
+			{
+				Name: "reviews/abc/findings/4", Fingerprint: "v1:dd", Severity: finding.SeverityMedium, Category: finding.Testing, Title: "Dismissed before",
+				Location: finding.Location{Path: "cmd/main.go", Side: finding.Right, StartLine: 1, EndLine: 1}, Outcome: finding.Published,
+				Status: finding.Dismissed, StatusReason: "won't fix",
+			},
+		},
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) []byte {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o750))
+		require.NoError(t, os.WriteFile(path, got, 0o600))
+	}
+	want, err := os.ReadFile(path) //nolint:gosec // a file of this test
+	require.NoError(t, err)
+	return want
+}
+
+func TestTextIsGolden(t *testing.T) {
+	t.Parallel()
+	var plain, color bytes.Buffer
+	require.NoError(t, finding.EncodeText(&plain, report(), finding.TextOptions{}))
+	require.Equal(t, string(golden(t, "report.txt", plain.Bytes())), plain.String())
+	require.NotContains(t, plain.String(), "\x1b")
+
+	require.NoError(t, finding.EncodeText(&color, report(), finding.TextOptions{Color: true}))
+	uncolored := color.String()
+	for _, code := range []string{"0", "1", "2", "31", "1;31", "33", "36"} {
+		uncolored = strings.ReplaceAll(uncolored, "\x1b["+code+"m", "")
+	}
+	require.NotEqual(t, color.String(), uncolored)
+	require.Equal(t, plain.String(), uncolored, "colours change nothing else")
+}
+
+func TestMarkdownIsGolden(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.NoError(t, finding.EncodeMarkdown(&out, report()))
+	require.Equal(t, string(golden(t, "report.md", out.Bytes())), out.String())
+}
+
+func TestSARIFIsValidAndGolden(t *testing.T) {
+	t.Parallel()
+	for name, r := range map[string]*finding.Report{"full": report(), "empty": {}, "declined": {Disposition: "DECLINED", DeclinedReason: "draft"}} {
+		var out bytes.Buffer
+		require.NoError(t, finding.EncodeSARIF(&out, r))
+		parsed, err := sarif.FromBytes(out.Bytes())
+		require.NoError(t, err)
+		require.NoError(t, parsed.Validate(), name)
+		if name == "full" {
+			require.JSONEq(t, string(golden(t, "report.sarif", out.Bytes())), out.String())
+		}
+	}
+}
+
+func TestSARIFHoldsEveryFindingAndFile(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	r := report()
+	require.NoError(t, finding.EncodeSARIF(&out, r))
+	var parsed struct {
+		Runs []struct {
+			Results []struct {
+				Level               string            `json:"level"`
+				Kind                string            `json:"kind"`
+				RuleID              string            `json:"ruleId"`
+				PartialFingerprints map[string]string `json:"partialFingerprints"`
+				Locations           []struct {
+					PhysicalLocation struct {
+						Region           *struct{ StartLine, EndLine int }
+						ArtifactLocation struct{ URI string }
+					}
+				} `json:"locations"`
+				Suppressions []any `json:"suppressions"`
+				Properties   struct {
+					Severity, Category, Title, Reason string
+					Place                             struct {
+						PathBytes []byte
+						Side      string
+						StartLine int
+						InDiff    bool
+					}
+					Votes []finding.Vote
+					Tally finding.Tally
+				} `json:"properties"`
+			} `json:"results"`
+			Invocations []struct{ ToolExecutionNotifications []any } `json:"invocations"`
+		} `json:"runs"`
+	}
+	require.NoError(t, json.Unmarshal(out.Bytes(), &parsed))
+	results := parsed.Runs[0].Results
+	require.Len(t, results, len(r.Findings))
+	require.Len(t, parsed.Runs[0].Invocations[0].ToolExecutionNotifications, len(r.Coverage.Files))
+
+	critical, removed := results[0], results[1]
+	require.Equal(t, "v1:bb", critical.PartialFingerprints["witan/v1"])
+	require.Equal(t, "odd%20%FF%7C%0A.go", critical.Locations[0].PhysicalLocation.ArtifactLocation.URI)
+	require.Equal(t, r.Findings[2].Location.Path, string(critical.Properties.Place.PathBytes))
+	require.Equal(t, 3, critical.Locations[0].PhysicalLocation.Region.StartLine)
+	require.Nil(t, removed.Locations[0].PhysicalLocation.Region, "SARIF has no old side")
+	require.Equal(t, "structure/removed-definition", removed.RuleID)
+	require.Equal(t, 10, removed.Properties.Place.StartLine)
+	require.Equal(t, r.Findings[1].Reason, removed.Properties.Reason)
+	require.Equal(t, r.Findings[1].Votes, removed.Properties.Votes)
+	require.Equal(t, r.Findings[1].Tally, removed.Properties.Tally)
+	require.Len(t, results[2].Suppressions, 1)
+	require.Equal(t, []string{"none", "review"}, []string{results[3].Level, results[3].Kind})
+}
+
+func TestFailingCountsWhatIsPublishedOnly(t *testing.T) {
+	t.Parallel()
+	r := report()
+	require.True(t, r.Failing())
+	for i := range r.Findings {
+		r.Findings[i].Outcome = finding.Held
+	}
+	require.False(t, r.Failing())
+	r.Findings[2].Outcome, r.Findings[2].Status = finding.Published, finding.Dismissed
+	require.False(t, r.Failing())
+	r.FailOn = finding.SeverityUnspecified
+	r.Findings[2].Status = finding.Open
+	require.False(t, r.Failing())
+}
+
+func TestCoverageIsIncompleteForOtherReasonsThanPolicy(t *testing.T) {
+	t.Parallel()
+	require.False(t, finding.FileCoverage{Status: finding.Reviewed}.Incomplete())
+	require.False(t, finding.FileCoverage{Status: finding.Skipped, Reasons: []finding.Reason{finding.ReasonVendored}}.Incomplete())
+	require.True(t, finding.FileCoverage{Status: finding.Skipped, Reasons: []finding.Reason{finding.ReasonTooLarge}}.Incomplete())
+	require.True(t, finding.FileCoverage{Status: finding.Skipped}.Incomplete())
+	require.True(t, finding.FileCoverage{Status: finding.Partial}.Incomplete())
+	require.True(t, finding.FileCoverage{}.Incomplete())
+}
+
+// live are the beginnings of markup that a renderer would act on.
+func requireNothingLive(t *testing.T, escaped string) {
+	t.Helper()
+	require.NotContains(t, escaped, "\n")
+	for i, r := range escaped {
+		require.False(t, r != '\u200b' && unicode.In(r, unicode.Cc, unicode.Cf), "%q", escaped)
+		if strings.ContainsRune("`*_{}[]()!|~$@#", r) {
+			require.True(t, i > 0 && escaped[i-1] == '\\', "%q at %d of %q", r, i, escaped)
+		}
+		require.False(t, r == '<' || r == '>')
+	}
+	for _, bad := range []string{"://", `\://`, `\:/`, "www.", `www\.`, "gh-", `gh\-`} {
+		require.NotContains(t, strings.ToLower(escaped), bad)
+	}
+}
+
+func TestEscapeMarkdownLeavesNothingAlive(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"[x](http://evil)", "![x](//evil)", "<img src=x onerror=y>", "@team look at #1 and GH-2", "https://evil.example", "www.evil.example", "WwW.evil.example",
+		"`code` **bold** ~~gone~~ | table |", "1. list\n- item\n# head\n> quote\n---", "\u202eevil\u200b \x1b[31m", "a\\`b", "&lt;b&gt; &#64;x", "$x$", "x@example.org", "http:/\\/evil",
+	} {
+		requireNothingLive(t, finding.EscapeMarkdown(text))
+	}
+	require.Equal(t, "plain words", finding.EscapeMarkdown("plain  words"))
+}
+
+func TestFenceMarkdownCannotBeClosedFromWithin(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "````text\na\n```\nb\n````", finding.FenceMarkdown("a\n```\nb\n"))
+	require.Equal(t, "```text\n[U+202E]x[0xFF]\n```", finding.FenceMarkdown("\u202ex\xff"))
+}
+
+func FuzzEscapeMarkdown(f *testing.F) {
+	f.Add("[x](http://evil) @x #1 `y` \u202e\xff")
+	f.Add("wwW.a www\u200b.b GH-1 \\\\@x")
+	f.Fuzz(func(t *testing.T, text string) {
+		requireNothingLive(t, finding.EscapeMarkdown(text))
+		fenced := strings.Split(finding.FenceMarkdown(text), "\n")
+		for _, line := range fenced[1 : len(fenced)-1] {
+			require.False(t, strings.HasPrefix(strings.TrimLeft(line, " "), fenced[len(fenced)-1]))
+		}
+	})
+}
