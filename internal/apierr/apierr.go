@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Kind says what sort of failure an Error is; it decides the status code. The zero value is KindInternal.
@@ -173,14 +174,15 @@ func (e *Error) Fields() []Field { return slices.Clone(e.fields) }
 
 // Error is the message, with the cause behind it.
 func (e *Error) Error() string {
-	text := e.message
+	var text strings.Builder
+	text.WriteString(e.message)
 	for _, f := range e.fields {
-		text += "; " + f.Path + ": " + f.Description
+		text.WriteString("; " + f.Path + ": " + f.Description)
 	}
 	if e.cause != nil {
-		text += ": " + e.cause.Error()
+		text.WriteString(": " + e.cause.Error())
 	}
-	return text
+	return text.String()
 }
 
 // Is says whether target has the same kind and reason, so that copies equal their sentinel.

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 
@@ -19,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestInterceptorOrder(t *testing.T) {
 	t.Parallel()
 	srv, err := NewServer(Config{}, Deps{
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.Text{}),
+		Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.Text{}),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, srv.Stop(context.WithoutCancel(t.Context()))) })

@@ -72,7 +72,7 @@ func (s *Server) writeStatus(w http.ResponseWriter, r *http.Request, st *status.
 		h.Set("Retry-After", "1")
 	}
 	w.WriteHeader(code)
-	if _, err := w.Write(s.encodeError(r.Context(), st, code)); err != nil {
+	if _, err := w.Write(s.encodeError(r.Context(), st, code)); err != nil { //nolint:gosec // JSON, typed as such, never sniffed
 		s.deps.Logger.DebugContext(r.Context(), "caller left before its error", "error", err)
 	}
 }

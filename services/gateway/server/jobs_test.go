@@ -59,6 +59,13 @@ func (m *memoryJobs) add(final bool, texts ...string) {
 	m.changed = make(chan struct{})
 }
 
+// last is the newest event's number.
+func (m *memoryJobs) last() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.job.GetLastSeq()
+}
+
 // expire forgets the log up to seq.
 func (m *memoryJobs) expire(seq int64) {
 	m.mu.Lock()

@@ -56,7 +56,7 @@ func (p *pump) copy(events <-chan received, accepted <-chan struct{}) {
 	silence := time.NewTimer(attachWait)
 	defer silence.Stop()
 	for {
-		ok := true
+		var ok bool
 		select {
 		case got := <-events:
 			ok = p.handle(got)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,6 @@ import (
 	"witan.dev/internal/rpc"
 	"witan.dev/internal/secret"
 	"witan.dev/services/gateway/server"
-	ingest "witan.dev/services/ingest/server"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -64,7 +64,7 @@ func setup(t *testing.T, cfg server.Config) fixture {
 	require.NoError(t, srv.Register(func(r grpc.ServiceRegistrar) {
 		jobsv1.RegisterJobServiceServer(r, f.jobs)
 		councilv1.RegisterCouncilServiceServer(r, f.last)
-		ingestv1.RegisterIngestServiceServer(r, ingest.New())
+		ingestv1.RegisterIngestServiceServer(r, ingestv1.UnimplementedIngestServiceServer{})
 		reviewv1.RegisterReviewServiceServer(r, exporter{})
 	}))
 	require.NoError(t, srv.Start(t.Context()))
@@ -88,21 +88,44 @@ func setup(t *testing.T, cfg server.Config) fixture {
 	return f
 }
 
+// answer is a response that was read to its end.
+type answer struct {
+	code   int
+	header http.Header
+	body   []byte
+	err    error // of reading the body
+}
+
 // do sends a request; headers are name, value pairs.
-func (f fixture) do(method, path, body string, headers ...string) *http.Response {
+func (f fixture) do(method, path, body string, headers ...string) answer {
 	f.t.Helper()
 	req, err := http.NewRequestWithContext(f.t.Context(), method, f.base+path, strings.NewReader(body))
 	require.NoError(f.t, err)
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i] == "Host" {
-			req.Host = headers[i+1]
-		}
-		req.Header.Set(headers[i], headers[i+1])
-	}
+	setHeaders(req, headers)
+	return f.send(req)
+}
+
+func (f fixture) send(req *http.Request) answer {
+	f.t.Helper()
 	resp, err := f.client.Do(req)
 	require.NoError(f.t, err)
-	f.t.Cleanup(func() { require.NoError(f.t, resp.Body.Close()) })
-	return resp
+	return read(f.t, resp)
+}
+
+func read(t *testing.T, resp *http.Response) answer {
+	t.Helper()
+	raw, err := io.ReadAll(resp.Body)
+	require.NoError(t, resp.Body.Close())
+	return answer{resp.StatusCode, resp.Header, raw, err}
+}
+
+func setHeaders(req *http.Request, headers []string) {
+	for pair := range slices.Chunk(headers, 2) {
+		if pair[0] == "Host" {
+			req.Host = pair[1]
+		}
+		req.Header.Set(pair[0], pair[1])
+	}
 }
 
 // apiError is AIP-193's form.
@@ -120,14 +143,13 @@ type apiError struct {
 	}
 }
 
-func (f fixture) requireError(resp *http.Response, code int, status, reason string) apiError {
+func (f fixture) requireError(got answer, code int, status, reason string) apiError {
 	f.t.Helper()
-	raw, err := io.ReadAll(resp.Body)
-	require.NoError(f.t, err)
-	require.Equal(f.t, code, resp.StatusCode, "%s", raw)
-	require.Equal(f.t, "application/json", resp.Header.Get("Content-Type"))
+	require.NoError(f.t, got.err)
+	require.Equal(f.t, code, got.code, "%s", got.body)
+	require.Equal(f.t, "application/json", got.header.Get("Content-Type"))
 	var e apiError
-	require.NoError(f.t, json.Unmarshal(raw, &e), "%s", raw)
+	require.NoError(f.t, json.Unmarshal(got.body, &e), "%s", got.body)
 	require.Equal(f.t, code, e.Error.Code)
 	require.Equal(f.t, status, e.Error.Status)
 	require.NotEmpty(f.t, e.Error.Message)
@@ -187,8 +209,8 @@ func TestBadRequestsGetClearErrors(t *testing.T) {
 func TestWrongMethodNamesTheRightOnes(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
-	require.Equal(t, "DELETE, GET", f.do("PUT", "/v1/"+jobName, "").Header.Get("Allow"))
-	require.Equal(t, "GET, POST", f.do("PATCH", "/v1/deliberations", "").Header.Get("Allow"))
+	require.Equal(t, "DELETE, GET", f.do("PUT", "/v1/"+jobName, "").header.Get("Allow"))
+	require.Equal(t, "GET, POST", f.do("PATCH", "/v1/deliberations", "").header.Get("Allow"))
 }
 
 func TestBadFieldsAreNamed(t *testing.T) {
@@ -209,10 +231,7 @@ func TestBodyOverTheLimitWithoutLength(t *testing.T) {
 		io.MultiReader(strings.NewReader(`{"question":{"text":"`), bytes.NewReader(bytes.Repeat([]byte("x"), 1<<20))))
 	require.NoError(t, err)
 	req.ContentLength = -1
-	resp, err := f.client.Do(req)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, resp.Body.Close()) }()
-	f.requireError(resp, 413, "RESOURCE_EXHAUSTED", "BODY_TOO_LARGE")
+	f.requireError(f.send(req), 413, "RESOURCE_EXHAUSTED", "BODY_TOO_LARGE")
 }
 
 func TestCreateTakesTheResourceAsBody(t *testing.T) {
@@ -221,11 +240,9 @@ func TestCreateTakesTheResourceAsBody(t *testing.T) {
 	const id = "9f1c2f52-6a55-4b6e-8d35-6b6d0a6f7e01"
 	resp := f.do("POST", "/v1/conversations/aaaaaaaaaaaaaaaaaaaaaaaaaa/deliberations?requestId="+id,
 		`{"council":"councils/default","question":{"text":"why?"},"timeout":"60s"}`, "Authorization", "Bearer "+folderToken, "X-Request-Id", "mine")
-	raw, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.Equal(t, 200, resp.StatusCode, "%s", raw)
-	require.Equal(t, "mine", resp.Header.Get("X-Request-Id"))
-	require.Contains(t, string(raw), `"jobs/x"`)
+	require.Equal(t, 200, resp.code, "%s", resp.body)
+	require.Equal(t, "mine", resp.header.Get("X-Request-Id"))
+	require.Contains(t, string(resp.body), `"jobs/x"`)
 	require.Equal(t, id, f.last.create.GetRequestId())
 	require.Equal(t, "conversations/aaaaaaaaaaaaaaaaaaaaaaaaaa", f.last.create.GetDeliberation().GetConversation())
 	require.Equal(t, "why?", f.last.create.GetDeliberation().GetQuestion().GetText())
@@ -235,11 +252,11 @@ func TestCreateTakesTheResourceAsBody(t *testing.T) {
 func TestCallersWithoutTokenAreNotTrusted(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
-	require.Equal(t, 200, f.do("POST", "/v1/deliberations", `{"question":{"text":"why?"}}`).StatusCode)
+	require.Equal(t, 200, f.do("POST", "/v1/deliberations", `{"question":{"text":"why?"}}`).code)
 	require.False(t, f.last.trusted)
 	resp := f.do("GET", "/v1/"+jobName, "", "Authorization", "Bearer guess")
 	f.requireError(resp, 401, "UNAUTHENTICATED", "TOKEN_INVALID")
-	require.Equal(t, "Bearer", resp.Header.Get("WWW-Authenticate"))
+	require.Equal(t, "Bearer", resp.header.Get("WWW-Authenticate"))
 }
 
 func TestPagesOfOtherSitesAreRefused(t *testing.T) {
@@ -248,35 +265,33 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 	const body = `{"question":{"text":"why?"}}`
 	f.requireError(f.do("POST", "/v1/deliberations", body, "Origin", "https://evil.example"), 403, "PERMISSION_DENIED", "CROSS_ORIGIN")
 	f.requireError(f.do("GET", "/v1/jobs", "", "Host", "evil.example"), 403, "PERMISSION_DENIED", "CROSS_ORIGIN")
-	require.Equal(t, 200, f.do("GET", "/v1/jobs", "", "Host", "witan.example:7480").StatusCode)
-	require.Equal(t, 200, f.do("GET", "/v1/jobs", "", "Host", "localhost:7480").StatusCode)
-	require.Equal(t, 200, f.do("POST", "/v1/deliberations", body, "Origin", f.base).StatusCode)
+	require.Equal(t, 200, f.do("GET", "/v1/jobs", "", "Host", "witan.example:7480").code)
+	require.Equal(t, 200, f.do("GET", "/v1/jobs", "", "Host", "localhost:7480").code)
+	require.Equal(t, 200, f.do("POST", "/v1/deliberations", body, "Origin", f.base).code)
 }
 
 func TestOperations(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
-	require.Equal(t, 200, f.do("GET", "/healthz", "").StatusCode)
-	require.Equal(t, 200, f.do("GET", "/readyz", "").StatusCode)
-	require.Equal(t, 200, f.do("GET", "/v1/jobs", "").StatusCode)
+	require.Equal(t, 200, f.do("GET", "/healthz", "").code)
+	require.Equal(t, 200, f.do("GET", "/readyz", "").code)
+	require.Equal(t, 200, f.do("GET", "/v1/jobs", "").code)
 
-	metrics, err := io.ReadAll(f.do("GET", "/metrics", "").Body)
-	require.NoError(t, err)
-	require.Contains(t, string(metrics), `witan_rpc_calls_total{code="OK",method="ListJobs",service="witan.jobs.v1.JobService"} 1`)
+	require.Contains(t, string(f.do("GET", "/metrics", "").body), `witan_rpc_calls_total{code="OK",method="ListJobs",service="witan.jobs.v1.JobService"} 1`)
 
 	var api struct {
 		Paths map[string]map[string]json.RawMessage
 	}
-	require.NoError(t, json.NewDecoder(f.do("GET", "/openapi.json", "").Body).Decode(&api))
+	require.NoError(t, json.Unmarshal(f.do("GET", "/openapi.json", "").body, &api))
 	require.Contains(t, api.Paths["/v1/deliberations"], "post")
 
 	f.rpc.SetServing("", false)
-	require.Equal(t, 503, f.do("GET", "/readyz", "").StatusCode)
+	require.Equal(t, 503, f.do("GET", "/readyz", "").code)
 	f.rpc.SetServing("", true)
 	f.http.Drain()
-	require.Equal(t, 503, f.do("GET", "/readyz", "").StatusCode)
-	require.Equal(t, 200, f.do("GET", "/healthz", "").StatusCode)
-	require.Equal(t, 200, f.do("GET", "/v1/jobs", "").StatusCode)
+	require.Equal(t, 503, f.do("GET", "/readyz", "").code)
+	require.Equal(t, 200, f.do("GET", "/healthz", "").code)
+	require.Equal(t, 200, f.do("GET", "/v1/jobs", "").code)
 }
 
 // TestEveryRouteChecksItsQuery proves that the routes read from the protos are those that the mux serves.
@@ -286,7 +301,7 @@ func TestEveryRouteChecksItsQuery(t *testing.T) {
 	var api struct {
 		Paths map[string]map[string]struct{ OperationID string }
 	}
-	require.NoError(t, json.NewDecoder(f.do("GET", "/openapi.json", "").Body).Decode(&api))
+	require.NoError(t, json.Unmarshal(f.do("GET", "/openapi.json", "").body, &api))
 	checked := 0
 	for path, methods := range api.Paths {
 		for method := range methods {

@@ -41,9 +41,7 @@ func (f fixture) view(query string, headers ...string) *viewer {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.base+watchPath+query, nil)
 	require.NoError(f.t, err)
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
+	setHeaders(req, headers)
 	resp, err := f.client.Do(req)
 	require.NoError(f.t, err)
 	v := &viewer{t: f.t, resp: resp, body: bufio.NewReader(resp.Body), stop: cancel}
@@ -199,10 +197,8 @@ func texts(n int) []string {
 
 func (f fixture) pages() []*jobsv1.JobEvent {
 	f.t.Helper()
-	raw, err := io.ReadAll(f.do("GET", "/v1/"+jobName+"/events?after_seq=0&page_size=100", "").Body)
-	require.NoError(f.t, err)
 	var page jobsv1.ListJobEventsResponse
-	require.NoError(f.t, protojson.Unmarshal(raw, &page))
+	require.NoError(f.t, protojson.Unmarshal(f.do("GET", "/v1/"+jobName+"/events?after_seq=0&page_size=100", "").body, &page))
 	return page.GetEvents()
 }
 
@@ -300,11 +296,11 @@ func TestRefusalsComeBeforeTheFirstByte(t *testing.T) {
 				if c.lastEventID != "" {
 					headers = append(headers, "Last-Event-ID", c.lastEventID)
 				}
-				f.requireError(f.view(c.query, headers...).resp, c.code, c.status, c.reason)
+				f.requireError(read(t, f.view(c.query, headers...).resp), c.code, c.status, c.reason)
 			})
 		}
 	}
-	require.Equal(t, 200, f.do("GET", "/v1/"+jobName, "").StatusCode)
+	require.Equal(t, 200, f.do("GET", "/v1/"+jobName, "").code)
 	f.requireError(f.do("GET", "/v1/jobs/aaaaaaaaaaaaaaaaaaaaaaaaaa:watch", "", "Accept", acceptSSE), 404, "NOT_FOUND", "JOB_NOT_FOUND")
 }
 
@@ -397,4 +393,23 @@ func TestTwelveBrowserStreamsAtOnce(t *testing.T) {
 	for _, v := range viewers {
 		require.Len(t, rest(v, acceptSSE), 2)
 	}
+}
+
+func TestStalledViewerIsCutOff(t *testing.T) {
+	t.Parallel()
+	f := setup(t, server.Config{WriteTimeout: 50 * time.Millisecond})
+	v := f.view("?after_seq=0", "Accept", acceptSSE)
+	v.frame() // and reads no more
+	big := strings.Repeat("x", 64<<10)
+	gone := func() bool {
+		f.jobs.mu.Lock()
+		defer f.jobs.mu.Unlock()
+		return f.jobs.viewers == 0
+	}
+	require.Eventually(t, func() bool {
+		f.jobs.add(false, big)
+		return gone()
+	}, 20*time.Second, time.Millisecond)
+	f.jobs.add(true, "end")
+	require.Len(t, rest(f.view("?from=NOW", "Accept", acceptSSE, "Last-Event-ID", fmt.Sprint(f.jobs.last()-1)), acceptSSE), 1)
 }
