@@ -30,8 +30,6 @@ var (
 	ErrSourceNotSupported = apierr.Unimplemented(apierr.ReasonSourceNotSupported, "this version cannot review such a source; use a git range, a working tree or a diff")
 	// ErrCouncilNotFound: no council has that name.
 	ErrCouncilNotFound = apierr.NotFound(apierr.ReasonCouncilNotFound, "there is no such council")
-	// ErrBlobNotFound: no such blob of the owner is stored.
-	ErrBlobNotFound = apierr.NotFound(apierr.ReasonBlobNotFound, "there is no such blob; upload it again")
 )
 
 // Errors of the ports that the pipeline handles by kind.

@@ -63,14 +63,6 @@ type Index interface {
 	Related(ctx context.Context, index string, place Place, limit int, relations ...Relation) ([]Piece, error)
 }
 
-// Blobs keeps what is too large for a row. Safe for concurrent use.
-type Blobs interface {
-	// Put stores content for the resource and returns its hex SHA-256. Storing it again does nothing.
-	Put(ctx context.Context, owner, resource string, content []byte) (sha256 string, err error)
-	// Get returns the content. The error is ErrBlobNotFound where the owner has no such blob.
-	Get(ctx context.Context, owner, sha256 string) ([]byte, error)
-}
-
 // JobState is how a job ended.
 type JobState struct {
 	State  string // SUCCEEDED, PARTIALLY_SUCCEEDED, FAILED, CANCELLED, EXPIRED

@@ -9,30 +9,25 @@ import (
 	"os"
 	"path/filepath"
 
+	"witan.dev/internal/blob"
 	"witan.dev/internal/diff"
 	"witan.dev/internal/git"
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
 )
 
-// Patches reads patches by their SHA-256.
-type Patches interface {
-	// Patch returns the whole content. The error is review.ErrBlobNotFound where there is none.
-	Patch(ctx context.Context, owner, sha256 string) ([]byte, error)
-}
-
 // Repository is a review.Repository. Safe for concurrent use.
 type Repository struct {
-	git     *git.Git
-	patches Patches
-	frozen  string
+	git    *git.Git
+	blobs  blob.Store
+	frozen string
 }
 
 var _ review.Repository = (*Repository)(nil)
 
-// NewRepository returns a repository reader that keeps frozen work below the folder frozen.
-func NewRepository(g *git.Git, patches Patches, frozen string) *Repository {
-	return &Repository{git: g, patches: patches, frozen: frozen}
+// NewRepository returns a repository reader that finds patches in blobs and keeps frozen work below the folder frozen.
+func NewRepository(g *git.Git, blobs blob.Store, frozen string) *Repository {
+	return &Repository{git: g, blobs: blobs, frozen: frozen}
 }
 
 // Pin implements review.Repository.
@@ -183,7 +178,11 @@ func (r *Repository) open(ctx context.Context, p review.Pinned) (*git.Repository
 }
 
 func (r *Repository) loadPatch(ctx context.Context, p review.Pinned) (*review.Change, error) {
-	text, err := r.patches.Patch(ctx, p.Source.Owner, p.Source.Blob)
+	sum, err := blob.ParseSHA256(p.Source.Blob)
+	if err != nil {
+		return nil, err
+	}
+	text, err := r.blobs.Get(ctx, p.Source.Owner, sum)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/apierr"
 	"witan.dev/internal/auth"
+	"witan.dev/internal/blob"
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
@@ -32,7 +34,7 @@ type Params struct {
 	Jobs       Jobs
 	Store      review.Store
 	Repository review.Repository
-	Blobs      review.Blobs
+	Blobs      blob.Store
 	Council    review.Council
 	// Version is the program's, as exports show it.
 	Version string
@@ -57,6 +59,9 @@ func New(p Params) *Server {
 
 // Register adds the service to a gRPC server.
 func (s *Server) Register(r grpc.ServiceRegistrar) { reviewv1.RegisterReviewServiceServer(r, s) }
+
+// uploadKeep is how long uploaded material waits for a request that names it.
+const uploadKeep = 24 * time.Hour
 
 // defaultFailOn is the severity from which clients fail when the caller did not say.
 const defaultFailOn = finding.SeverityMedium
@@ -110,7 +115,10 @@ func (s *Server) create(ctx context.Context, req *reviewv1.CreateReviewRequest, 
 			if pinError != nil {
 				return pinError
 			}
-			return s.p.Store.Create(ctx, tx, *rev)
+			if err := s.p.Store.Create(ctx, tx, *rev); err != nil || rev.Pinned.HasTree() {
+				return err
+			}
+			return s.refer(ctx, tx, rev)
 		},
 	})
 	if err != nil {
@@ -127,6 +135,15 @@ func (s *Server) create(ctx context.Context, req *reviewv1.CreateReviewRequest, 
 		return nil, err
 	}
 	return wire.Review(&first, nil), nil
+}
+
+// refer keeps the uploaded diff as long as the review needs it.
+func (s *Server) refer(ctx context.Context, tx job.Tx, rev *review.Review) error {
+	sum, err := blob.ParseSHA256(rev.Pinned.Source.Blob)
+	if err != nil {
+		return err
+	}
+	return s.p.Blobs.ReferTx(ctx, tx, rev.Owner, wire.ReviewName(rev.ID), sum)
 }
 
 // bodyHash is the digest of the request without its ID.
@@ -176,9 +193,12 @@ func (s *Server) patch(ctx context.Context, owner string, m *reviewv1.Material) 
 	if out.Blob != "" {
 		return out, nil
 	}
-	var err error
-	out.Blob, err = s.p.Blobs.Put(ctx, owner, "", m.GetData())
-	return out, err
+	ref, err := s.p.Blobs.Upload(ctx, owner, bytes.NewReader(m.GetData()), s.p.Clock().Add(uploadKeep))
+	if err != nil {
+		return out, fmt.Errorf("keep the diff: %w", err)
+	}
+	out.Blob = ref.SHA256.String()
+	return out, nil
 }
 
 // UpdateFinding implements reviewv1.ReviewServiceServer: findings have no life across reviews yet.

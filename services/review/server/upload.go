@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 
 	"google.golang.org/grpc"
@@ -37,11 +38,11 @@ func (s *Server) UploadMaterial(stream grpc.ClientStreamingServer[reviewv1.Uploa
 		return err
 	}
 	ctx := stream.Context()
-	stored, err := s.p.Blobs.Put(ctx, auth.Owner(ctx), "", content)
+	ref, err := s.p.Blobs.Upload(ctx, auth.Owner(ctx), bytes.NewReader(content), s.p.Clock().Add(uploadKeep))
 	if err != nil {
-		return err
+		return fmt.Errorf("keep the upload: %w", err)
 	}
-	return stream.SendAndClose(&reviewv1.UploadMaterialResponse{Blob: &reviewv1.Blob{Id: stored, Size: int64(len(content))}})
+	return stream.SendAndClose(&reviewv1.UploadMaterialResponse{Blob: &reviewv1.Blob{Id: ref.SHA256.String(), Size: ref.Size}})
 }
 
 func receive(

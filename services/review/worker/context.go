@@ -159,8 +159,7 @@ func (s *session) outsource(ctx context.Context, parts []review.Part) error {
 	}
 	for i := range parts {
 		var err error
-		parts[i].Blob, err = s.p.Blobs.Put(ctx, s.review.Owner, wire.ReviewName(s.review.ID), []byte(parts[i].Text))
-		if err != nil {
+		if parts[i].Blob, err = s.keep(ctx, []byte(parts[i].Text)); err != nil {
 			return fmt.Errorf("store %s: %w", parts[i].ID, err)
 		}
 		parts[i].Text = ""

@@ -50,7 +50,7 @@ func (s *session) publish(got *progress) error {
 	err = s.run.Finish(ctx, job.Outcome{
 		State: state, Reason: reason, Result: frozen, Events: []job.NewEvent{published},
 		Write: func(ctx context.Context, tx job.Tx) error {
-			return s.p.Store.Publish(ctx, tx, s.review.ID, result, findings)
+			return s.write(ctx, tx, state, result, findings)
 		},
 	})
 	if err != nil {
@@ -58,6 +58,17 @@ func (s *session) publish(got *progress) error {
 	}
 	s.release(ctx)
 	return nil
+}
+
+// write stores the result. What the steps kept is not needed any more when nothing can be retried.
+func (s *session) write(ctx context.Context, tx job.Tx, state job.State, result review.Result, findings []finding.Finding) error {
+	if err := s.p.Store.Publish(ctx, tx, s.review.ID, result, findings); err != nil {
+		return err
+	}
+	if state != job.StateSucceeded {
+		return nil
+	}
+	return s.p.Blobs.ReleaseTx(ctx, tx, wire.ReviewName(s.review.ID))
 }
 
 func (s *session) result(got *progress, in *review.Inspection, findings []finding.Finding) review.Result {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/blob"
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
 	"witan.dev/services/review/reviewers/secrets"
@@ -171,7 +173,16 @@ func (s *session) put(ctx context.Context, v any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode %T: %w", v, err)
 	}
-	return s.p.Blobs.Put(ctx, s.review.Owner, wire.ReviewName(s.review.ID), content)
+	return s.keep(ctx, content)
+}
+
+// keep stores content as a blob of the review and returns its name.
+func (s *session) keep(ctx context.Context, content []byte) (string, error) {
+	ref, err := s.p.Blobs.Put(ctx, s.review.Owner, wire.ReviewName(s.review.ID), bytes.NewReader(content))
+	if err != nil {
+		return "", fmt.Errorf("keep a blob of review %s: %w", s.review.ID, err)
+	}
+	return ref.SHA256.String(), nil
 }
 
 // get reads a value back.
@@ -179,9 +190,13 @@ func (s *session) get(ctx context.Context, sha256 string, v any) error {
 	if sha256 == "" {
 		return nil
 	}
-	content, err := s.p.Blobs.Get(ctx, s.review.Owner, sha256)
+	sum, err := blob.ParseSHA256(sha256)
 	if err != nil {
 		return err
+	}
+	content, err := s.p.Blobs.Get(ctx, s.review.Owner, sum)
+	if err != nil {
+		return fmt.Errorf("read a blob of review %s: %w", s.review.ID, err)
 	}
 	if err := json.Unmarshal(content, v); err != nil {
 		return fmt.Errorf("decode %T: %w", v, err)

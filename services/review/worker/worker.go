@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"time"
 
+	"witan.dev/internal/blob"
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
@@ -25,7 +26,7 @@ type Params struct {
 	Council    review.Council
 	Jobs       review.Jobs
 	Store      review.Store
-	Blobs      review.Blobs
+	Blobs      blob.Store
 	// Secrets finds what must not leave; it is one of the reviewers as well.
 	Secrets *secrets.Reviewer
 	// Reviewers are all static reviewers, in the order in which they are reported.

@@ -136,7 +136,7 @@ func (p *pair) candidate(in review.Inspection, d int, appeared []appeared) (cand
 		}
 		return c.resigned(p, same)
 	}
-	if p.containerGone(def) || p.stillBound(def) {
+	if p.containerGone(def) || p.lessLegible() || p.stillBound(def) {
 		return candidate{}, false
 	}
 	c.rule = RuleRemoved
@@ -196,6 +196,20 @@ func (p *pair) containerGone(def *review.Definition) bool {
 		return false
 	}
 	return len(named(p.new, p.old.Definitions[def.Parent].QualifiedName)) == 0
+}
+
+// lessLegible says whether the grammar understands less of the new side than of the old one: what seems to be gone may
+// only be hidden in there.
+func (p *pair) lessLegible() bool {
+	return p.new != nil && illegible(p.new) > illegible(p.old)
+}
+
+func illegible(code *review.Code) int {
+	n := 0
+	for _, e := range code.Errors {
+		n += e.EndByte - e.StartByte
+	}
+	return n
 }
 
 // stillBound says whether the new side of the file may bind the name in another way than by a definition: by importing
