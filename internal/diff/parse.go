@@ -73,6 +73,8 @@ func normalise(text []byte) ([]byte, bool) {
 // check compares what the parser found with the lines that start a file.
 func (s *scanner) check(parsed int) error {
 	switch {
+	case s.overrun > 0:
+		return refuse(Malformed, s.overrun, "the hunk goes on after the lines that its header counts")
 	case s.stray > 0 && !s.anyGit: // in a git diff such a line is part of a message
 		return refuse(NotADiff, s.stray, "a change without its content: make the diff with git, or with diff -N")
 	case parsed == 0 && len(s.headers) == 0:

@@ -61,6 +61,7 @@ func TestParseRefusesWhatIsNoSinglePatch(t *testing.T) {
 		"hunk without header":  {"@@ -1 +1 @@\n-a\n+b\n", diff.Malformed, 1},
 		"cut hunk":             {simple[:len(simple)-len(" three\n")], diff.Malformed, 6},
 		"lying count":          {strings.Replace(simple, "-1,3", "-1,9", 1), diff.Malformed, 6},
+		"understated count":    {strings.Replace(simple, "-1,3 +1,4", "-1,2 +1,3", 1), diff.Malformed, 10},
 		"escaping path":        {strings.ReplaceAll(simple, "x.go", "../../x.go"), diff.UnsafePath, 1},
 		"absolute path":        {"--- /etc/passwd\n+++ /etc/passwd\n@@ -1 +1 @@\n-a\n+b\n", diff.UnsafePath, 1},
 		"huge numbers":         {strings.Replace(simple, "-1,3 +1,4", "-9223372036854775800,3 +1,4", 1), diff.Malformed, 1},
@@ -184,6 +185,15 @@ func TestParseTakesHunkContentForContent(t *testing.T) {
 	require.Len(t, d.Files, 1)
 	require.Equal(t, "-- a/z", d.Files[0].Hunks[0].Lines[1].Text)
 	require.Equal(t, "++ b/z", d.Files[0].Hunks[0].Lines[2].Text)
+}
+
+func TestParseLeavesTheSignatureOfAMailedPatch(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"From 1\nSubject: x\n\n---\n x | 1 +\n" + simple + "-- \n2.39.5\n\n", simple + "-- \n2.39.5\n"} {
+		d, err := diff.Parse([]byte(text))
+		require.NoError(t, err)
+		require.Len(t, d.Files, 1)
+	}
 }
 
 func TestParseReadsBinaries(t *testing.T) {

@@ -20,6 +20,7 @@ type header struct {
 type scanner struct {
 	headers  []header
 	combined int // line of the first combined diff, 0 for none
+	overrun  int // line of the first hunk line beyond what the hunk's header counts, 0 for none
 	stray    int // line of the first change that GNU diff tells without its content, 0 for none
 	anyGit   bool
 	noPrefix bool
@@ -27,6 +28,7 @@ type scanner struct {
 
 	inGitHeader      bool
 	oldLeft, newLeft int64
+	afterHunk        bool   // the line before ended a hunk
 	previous         []byte // the last line outside hunks
 }
 
@@ -57,6 +59,7 @@ func (s *scanner) inHunk(line []byte) bool {
 	if s.oldLeft <= 0 && s.newLeft <= 0 {
 		return false
 	}
+	s.afterHunk = true
 	switch line[0] {
 	case ' ', '\n':
 		s.oldLeft--
@@ -76,6 +79,12 @@ func (s *scanner) inHunk(line []byte) bool {
 func (s *scanner) outside(line []byte, number int) []byte {
 	previous := s.previous
 	s.previous = line
+	if s.afterHunk && line[0] != '\\' {
+		s.afterHunk = false
+		if looksLikeHunkLine(line) {
+			s.note(&s.overrun, number)
+		}
+	}
 	switch {
 	case bytes.HasPrefix(line, []byte("diff --cc ")), bytes.HasPrefix(line, []byte("diff --combined ")):
 		s.note(&s.combined, number)
@@ -101,6 +110,19 @@ func (s *scanner) outside(line []byte, number int) []byte {
 func (s *scanner) note(at *int, number int) {
 	if *at == 0 {
 		*at = number
+	}
+}
+
+// looksLikeHunkLine reports whether the line is a hunk's, and neither the signature below a mailed patch nor the next
+// file's name.
+func looksLikeHunkLine(line []byte) bool {
+	switch line[0] {
+	case ' ', '+':
+		return true
+	case '-':
+		return !bytes.HasPrefix(line, []byte("-- ")) && !bytes.HasPrefix(line, []byte("--- ")) && !bytes.Equal(line, []byte("--\n"))
+	default:
+		return false
 	}
 }
 
