@@ -22,52 +22,56 @@ type binding struct {
 	path string
 }
 
+// bindings are what the imports of a file make of names.
+type bindings map[string]binding
+
+// takeAll adds modules whose names are all taken.
+func (b bindings) takeAll(modules []int) {
+	all := b[wildcards]
+	all.modules = append(all.modules, modules...)
+	b[wildcards] = all
+}
+
 // wildcards is the key under which the modules stand whose names are all taken. No identifier is like it.
 const wildcards = "*"
 
 // bind reads the imports of a file.
-func (g *Graph) bind(file int) map[string]binding {
+func (g *Graph) bind(file int) bindings {
 	s := &g.sources[file]
 	r := rulesOf(s.Language)
 	if r.module == nil || len(s.Imports) == 0 {
 		return nil
 	}
-	bound := make(map[string]binding, len(s.Imports))
+	bound := make(bindings, len(s.Imports))
 	for _, i := range s.Imports {
 		g.bindImport(bound, r, file, i)
 	}
 	return bound
 }
 
-func (g *Graph) bindImport(bound map[string]binding, r rules, file int, i retrieval.Import) {
+func (g *Graph) bindImport(bound bindings, r rules, file int, i retrieval.Import) {
 	modules := r.module(g, file, i.Path)
 	external := len(modules) == 0
 	for _, n := range i.Names {
 		if n.Name == "*" {
-			all := bound[wildcards]
-			all.modules = append(all.modules, modules...)
-			bound[wildcards] = all
+			bound.takeAll(modules)
 			continue
 		}
-		bound[orElse(n.Alias, n.Name)] = binding{external: external, modules: modules, symbol: n.Name, path: i.Path}
+		from, symbol := i.Path, n.Name
+		if at := strings.LastIndexByte(symbol, '\\'); at >= 0 { // a group of PHP may name deeper ones
+			from, symbol = from+symbol[:at], symbol[at+1:]
+		}
+		bound[orElse(n.Alias, symbol)] = binding{external: external, modules: modules, symbol: symbol, path: from}
 	}
 	if i.Alias == "" && len(i.Names) > 0 {
 		return
 	}
-	if r.symbolOf != nil {
-		if module, symbol := r.symbolOf(i.Path); symbol != "" {
-			inside := r.module(g, file, module)
-			bound[orElse(i.Alias, symbol)] = binding{external: external && len(inside) == 0, modules: orFiles(inside, modules), symbol: symbol, path: module}
-			return
-		}
-	}
-	if name := orElse(i.Alias, r.defaultName(i.Path)); name != "" && name != "_" {
+	name := orElse(i.Alias, r.defaultName(i.Path))
+	switch {
+	case name == "": // the file is read for what it defines
+		bound.takeAll(modules)
+	case name != "_":
 		bound[name] = binding{external: external, modules: modules, path: i.Path}
-	}
-	if i.Alias == "" && len(modules) > 0 && r.defaultName(i.Path) == "" { // the file is read for what it defines
-		all := bound[wildcards]
-		all.modules = append(all.modules, modules...)
-		bound[wildcards] = all
 	}
 }
 
@@ -78,14 +82,7 @@ func orElse(a, b string) string {
 	return b
 }
 
-func orFiles(a, b []int) []int {
-	if len(a) > 0 {
-		return a
-	}
-	return b
-}
-
-// exported finds a name at the top of modules, or where they take it from. In a class file the name may be a member.
+// exported finds a name at the top of modules, or where they take it from.
 func (g *Graph) exported(modules []int, name string, depth int) []target {
 	found := g.top(modules, name)
 	if len(found) > 0 || depth == maxReexports {
@@ -113,12 +110,20 @@ func (g *Graph) follow(file int, b binding, as string, depth int) []target {
 		return nil
 	}
 	if b.symbol != "default" {
-		return g.exported(b.modules, b.symbol, depth)
+		return g.inPath(b.modules, b.path, b.symbol, depth)
 	}
 	if found := g.exported(b.modules, as, depth); len(found) > 0 {
 		return found
 	}
 	return g.onlyExport(b.modules)
+}
+
+// inPath finds a name in the modules of a path: at their top, or in the type that the path ends with (a static import).
+func (g *Graph) inPath(modules []int, importPath, name string, depth int) []target {
+	if found := g.exported(modules, name, depth); len(found) > 0 {
+		return found
+	}
+	return g.members(modules, lastName(importPath), name)
 }
 
 // onlyExport is what a default import means when the module exports a single definition: which one is the default is

@@ -9,7 +9,7 @@ import (
 // index), by aliases of tsconfig.json, or packages of the same repository by name.
 func scriptRules() rules {
 	return rules{
-		family: "script", own: []string{"this", "super"}, module: scriptModule, common: commonScript,
+		family: "script", separator: "/", own: []string{"this", "super"}, module: scriptModule, common: commonScript,
 		defaultName: func(string) string { return "" },
 	}
 }

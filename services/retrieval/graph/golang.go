@@ -8,7 +8,7 @@ import (
 
 // goRules: a package is a folder; an import path is the path of a module of the repository (go.mod) plus a folder.
 func goRules() rules {
-	return rules{family: "go", scope: goScope, module: goModule, defaultName: goPackageName, common: commonGo, keys: true, reaches: goReaches}
+	return rules{family: "go", separator: "/", scope: goScope, module: goModule, defaultName: goPackageName, common: commonGo, keys: true, reaches: goReaches}
 }
 
 // goReaches: names that begin with a small letter are for their package only.

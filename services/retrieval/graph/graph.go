@@ -40,12 +40,14 @@ type Graph struct {
 	byID    map[int64]int
 	byPath  map[string]int
 	byDir   map[string][]int
-	// bySuffix lists files by their base name, for languages that find modules by the end of a path.
-	byBase map[string][]int
+	// byBase and dirsByBase list files and folders by their last name, for languages that find modules by the end of a
+	// path.
+	byBase     map[string][]int
+	dirsByBase map[string][]string
 	// names holds all definitions of a language family by name.
 	names    map[string]map[string][]target
 	scopes   []scope
-	bindings []map[string]binding
+	bindings []bindings
 	packages manifests
 }
 
@@ -64,14 +66,17 @@ type scope struct {
 func New(sources []Source) *Graph {
 	g := &Graph{
 		sources: sources, byID: make(map[int64]int, len(sources)), byPath: make(map[string]int, len(sources)),
-		byDir: map[string][]int{}, byBase: map[string][]int{}, names: map[string]map[string][]target{},
-		scopes: make([]scope, len(sources)), bindings: make([]map[string]binding, len(sources)),
+		byDir: map[string][]int{}, byBase: map[string][]int{}, dirsByBase: map[string][]string{}, names: map[string]map[string][]target{},
+		scopes: make([]scope, len(sources)), bindings: make([]bindings, len(sources)),
 	}
 	for i, s := range sources {
 		g.byID[s.ID] = i
 		g.byPath[s.Path] = i
 		dir, base := path.Split(s.Path)
 		dir = strings.TrimSuffix(dir, "/")
+		if len(g.byDir[dir]) == 0 {
+			g.dirsByBase[path.Base(dir)] = append(g.dirsByBase[path.Base(dir)], dir)
+		}
 		g.byDir[dir] = append(g.byDir[dir], i)
 		g.byBase[base] = append(g.byBase[base], i)
 		g.addScope(i)

@@ -1,12 +1,15 @@
 package graph
 
-import "strings"
+import (
+	"path"
+	"strings"
+)
 
 // javaRules: a class a.b.C lies in a file that ends with a/b/C.java; the files of a folder are a package.
 func javaRules() rules {
 	return rules{
 		family: "java", own: []string{"this", "super"}, implicitOwn: true, scope: sameDir, module: javaModule, common: commonJava,
-		defaultName: lastName, symbolOf: javaSymbol,
+		defaultName: lastName, separator: ".",
 	}
 }
 
@@ -23,11 +26,6 @@ func sameDir(g *Graph, file int) []int {
 
 func lastName(importPath string) string {
 	return importPath[strings.LastIndexAny(importPath, `.:\/`)+1:]
-}
-
-// javaSymbol splits a.b.C into the file of C and C itself.
-func javaSymbol(importPath string) (module, symbol string) {
-	return importPath, lastName(importPath)
 }
 
 // javaModule finds a class's file, that of the class around an inner class or a static member, or a package's files.
@@ -56,10 +54,20 @@ func startsUpper(s string) bool { return s != "" && s[0] >= 'A' && s[0] <= 'Z' }
 // inFolder returns the files of a language in the folders whose path ends with suffix.
 func (g *Graph) inFolder(suffix, language string) []int {
 	var found []int
-	for i := range g.sources {
-		s := &g.sources[i]
-		if dir := dirOf(s.Path); s.Language == language && (dir == suffix || strings.HasSuffix(dir, "/"+suffix)) {
-			found = append(found, i)
+	for _, dir := range g.dirsByBase[path.Base(suffix)] {
+		if dir == suffix || strings.HasSuffix(dir, "/"+suffix) {
+			found = append(found, g.filesIn(dir, language)...)
+		}
+	}
+	return found
+}
+
+// filesIn returns the files of a language in a folder.
+func (g *Graph) filesIn(dir, language string) []int {
+	var found []int
+	for _, f := range g.byDir[dir] {
+		if g.sources[f].Language == language {
+			found = append(found, f)
 		}
 	}
 	return found

@@ -4,33 +4,29 @@ import (
 	"strings"
 )
 
-// phpRules: a class A\B\C lies where composer.json maps its namespace to, or else in the only file that ends with the
-// same names; the classes of a folder are a namespace.
+// phpRules: a namespace is the folder that composer.json maps it to, or else one that ends with the same names.
 func phpRules() rules {
 	return rules{
 		family: "php", own: []string{"this", "self", "static", "parent"}, scope: sameDir, module: phpModule, common: commonPHP,
-		defaultName: lastName, symbolOf: javaSymbol,
+		defaultName: lastName, separator: `\`,
 	}
 }
 
 func phpModule(g *Graph, _ int, importPath string) []int {
-	importPath = strings.TrimPrefix(importPath, `\`)
+	importPath = strings.Trim(importPath, `\`)
 	for _, a := range g.packages.namespaces {
-		rest, matches := strings.CutPrefix(importPath, a.prefix)
+		rest, matches := strings.CutPrefix(importPath+`\`, a.prefix)
 		if !matches {
 			continue
 		}
 		for _, dir := range a.dirs {
-			if found := g.file(join(dir, strings.ReplaceAll(rest, `\`, "/")) + ".php"); found != nil {
+			if found := g.filesIn(join(dir, strings.ReplaceAll(rest, `\`, "/")), "php"); len(found) > 0 {
 				return found
 			}
 		}
 	}
-	names := strings.Split(importPath, `\`)
-	for ; len(names) > 1; names = names[1:] {
-		if found := g.withSuffix(strings.Join(names, "/") + ".php"); len(found) == 1 {
-			return found
-		}
+	if !strings.Contains(importPath, `\`) {
+		return nil
 	}
-	return nil
+	return g.inFolder(strings.ReplaceAll(importPath, `\`, "/"), "php")
 }

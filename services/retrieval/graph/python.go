@@ -8,7 +8,7 @@ import (
 // the repository.
 func pythonRules() rules {
 	return rules{
-		family: "python", own: []string{"self", "cls", "super()"}, module: pythonModule, common: commonPython,
+		family: "python", separator: ".", own: []string{"self", "cls", "super()"}, module: pythonModule, common: commonPython,
 		defaultName: func(importPath string) string { return importPath },
 	}
 }

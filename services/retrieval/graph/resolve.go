@@ -41,15 +41,7 @@ func (r *resolver) imported(ref retrieval.Reference) []target {
 	if ref.Name == "default" {
 		return r.onlyExport(modules)
 	}
-	if found := r.exported(modules, ref.Name, 0); len(found) > 0 {
-		return found
-	}
-	if r.rules.symbolOf != nil { // the path may include the symbol
-		if module, symbol := r.rules.symbolOf(ref.Qualifier); symbol == ref.Name {
-			return r.exported(r.rules.module(r.Graph, r.file, module), ref.Name, 0)
-		}
-	}
-	return nil
+	return r.inPath(modules, ref.Qualifier, ref.Name, 0)
 }
 
 // plain resolves a name without a qualifier: from the inside of the file to its imports and its package.
@@ -138,6 +130,12 @@ func (r *resolver) qualified(ref retrieval.Reference) ([]target, retrieval.Grade
 		if found, grade := r.throughType(ref, names, pure); len(found) > 0 {
 			return found, grade
 		}
+		if r.rules.paths && pure {
+			written := strings.Join(names, r.rules.separator)
+			if found := r.inPath(r.rules.module(r.Graph, r.file, written), written, ref.Name, 0); len(found) > 0 {
+				return found, retrieval.GradeImported
+			}
+		}
 	}
 	return r.byName(ref, false)
 }
@@ -166,6 +164,9 @@ func (r *resolver) inModule(ref retrieval.Reference, modules []int, rest []strin
 	if len(rest) == 0 {
 		return r.fitting(ref, r.exported(modules, ref.Name, 0))
 	}
+	if found := r.members(modules, rest[len(rest)-1], ref.Name); len(found) > 0 {
+		return found
+	}
 	for _, t := range r.exported(modules, rest[0], 0) {
 		if found := r.members([]int{t.file}, rest[len(rest)-1], ref.Name); len(found) > 0 {
 			return found
@@ -177,7 +178,8 @@ func (r *resolver) inModule(ref retrieval.Reference, modules []int, rest []strin
 // inSymbol finds a member of an imported type, or a name in an imported module.
 func (r *resolver) inSymbol(ref retrieval.Reference, b binding, rest []string) ([]target, retrieval.Grade, bool) {
 	holders := r.follow(r.file, b, b.symbol, 0)
-	if len(holders) == 0 && r.rules.module != nil {
+	isModule := func(t target) bool { return r.sources[t.file].Definitions[t.definition].Kind == retrieval.KindModule }
+	if !slices.ContainsFunc(holders, func(t target) bool { return !isModule(t) }) {
 		if modules := r.submodule(b); len(modules) > 0 {
 			return r.inModule(ref, modules, rest), retrieval.GradeImported, true
 		}
@@ -197,15 +199,9 @@ func (r *resolver) inSymbol(ref retrieval.Reference, b binding, rest []string) (
 
 // submodule returns the module that "from path import symbol" names when the symbol is a module.
 func (r *resolver) submodule(b binding) []int {
-	if b.path == "" {
-		return nil
-	}
-	separator := "."
-	if strings.HasSuffix(b.path, ".") {
+	separator := r.rules.separator
+	if b.path == "" || strings.HasSuffix(b.path, separator) {
 		separator = ""
-	}
-	if strings.Contains(b.path, "::") || r.rules.family == "rust" {
-		separator = "::"
 	}
 	return r.rules.module(r.Graph, r.file, b.path+separator+b.symbol)
 }

@@ -6,7 +6,7 @@ import "strings"
 func rubyRules() rules {
 	return rules{
 		family: "ruby", own: []string{"self", "super", "class"}, implicitOwn: true, loose: true, module: rubyModule, common: commonRuby,
-		defaultName: func(string) string { return "" },
+		separator: "/", defaultName: func(string) string { return "" },
 	}
 }
 

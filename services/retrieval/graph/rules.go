@@ -18,8 +18,9 @@ type rules struct {
 	module func(g *Graph, file int, path string) []int
 	// defaultName is what an import without alias binds; "" binds nothing.
 	defaultName func(importPath string) string
-	// symbolOf splits an import path that names a symbol into its module and the symbol; nil where paths name modules.
-	symbolOf func(importPath string) (module, symbol string)
+	// separator joins the names of a module path; a qualifier may be such a path without an import where paths is set.
+	separator string
+	paths     bool
 	// keys means that a name of a type in the place of a value is the key of a literal, so it means a field.
 	keys bool
 	// reaches reports whether code of one file may name a member that another file defines; nil means always.

@@ -9,17 +9,8 @@ import (
 func rustRules() rules {
 	return rules{
 		family: "rust", own: []string{"self", "Self"}, module: rustModule, common: commonRust,
-		defaultName: lastName, symbolOf: rustSymbol,
+		defaultName: lastName, separator: "::", paths: true,
 	}
-}
-
-// rustSymbol splits a::b::C into a::b and C.
-func rustSymbol(importPath string) (module, symbol string) {
-	at := strings.LastIndex(importPath, "::")
-	if at < 0 {
-		return "", ""
-	}
-	return importPath[:at], importPath[at+2:]
 }
 
 func rustModule(g *Graph, file int, importPath string) []int {
