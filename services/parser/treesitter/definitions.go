@@ -101,23 +101,31 @@ func (r *reader) definitions() []parser.Definition {
 	return b.result
 }
 
-// trimComments ends each draft with its last code. Trivia must be in order.
+// trimComments ends each draft and wrapper with its last code. Trivia must be in order.
 func (r *reader) trimComments() {
 	for i := range r.drafts {
 		at := &r.drafts[i].definition.Range
-		end := at.EndByte
-		next := sort.Search(len(r.trivia), func(i int) bool { return r.trivia[i].start >= end })
-		for next--; next >= 0 && r.trivia[next].start > at.StartByte && r.trivia[next].end <= end; next-- {
-			if len(bytes.TrimSpace(r.content[r.trivia[next].end:end])) > 0 {
-				break
-			}
-			end = r.trivia[next].start
-		}
-		if end < at.EndByte {
-			code := bytes.TrimRight(r.content[at.StartByte:end], " \t\r\n")
-			*at = r.lines.Range(at.StartByte, at.StartByte+len(code))
-		}
+		*at = r.lines.Range(at.StartByte, r.codeEnd(span{start: at.StartByte, end: at.EndByte}))
 	}
+	for i := range r.outers {
+		r.outers[i].end = r.codeEnd(r.outers[i])
+	}
+}
+
+// codeEnd returns where the last code of a node ends when comments follow it, else the end of the node.
+func (r *reader) codeEnd(at span) int {
+	end := at.end
+	next := sort.Search(len(r.trivia), func(i int) bool { return r.trivia[i].start >= end })
+	for next--; next >= 0 && r.trivia[next].start > at.start && r.trivia[next].end <= end; next-- {
+		if len(bytes.TrimSpace(r.content[r.trivia[next].end:end])) > 0 {
+			break
+		}
+		end = r.trivia[next].start
+	}
+	if end == at.end {
+		return end
+	}
+	return at.start + len(bytes.TrimRight(r.content[at.start:end], " \t\r\n"))
 }
 
 // orderDrafts sorts by place, outer ones first, and keeps the first pattern's draft of each node and name.

@@ -68,7 +68,7 @@ func exported(c *languages.Candidate, around *parser.Definition) bool {
 	case private:
 		return false
 	case around == nil:
-		return c.Marked
+		return c.Marked || strings.HasPrefix(c.Signature, "exports.") || strings.HasPrefix(c.Signature, "module.exports.")
 	case around.Kind == parser.KindModule:
 		return c.Marked
 	case around.Kind == parser.KindFunction || around.Kind == parser.KindMethod:

@@ -10,6 +10,8 @@
 (new_expression constructor: (identifier) @reference.call arguments: (arguments) @arguments)
 (new_expression constructor: (member_expression object: (_) @qualifier property: (property_identifier) @reference.call) arguments: (arguments) @arguments)
 
+(export_specifier alias: (_) @ignore)
+
 (variable_declarator name: (identifier) @hoisted)
 (object_pattern (shorthand_property_identifier_pattern) @hoisted)
 (object_assignment_pattern left: (shorthand_property_identifier_pattern) @hoisted)

@@ -11,8 +11,8 @@
 (field_declaration name: (field_identifier) @name) @definition.field
 (method_elem name: (field_identifier) @name parameters: (parameter_list) @parameters) @definition.method
 
-; A pattern from source_file on would find only the first name of "a, b = 1, 2".
-(const_spec name: (identifier) @name) @definition.constant
-(var_spec name: (identifier) @name) @definition.variable
+; Without the field: with it only the first name of "a, b = 1, 2" is found.
+(const_spec (identifier) @name) @definition.constant
+(var_spec (identifier) @name) @definition.variable
 
 (comment) @comment

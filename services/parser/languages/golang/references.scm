@@ -15,8 +15,8 @@
 (variadic_parameter_declaration name: (identifier) @local)
 (type_parameter_declaration name: (identifier) @local)
 (short_var_declaration left: (expression_list (identifier) @local)) @declaration
-(var_spec name: (identifier) @local) @declaration
-(const_spec name: (identifier) @local) @declaration
+(var_spec (identifier) @local) @declaration
+(const_spec (identifier) @local) @declaration
 (type_spec name: (type_identifier) @local) @declaration
 (type_alias name: (type_identifier) @local) @declaration
 (range_clause left: (expression_list (identifier) @local)) @declaration

@@ -29,8 +29,10 @@
 (use_declaration (qualified_name (namespace_name_as_prefix) @qualifier (name) @reference.type))
 (attribute (name) @reference.type)
 
+(argument name: (name) @ignore)
+
 ; Constants.
-(argument . (name) @reference.name .)
+(argument (name) @reference.name)
 (binary_expression (name) @reference.name)
 (assignment_expression right: (name) @reference.name)
 (return_statement (name) @reference.name)
