@@ -22,6 +22,8 @@ const (
 	lockFile   = "witan.lock"
 	holderFile = "holder.json"
 	database   = "witan.db"
+	keyFile    = "secret.key"
+	keyBytes   = 32
 )
 
 // ErrHeld is returned by Hold when another process holds the folder.
@@ -94,6 +96,26 @@ func (d *Dir) Path() string { return d.path }
 // Database is the path of the database file.
 func (d *Dir) Database() string { return filepath.Join(d.path, database) }
 
+// Frozen is the folder for git objects of changes under review.
+func (d *Dir) Frozen() string { return filepath.Join(d.path, "frozen") }
+
+// Key returns 32 random bytes that stay the same as long as the folder exists.
+func (d *Dir) Key() ([]byte, error) {
+	path := filepath.Join(d.path, keyFile)
+	key, err := os.ReadFile(path) //nolint:gosec // our own file in our own folder
+	if err == nil && len(key) == keyBytes {
+		return key, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the data folder's key: %w", err)
+	}
+	key = make([]byte, keyBytes)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
+	}
+	return key, replaceFile(path, key)
+}
+
 // Token is the secret that this holder accepts as the folder's owner. It is new each time the folder is taken.
 func (d *Dir) Token() secret.Text { return d.token }
 
@@ -103,14 +125,18 @@ func (d *Dir) Announce(address string) error {
 	if err != nil {
 		return err
 	}
-	temporary := filepath.Join(d.path, holderFile+".new")
-	if err := os.WriteFile(temporary, raw, 0o600); err != nil {
-		return fmt.Errorf("announce the holder: %w", err)
-	}
-	if err := os.Rename(temporary, filepath.Join(d.path, holderFile)); err != nil {
+	if err := replaceFile(filepath.Join(d.path, holderFile), raw); err != nil {
 		return fmt.Errorf("announce the holder: %w", err)
 	}
 	return nil
+}
+
+// replaceFile writes a file that only its owner reads, whole or not at all.
+func replaceFile(path string, content []byte) error {
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // Release takes the announcement back and gives the folder free.

@@ -60,6 +60,22 @@ func TestEachHolderHasItsOwnToken(t *testing.T) {
 	require.NoError(t, second.Release())
 }
 
+func TestTheKeyOutlivesTheHolder(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	var keys [][]byte
+	for range 2 {
+		held, err := datadir.Hold(path)
+		require.NoError(t, err)
+		key, err := held.Key()
+		require.NoError(t, err)
+		keys = append(keys, key)
+		require.NoError(t, held.Release())
+	}
+	require.Len(t, keys[0], 32)
+	require.Equal(t, keys[0], keys[1])
+}
+
 func TestDefaultFollowsTheEnvironment(t *testing.T) {
 	t.Parallel()
 	get := func(env map[string]string) func(string) string { return func(n string) string { return env[n] } }

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+
+	"witan.dev/internal/auth"
+	"witan.dev/internal/blob"
+	"witan.dev/internal/config"
+	"witan.dev/internal/database/sqlite"
+	"witan.dev/internal/datadir"
+	"witan.dev/internal/git"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/watch"
+	"witan.dev/internal/lifecycle"
+	"witan.dev/internal/llm"
+	"witan.dev/internal/llm/metrics"
+	"witan.dev/internal/llm/openai"
+	"witan.dev/internal/llm/simulated"
+	"witan.dev/internal/rpc"
+	"witan.dev/internal/secret"
+	"witan.dev/services/council"
+	councilblobs "witan.dev/services/council/blobs"
+	councilserver "witan.dev/services/council/server"
+	councilsqlite "witan.dev/services/council/store/sqlite"
+	councilwire "witan.dev/services/council/wire"
+	councilworker "witan.dev/services/council/worker"
+	"witan.dev/services/parser"
+	"witan.dev/services/parser/enry"
+	parserserver "witan.dev/services/parser/server"
+	"witan.dev/services/parser/treesitter"
+	"witan.dev/services/retrieval"
+	"witan.dev/services/retrieval/gittree"
+	"witan.dev/services/retrieval/parserclient"
+	retrievalserver "witan.dev/services/retrieval/server"
+	retrievalsqlite "witan.dev/services/retrieval/store/sqlite"
+	"witan.dev/services/retrieval/vek"
+	retrievalworker "witan.dev/services/retrieval/worker"
+	"witan.dev/services/review"
+	reviewgit "witan.dev/services/review/git"
+	"witan.dev/services/review/peers"
+	"witan.dev/services/review/reviewers/secrets"
+	"witan.dev/services/review/reviewers/structure"
+	reviewserver "witan.dev/services/review/server"
+	reviewsqlite "witan.dev/services/review/store/sqlite"
+	reviewworker "witan.dev/services/review/worker"
+)
+
+// parts are what the services are built from.
+type parts struct {
+	config  config.Config
+	environ []string
+	logger  *slog.Logger
+	dir     *datadir.Dir
+	db      *sqlite.DB
+	blobs   blob.Store
+	jobs    *job.Manager
+	hub     *watch.Hub
+	conn    *grpc.ClientConn
+	metrics prometheus.Registerer
+	stack   *lifecycle.Stack
+}
+
+// service is what a service adds to the process: its RPCs, and the body of its jobs where it has some.
+type service struct {
+	register func(grpc.ServiceRegistrar)
+	body     job.Body
+}
+
+// draining stops jobs within the drain limit, whatever time the rest of the stop has.
+type draining struct {
+	*job.Manager
+
+	limit time.Duration
+}
+
+// Stop lets running steps go on at most for the limit.
+func (d draining) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, d.limit)
+	defer cancel()
+	return d.Manager.Stop(ctx)
+}
+
+func newParser(logger *slog.Logger) service {
+	s := parserserver.New(parser.NewService(enry.Detector{}, treesitter.New(), logger))
+	return service{register: s.Register}
+}
+
+func newRetrieval(p parts) service {
+	store := retrievalsqlite.New(p.db)
+	trees := gittree.New("git")
+	client := parserclient.New(p.conn)
+	server := retrievalserver.New(retrievalserver.Params{
+		Catalog: store, Library: retrieval.NewLibrary(store, vek.Products), Trees: trees, Parser: client, Jobs: p.jobs,
+	})
+	worker := retrievalworker.New(retrievalworker.Params{Store: store, Trees: trees, Parser: client, Logger: p.logger})
+	return service{register: server.Register, body: worker.Body}
+}
+
+// models shows the council what the registry has.
+type models struct{ *llm.Registry }
+
+// Models implements council.Models.
+func (m models) Models() []llm.Info {
+	var infos []llm.Info
+	for _, model := range m.Registry.Models() {
+		infos = append(infos, model.Info())
+	}
+	return infos
+}
+
+func newCouncil(ctx context.Context, p parts) (service, error) {
+	registry, err := newModels(ctx, p)
+	if err != nil {
+		return service{}, err
+	}
+	presets, err := councilwire.Presets(p.config.Councils)
+	if err != nil {
+		return service{}, err
+	}
+	store := councilsqlite.New(p.db)
+	blobs := councilblobs.New(p.blobs)
+	manager, err := council.NewManager(council.Params{Store: store, Jobs: p.jobs, Models: registry, Presets: presets, Blobs: blobs})
+	if err != nil {
+		return service{}, err
+	}
+	worker := councilworker.New(councilworker.Params{Store: store, Models: registry, Blobs: blobs, Logger: p.logger})
+	return service{register: councilserver.New(manager).Register, body: worker.Body}, nil
+}
+
+// newModels makes the configured models; without any, those that the environment offers.
+func newModels(ctx context.Context, p parts) (models, error) {
+	adapter := openai.NewAdapter()
+	p.stack.Defer("models", func(context.Context) error { adapter.Close(); return nil })
+	var configured []llm.Config
+	for _, m := range p.config.Models {
+		configured = append(configured, modelConfig(m))
+	}
+	if len(configured) == 0 {
+		configured = discover(ctx, p.environ, adapter).Models
+	}
+	measured, err := metrics.New(p.metrics)
+	if err != nil {
+		return models{}, err
+	}
+	registry, err := llm.NewRegistry(llm.RegistryParams{
+		Configs:   configured,
+		Providers: map[string]llm.Provider{"openai": adapter.Model, "simulated": simulated.NewAdapter().Model},
+		Wrap:      measured.Wrap,
+	})
+	return models{registry}, err
+}
+
+func modelConfig(m config.Model) llm.Config {
+	c := llm.Config{
+		Name: m.Name, Provider: m.Provider, BaseURL: m.BaseURL, Model: m.Model, APIKey: m.APIKey,
+		ContextTokens: m.ContextTokens, MaxOutputTokens: m.MaxOutputTokens, JSONSchema: m.JSONSchema, Script: m.Script,
+	}
+	if m.Price != nil {
+		c.Price = &llm.Price{InputPerMillion: m.Price.InputPerMillion, OutputPerMillion: m.Price.OutputPerMillion, Currency: m.Price.Currency}
+	}
+	return c
+}
+
+func newReview(p parts) (service, error) {
+	key, err := p.dir.Key()
+	if err != nil {
+		return service{}, err
+	}
+	leaks, err := secrets.New(key)
+	if err != nil {
+		return service{}, err
+	}
+	g, err := git.New(git.Params{Env: p.environ})
+	if err != nil {
+		return service{}, err
+	}
+	repository := reviewgit.NewRepository(g, p.blobs, p.dir.Frozen())
+	parser, index, members := peers.NewParser(p.conn), peers.NewIndex(p.conn), peers.NewCouncil(p.conn, 0)
+	store := reviewsqlite.NewStore(p.db)
+	limits := reviewworker.Limits{ContextTokens: p.config.Context.Tokens}
+	if !p.config.Context.Enabled || p.config.Context.Tokens == 0 {
+		limits.ContextTokens = -1
+	}
+	worker := reviewworker.New(reviewworker.Params{
+		Repository: repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: store,
+		Blobs: p.blobs, Secrets: leaks, Reviewers: []review.Reviewer{leaks, structure.New(parser, index)}, Logger: p.logger,
+		Limits: limits,
+	})
+	server := reviewserver.New(reviewserver.Params{
+		Jobs: p.jobs, Store: store, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
+	})
+	return service{register: server.Register, body: worker.Body}, nil
+}
+
+// startParser serves the parser alone, in memory, for commands that need nothing else.
+func startParser(ctx context.Context) (conn grpc.ClientConnInterface, stop func(), err error) {
+	logger := slog.New(slog.DiscardHandler)
+	server, err := rpc.NewServer(rpc.Config{}, rpc.Deps{
+		Logger: logger, Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.Text{}),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := server.Register(newParser(logger).register); err != nil {
+		return nil, nil, err
+	}
+	if err := server.Start(ctx); err != nil {
+		return nil, nil, err
+	}
+	inMemory, err := server.InProcess(secret.Text{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return inMemory, func() {
+		_ = inMemory.Close()
+		_ = server.Stop(context.WithoutCancel(ctx))
+	}, nil
+}
