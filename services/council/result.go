@@ -259,5 +259,7 @@ type Result struct {
 	Dissent      []Dissent `json:"dissent,omitempty"`
 	Review       *Review   `json:"review,omitempty"`
 	Usage        Usage     `json:"usage"`
-	Title        string    `json:"title,omitempty"`
+	// Calls is how many calls Usage covers.
+	Calls int64  `json:"calls"`
+	Title string `json:"title,omitempty"`
 }

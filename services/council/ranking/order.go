@@ -11,7 +11,7 @@ import (
 func (f *field) order(m Method) (order []int, tiedAtTop bool) {
 	judged := f.judged()
 	if len(judged) == 0 {
-		return nil, false
+		return nil, len(f.ids) > 1
 	}
 	var next func(left []int) []int // the candidates that the method allows at the next place
 	switch m {
