@@ -25,7 +25,8 @@ type Jobs interface {
 // Models are the configured models.
 type Models interface {
 	Model(name string) (llm.Model, bool)
-	Models() []llm.Model
+	// Models describes all of them, in the order of the configuration.
+	Models() []llm.Info
 }
 
 // Params are what a Manager works with.
@@ -75,18 +76,15 @@ func NewManager(p Params) (*Manager, error) {
 
 func (m *Manager) modelNames() []string {
 	var names []string
-	for _, model := range m.models.Models() {
-		names = append(names, model.Info().Name)
+	for _, info := range m.models.Models() {
+		names = append(names, info.Name)
 	}
 	return names
 }
 
 // Models lists the configured models, sorted by name.
 func (m *Manager) Models() []llm.Info {
-	var infos []llm.Info
-	for _, model := range m.models.Models() {
-		infos = append(infos, model.Info())
-	}
+	infos := slices.Clone(m.models.Models())
 	slices.SortFunc(infos, func(a, b llm.Info) int { return strings.Compare(a.Name, b.Name) })
 	return infos
 }
@@ -266,7 +264,7 @@ func (m *Manager) validateOnly(ctx context.Context, n NewDeliberation) (Delibera
 			return Deliberation{}, ErrConversationActive.With("job", "jobs/"+string(activity.Active))
 		}
 	}
-	return d, m.resolve(ctx, n, c, &d)
+	return d, m.resolve(n, c, &d)
 }
 
 // write runs in the creating transaction. It may be run again and has no effect but on tx.
@@ -287,7 +285,10 @@ func (m *Manager) write(ctx context.Context, tx job.Tx, n NewDeliberation, d Del
 		}
 		d.ExpireAt = c.ExpireAt
 	}
-	if err := m.resolve(ctx, n, c, &d); err != nil {
+	if err := m.resolve(n, c, &d); err != nil {
+		return Deliberation{}, err
+	}
+	if err := m.keepBlobs(ctx, tx, d); err != nil {
 		return Deliberation{}, err
 	}
 	if err := m.store.AddDeliberation(ctx, tx, d); err != nil {
@@ -303,7 +304,7 @@ func (m *Manager) write(ctx context.Context, tx job.Tx, n NewDeliberation, d Del
 }
 
 // resolve finds the spec in force and refuses what cannot be held to its end.
-func (m *Manager) resolve(ctx context.Context, n NewDeliberation, c Conversation, d *Deliberation) error {
+func (m *Manager) resolve(n NewDeliberation, c Conversation, d *Deliberation) error {
 	d.Council = cmp.Or(n.Council, c.Council, DefaultCouncil)
 	preset, err := m.Preset(d.Council)
 	if err != nil {
@@ -318,9 +319,6 @@ func (m *Manager) resolve(ctx context.Context, n NewDeliberation, c Conversation
 		return err
 	}
 	if err := supported(d.Spec, kind); err != nil {
-		return err
-	}
-	if err := m.blobsExist(ctx, n.Owner, n.Task); err != nil {
 		return err
 	}
 	estimate := EstimateOf(d.Spec, n.Task)
@@ -357,16 +355,16 @@ func supported(s Spec, kind TaskKind) error {
 	return nil
 }
 
-func (m *Manager) blobsExist(ctx context.Context, owner string, t Task) error {
-	for _, id := range t.blobs() {
-		if m.blobs == nil {
-			return unsupported("material that is named by a blob's ID is not supported here; send it inline")
-		}
-		if _, err := m.blobs.Read(ctx, owner, id, 1); err != nil {
-			return err
-		}
+// keepBlobs keeps the stored material that a task names alive as long as the deliberation.
+func (m *Manager) keepBlobs(ctx context.Context, tx job.Tx, d Deliberation) error {
+	ids := d.Task.blobs()
+	if len(ids) == 0 {
+		return nil
 	}
-	return nil
+	if m.blobs == nil {
+		return unsupported("material that is named by a blob's ID is not supported here; send it inline")
+	}
+	return m.blobs.Keep(ctx, tx, d.Owner, "deliberations/"+string(d.ID), ids)
 }
 
 // blobs lists the stored material that a task names.

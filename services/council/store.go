@@ -71,8 +71,10 @@ type Store interface {
 	RunStore
 }
 
-// Blobs reads stored material.
+// Blobs is stored material.
 type Blobs interface {
+	// Keep notes in a transaction that a resource names an owner's blobs. ErrBlobNotFound for unknown and foreign ones.
+	Keep(ctx context.Context, tx job.Tx, owner, resource string, ids []string) error
 	// Read returns at most limit bytes of an owner's blob, named by its hex SHA-256. ErrBlobNotFound for unknown and
 	// foreign ones.
 	Read(ctx context.Context, owner, id string, limit int64) ([]byte, error)

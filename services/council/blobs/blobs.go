@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"witan.dev/internal/blob"
+	"witan.dev/internal/job"
 	"witan.dev/services/council"
 )
 
@@ -13,7 +14,7 @@ type Store struct{ blobs blob.Store }
 
 var _ council.Blobs = (*Store)(nil)
 
-// New returns a reader of the shared store.
+// New returns an adapter of the shared store.
 func New(blobs blob.Store) *Store { return &Store{blobs: blobs} }
 
 // Read implements council.Blobs. An ID that is no hash is as missing as one that was never stored.
@@ -24,4 +25,18 @@ func (s *Store) Read(ctx context.Context, owner, id string, limit int64) ([]byte
 	}
 	content, err := s.blobs.Get(ctx, owner, sum)
 	return content[:min(int64(len(content)), limit)], err
+}
+
+// Keep implements council.Blobs.
+func (s *Store) Keep(ctx context.Context, tx job.Tx, owner, resource string, ids []string) error {
+	for _, id := range ids {
+		sum, err := blob.ParseSHA256(id)
+		if err != nil {
+			return err
+		}
+		if err := s.blobs.ReferTx(ctx, tx, owner, resource, sum); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -111,7 +111,7 @@ func (s *Server) CreateDeliberation(ctx context.Context, r *councilv1.CreateDeli
 
 // GetDeliberation implements councilv1.CouncilServiceServer.
 func (s *Server) GetDeliberation(ctx context.Context, r *councilv1.GetDeliberationRequest) (*councilv1.Deliberation, error) {
-	full := r.GetView() == councilv1.Deliberation_FULL
+	full := r.GetView() != councilv1.Deliberation_BASIC
 	view := council.ViewBasic
 	if full {
 		view = council.ViewFull
