@@ -22,11 +22,10 @@ type Jobs interface {
 	States(ctx context.Context, ids ...job.ID) (map[job.ID]job.State, error)
 }
 
-// Models are the configured models.
+// Models are the configured models. *llm.Registry is one.
 type Models interface {
 	Model(name string) (llm.Model, bool)
-	// Models describes all of them, in the order of the configuration.
-	Models() []llm.Info
+	Models() []llm.Model
 }
 
 // Params are what a Manager works with.
@@ -76,15 +75,18 @@ func NewManager(p Params) (*Manager, error) {
 
 func (m *Manager) modelNames() []string {
 	var names []string
-	for _, info := range m.models.Models() {
-		names = append(names, info.Name)
+	for _, model := range m.models.Models() {
+		names = append(names, model.Info().Name)
 	}
 	return names
 }
 
 // Models lists the configured models, sorted by name.
 func (m *Manager) Models() []llm.Info {
-	infos := slices.Clone(m.models.Models())
+	var infos []llm.Info
+	for _, model := range m.models.Models() {
+		infos = append(infos, model.Info())
+	}
 	slices.SortFunc(infos, func(a, b llm.Info) int { return strings.Compare(a.Name, b.Name) })
 	return infos
 }
