@@ -26,7 +26,7 @@ func (a *app) follow(ctx context.Context, s *session, job string, after int64, o
 	watching, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	ended := make(chan error, 1)
-	go func() { ended <- watch(watching, jobs, job, after, onEvent) }()
+	go func() { ended <- followLog(watching, jobs, job, after, onEvent) }()
 	for interrupted := false; ; {
 		select {
 		case err := <-ended:
@@ -40,7 +40,7 @@ func (a *app) follow(ctx context.Context, s *session, job string, after int64, o
 				return nil, exit(exitInterrupted, nil)
 			}
 			if interrupted {
-				return a.cancelled(ctx, jobs, job, ended)
+				return a.cancelled(ctx, jobs, job)
 			}
 			interrupted = true
 			stop(errDetached)
@@ -60,7 +60,7 @@ func (a *app) graceForCancel() chan error {
 	return over
 }
 
-func (a *app) cancelled(ctx context.Context, jobs jobsv1.JobServiceClient, job string, _ <-chan error) (*jobsv1.Job, error) {
+func (a *app) cancelled(ctx context.Context, jobs jobsv1.JobServiceClient, job string) (*jobsv1.Job, error) {
 	a.say("cancelling %s", job)
 	if _, err := jobs.CancelJob(ctx, &jobsv1.CancelJobRequest{Name: job}); err != nil {
 		return nil, err
@@ -68,10 +68,10 @@ func (a *app) cancelled(ctx context.Context, jobs jobsv1.JobServiceClient, job s
 	return jobs.WaitJob(ctx, &jobsv1.WaitJobRequest{Name: job})
 }
 
-// watch reads the log from after on until the final event.
-func watch(ctx context.Context, jobs jobsv1.JobServiceClient, job string, after int64, onEvent func(*jobsv1.JobEvent)) error {
+// followLog reads the log from after on until the final event.
+func followLog(ctx context.Context, jobs jobsv1.JobServiceClient, job string, after int64, onEvent func(*jobsv1.JobEvent)) error {
 	for {
-		final, err := watchOnce(ctx, jobs, job, &after, onEvent)
+		final, err := followOnce(ctx, jobs, job, &after, onEvent)
 		switch {
 		case final:
 			return nil
@@ -88,7 +88,7 @@ func watch(ctx context.Context, jobs jobsv1.JobServiceClient, job string, after 
 	}
 }
 
-func watchOnce(ctx context.Context, jobs jobsv1.JobServiceClient, job string, after *int64, onEvent func(*jobsv1.JobEvent)) (final bool, err error) {
+func followOnce(ctx context.Context, jobs jobsv1.JobServiceClient, job string, after *int64, onEvent func(*jobsv1.JobEvent)) (final bool, err error) {
 	stream, err := jobs.WatchJob(ctx, &jobsv1.WatchJobRequest{Name: job, AfterSeq: after})
 	if err != nil {
 		return false, err

@@ -101,18 +101,6 @@ func newRetrieval(p parts) service {
 	return service{register: server.Register, body: worker.Body}
 }
 
-// models shows the council what the registry has.
-type models struct{ *llm.Registry }
-
-// Models implements council.Models.
-func (m models) Models() []llm.Info {
-	var infos []llm.Info
-	for _, model := range m.Registry.Models() {
-		infos = append(infos, model.Info())
-	}
-	return infos
-}
-
 func newCouncil(ctx context.Context, p parts) (service, error) {
 	registry, err := newModels(ctx, p)
 	if err != nil {
@@ -133,7 +121,7 @@ func newCouncil(ctx context.Context, p parts) (service, error) {
 }
 
 // newModels makes the configured models; without any, those that the environment offers.
-func newModels(ctx context.Context, p parts) (models, error) {
+func newModels(ctx context.Context, p parts) (*llm.Registry, error) {
 	adapter := openai.NewAdapter()
 	p.stack.Defer("models", func(context.Context) error { adapter.Close(); return nil })
 	var configured []llm.Config
@@ -145,14 +133,13 @@ func newModels(ctx context.Context, p parts) (models, error) {
 	}
 	measured, err := metrics.New(p.metrics)
 	if err != nil {
-		return models{}, err
+		return nil, err
 	}
-	registry, err := llm.NewRegistry(llm.RegistryParams{
+	return llm.NewRegistry(llm.RegistryParams{
 		Configs:   configured,
 		Providers: map[string]llm.Provider{"openai": adapter.Model, "simulated": simulated.NewAdapter().Model},
 		Wrap:      measured.Wrap,
 	})
-	return models{registry}, err
 }
 
 func modelConfig(m config.Model) llm.Config {
