@@ -41,7 +41,7 @@ func (e *Error) Error() string {
 
 // Is reports whether target is an *Error of the same reason.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // Is compares the target itself, never what it wraps
+	t, ok := target.(*Error)
 	return ok && t.Reason == e.Reason
 }
 

@@ -160,8 +160,10 @@ func TestLocateCutsLongRanges(t *testing.T) {
 func TestLocateEndsOnExpensiveInput(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("a\n", 300_000)
-	m := finding.NewMaterial(finding.MaterialParams{File: &diff.File{NewPath: "x", Change: diff.Modified}, New: []byte(text), Old: []byte(text),
-		Anchors: []finding.Anchor{{Symbol: "f", Side: finding.Right, StartLine: 1, EndLine: 300_000}}})
+	m := finding.NewMaterial(finding.MaterialParams{
+		File: &diff.File{NewPath: "x", Change: diff.Modified}, New: []byte(text), Old: []byte(text),
+		Anchors: []finding.Anchor{{Symbol: "f", Side: finding.Right, StartLine: 1, EndLine: 300_000}},
+	})
 	got := m.Locate(finding.Quote{Code: strings.Repeat("a\n", 199) + "b", Symbol: "f"})
 	require.NotEqual(t, finding.PlacedExact, got.Placement)
 	m = finding.NewMaterial(finding.MaterialParams{File: &diff.File{NewPath: "x", Change: diff.Modified}, New: []byte(strings.Repeat(strings.Repeat("a ", 50_000)+"\n", 20))})
@@ -277,8 +279,10 @@ func TestNumberTellsEqualPrintsApart(t *testing.T) {
 		return finding.Location{Path: "a", Side: finding.Right, StartLine: line}
 	}
 	list := []finding.Finding{
-		{Name: "c", Fingerprint: "v1:x", Location: at(30)}, {Name: "a", Fingerprint: "v1:x", Location: at(10)},
-		{Name: "b", Fingerprint: "v1:x", Location: at(10)}, {Name: "d", Fingerprint: "v1:y", Location: at(30)},
+		{Name: "c", Fingerprint: "v1:x", Location: at(30)},
+		{Name: "a", Fingerprint: "v1:x", Location: at(10)},
+		{Name: "b", Fingerprint: "v1:x", Location: at(10)},
+		{Name: "d", Fingerprint: "v1:y", Location: at(30)},
 	}
 	finding.Number(list)
 	require.Equal(t, []string{"v1:x.2", "v1:x", "v1:x", "v1:y"}, []string{list[0].Fingerprint, list[1].Fingerprint, list[2].Fingerprint, list[3].Fingerprint})

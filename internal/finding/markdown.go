@@ -14,7 +14,7 @@ import (
 const gap = "\u200b"
 
 // bare are addresses and references that need no markup to come alive: http://…, www.…, GH-1.
-var bare = regexp.MustCompile(`(?i)(:)(\\?/)|(www)(\\?\.)|(gh)(\\?-)`) //nolint:gochecknoglobals // compiled once, never changed
+var bare = regexp.MustCompile(`(?i)(:)(\\?/)|(www)(\\?\.)|(gh)(\\?-)`)
 
 func breakBare(text string) string {
 	return bare.ReplaceAllString(text, "${1}${3}${5}"+gap+"${2}${4}${6}")

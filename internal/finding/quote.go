@@ -62,7 +62,7 @@ func (p patternLine) matches(text string) bool {
 }
 
 // redaction is what stands in a prompt for a secret, see the secrets reviewer.
-var redaction = regexp.MustCompile(`\[secret:[a-z0-9-]{1,80}:[0-9a-f]{6}\]`) //nolint:gochecknoglobals // compiled once, never changed
+var redaction = regexp.MustCompile(`\[secret:[a-z0-9-]{1,80}:[0-9a-f]{6}\]`)
 
 // quoteLines returns the lines of a quote without a code fence around it, empty lines at its ends, and carriage returns.
 func quoteLines(code string) []string {

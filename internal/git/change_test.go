@@ -279,12 +279,12 @@ func TestOwnHistory(t *testing.T) {
 	t.Parallel()
 	dir, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	if exec.CommandContext(t.Context(), "git", "-C", dir, "rev-parse", "HEAD").Run() != nil {
+	if exec.CommandContext(t.Context(), "git", "-C", dir, "rev-parse", "HEAD").Run() != nil { //nolint:gosec // the arguments are this test's
 		t.Skip("the sources are not in a git repository")
 	}
 	r := &repo{t: t, dir: dir}
 	opened := r.open()
-	for _, commit := range strings.Fields(r.git("rev-list", "-n", "10", "--first-parent", "HEAD")) {
+	for commit := range strings.FieldsSeq(r.git("rev-list", "-n", "10", "--first-parent", "HEAD")) {
 		base, err := opened.BaseAt(t.Context(), commit+"^", commit)
 		if err != nil {
 			require.ErrorIs(t, err, git.ErrUnknownRevision)

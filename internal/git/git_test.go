@@ -44,7 +44,7 @@ func (r *repo) git(args ...string) string {
 
 func (r *repo) gitBytes(args ...string) []byte {
 	r.t.Helper()
-	cmd := exec.CommandContext(r.t.Context(), "git", args...)
+	cmd := exec.CommandContext(r.t.Context(), "git", args...) //nolint:gosec // the arguments are the tests'
 	cmd.Dir = r.dir
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org",

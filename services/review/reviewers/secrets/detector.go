@@ -48,7 +48,7 @@ func (r *Reviewer) scan(ctx context.Context, path, text string) (hits []hit, err
 		}
 	}()
 	starts := lineStarts(text)
-	for _, f := range r.detector.DetectContext(ctx, detect.Fragment{Raw: text, FilePath: path}) {
+	for _, f := range r.detector.DetectContext(ctx, detect.Fragment{Raw: text, FilePath: path}) { //nolint:staticcheck // v8 takes nothing else
 		h := hit{rule: f.RuleID, secret: f.Secret}
 		from := starts[min(max(f.StartLine, 0), len(starts)-1)] // lines count from 0, and are those of the match
 		if at := strings.Index(text[from:], f.Secret); at >= 0 {

@@ -153,9 +153,9 @@ func (r *Reviewer) replacement(h hit) string {
 }
 
 var (
-	keyBegin = regexp.MustCompile(`-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----`) //nolint:gochecknoglobals // compiled once, never changed
-	keyEnd   = regexp.MustCompile(`-----END[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----`)   //nolint:gochecknoglobals // compiled once, never changed
-	keyLine  = regexp.MustCompile(`^[+\- \t"'` + "`" + `]*[A-Za-z0-9+/=]{16,}`)              //nolint:gochecknoglobals // compiled once, never changed
+	keyBegin = regexp.MustCompile(`-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----`)
+	keyEnd   = regexp.MustCompile(`-----END[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----`)
+	keyLine  = regexp.MustCompile(`^[+\- \t"'` + "`" + `]*[A-Za-z0-9+/=]{16,}`)
 )
 
 // openKeys takes the lines after the beginning of a private key whose end the text does not hold, so that no rule found
