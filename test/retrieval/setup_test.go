@@ -16,7 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	parserv1 "witan.dev/gen/witan/parser/v1"
 	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
@@ -160,10 +162,16 @@ func (s *system) await(tb testing.TB, created *retrievalv1.Index) *retrievalv1.I
 // git runs git in dir and returns what it said.
 func git(tb testing.TB, dir string, args ...string) string {
 	tb.Helper()
+	return gitWith(tb, dir, "", nil, args...)
+}
+
+// gitWith is git with input and more environment.
+func gitWith(tb testing.TB, dir, stdin string, env []string, args ...string) string {
+	tb.Helper()
 	cmd := exec.CommandContext(tb.Context(), "git", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org",
-		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_AUTHOR_DATE=2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2026-01-01T00:00:00Z")
+	cmd.Dir, cmd.Stdin = dir, strings.NewReader(stdin)
+	cmd.Env = append(append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org",
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_AUTHOR_DATE=2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2026-01-01T00:00:00Z"), env...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(tb, err, "git %s: %s", strings.Join(args, " "), out)
 	return strings.TrimSpace(string(out))
@@ -198,4 +206,19 @@ func commit(tb testing.TB, dir string, files map[string]string) string {
 func head(tb testing.TB, dir string) string {
 	tb.Helper()
 	return git(tb, dir, "rev-parse", "HEAD")
+}
+
+// reason is the ErrorInfo's reason of an error.
+func reason(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if info, isInfo := d.(*errdetails.ErrorInfo); isInfo {
+			return info.GetReason()
+		}
+	}
+	return ""
+}
+
+// insert is the part of a creation that stores an index.
+func insert(s *system, index retrieval.Index) func(context.Context, job.Tx) error {
+	return func(ctx context.Context, tx job.Tx) error { return s.store.Insert(ctx, tx, index) }
 }
