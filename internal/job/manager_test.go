@@ -20,7 +20,12 @@ import (
 // started is a system whose council jobs are computed by body.
 func started(t *testing.T, body job.Body) *system {
 	t.Helper()
-	s := setup(t)
+	return startedWith(t, fast(), body)
+}
+
+func startedWith(t *testing.T, cfg job.Config, body job.Body) *system {
+	t.Helper()
+	s := setupWith(t, cfg)
 	s.Handle(job.KindCouncil, 0, body)
 	require.NoError(t, s.Start(t.Context()))
 	return s
@@ -31,7 +36,7 @@ func receive[T any](t *testing.T, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		require.FailNow(t, "nothing came")
 		panic("unreachable")
 	}
@@ -135,7 +140,9 @@ func TestABodyThatGetsOnMayFailMoreOften(t *testing.T) {
 func TestCancellingARunningJobKeepsWhatThereIs(t *testing.T) {
 	t.Parallel()
 	inStep := make(chan struct{}, 1)
-	s := started(t, func(r *job.Run) error {
+	byHintOnly := fast()
+	byHintOnly.CancelPoll = time.Hour
+	s := startedWith(t, byHintOnly, func(r *job.Run) error {
 		_, failure, err := job.Step(r, "asks", engine.Policy{}, func(ctx context.Context) (int, *engine.Failure, error) {
 			inStep <- struct{}{}
 			<-ctx.Done()
@@ -163,12 +170,10 @@ func TestCancellingARunningJobKeepsWhatThereIs(t *testing.T) {
 	})
 	j := create(t, s)
 	receive(t, inStep)
-	asked := time.Now()
 	got, err := s.Cancel(t.Context(), j.ID, owner)
 	require.NoError(t, err)
 	require.Equal(t, job.StateCancelling, got.State)
 	got = await(t, s, j.ID)
-	require.Less(t, time.Since(asked), time.Second)
 	require.Equal(t, job.StateCancelled, got.State)
 	require.Equal(t, "last", got.Stage)
 	require.Len(t, dense(t, s, got), 6)
@@ -327,7 +332,7 @@ func TestAStoppedProcessLeavesTheJobToTheNext(t *testing.T) {
 	for range 3 {
 		receive(t, inCall)
 	}
-	require.Eventually(t, func() bool { return mustGet(t, first, id).Ledger.CallsCompleted == 7 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return mustGet(t, first, id).Ledger.CallsCompleted == 7 }, time.Minute, time.Millisecond)
 	before := dense(t, first, mustGet(t, first, id))
 	first.end(t)
 

@@ -2,8 +2,11 @@ package job_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,10 +56,40 @@ func open(ctx context.Context, path string, logger *slog.Logger, cfg job.Config)
 	return &system{Manager: job.NewManager(store, eng, inprocess.New(), logger, cfg), store: store, db: db}, nil
 }
 
+// migrated is a database file that is up to date, made once: migrating takes longer than most of the tests.
+//
+//nolint:gochecknoglobals // made once for all tests
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "witan-job-test")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	path := filepath.Join(folder, "witan.db")
+	ctx := context.Background()
+	s, err := open(ctx, path, slog.New(slog.DiscardHandler), job.Config{})
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.Stop(ctx), s.db.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 // setup opens a system whose end is the test's; start it after Handle.
 func setup(tb testing.TB) *system {
 	tb.Helper()
-	s, err := open(tb.Context(), filepath.Join(tb.TempDir(), "witan.db"), slog.New(slog.DiscardHandler), fast())
+	return setupWith(tb, fast())
+}
+
+func setupWith(tb testing.TB, cfg job.Config) *system {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "witan.db")
+	content, err := migrated()
+	require.NoError(tb, err)
+	require.NoError(tb, os.WriteFile(path, content, 0o600))
+	s, err := open(tb.Context(), path, slog.New(slog.DiscardHandler), cfg)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { s.end(tb) })
 	return s
@@ -92,7 +125,7 @@ func await(tb testing.TB, s *system, id job.ID) job.Job {
 		j, err = s.Get(tb.Context(), id, owner)
 		require.NoError(tb, err)
 		return j.State.Terminal()
-	}, 30*time.Second, 2*time.Millisecond)
+	}, time.Minute, 2*time.Millisecond)
 	return j
 }
 

@@ -30,7 +30,7 @@ import (
 	"witan.dev/internal/bus/inprocess"
 	"witan.dev/internal/database/sqlite"
 	"witan.dev/internal/job"
-	"witan.dev/internal/job/engine/dbos"
+	"witan.dev/internal/job/engine"
 	jobsqlite "witan.dev/internal/job/sqlite"
 	"witan.dev/internal/job/watch"
 	"witan.dev/internal/rpc"
@@ -46,6 +46,15 @@ type byHeader struct{}
 func (byHeader) Authenticate(_ context.Context, authorization string) (auth.Principal, error) {
 	return auth.Principal{Owner: authorization}, nil
 }
+
+// idle is an engine that never runs anything: the test itself does what bodies would.
+type idle struct{ engine.Engine }
+
+func (idle) EnqueueTx(context.Context, engine.Tx, engine.Request) error { return nil }
+
+func (idle) Forget(context.Context, []engine.ID) error { return nil }
+
+func (idle) Stop(context.Context) error { return nil }
 
 // fixture is the service behind the real interceptors, over a job layer whose bodies the test steps through.
 type fixture struct {
@@ -63,10 +72,8 @@ func setup(t *testing.T, cfg server.Config) *fixture {
 	logger := slog.New(slog.DiscardHandler)
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "witan.db"), logger)
 	require.NoError(t, err)
-	engine, err := dbos.NewSQLite(t.Context(), db, logger)
-	require.NoError(t, err)
 	f := &fixture{store: jobsqlite.New(db, nil), bus: inprocess.New()}
-	f.manager = job.NewManager(f.store, engine, f.bus, logger, job.Config{})
+	f.manager = job.NewManager(f.store, idle{}, f.bus, logger, job.Config{})
 	f.hub = watch.NewHub(f.store, f.bus, nil, logger)
 	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: prometheus.NewRegistry(), Auth: byHeader{}})
 	require.NoError(t, err)
