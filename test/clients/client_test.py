@@ -109,7 +109,7 @@ def watch_with_cuts(job, every):
 
 
 def as_json(events):
-    return [json_format.MessageToDict(e) for e in events]
+    return [json_format.MessageToDict(e, always_print_fields_with_no_presence=True) for e in events]
 
 
 class Clients(unittest.TestCase):
@@ -153,6 +153,8 @@ class Clients(unittest.TestCase):
             for event in source.iter_sse():
                 if event.event == "done":
                     break
+                if not event.data:  # this reader also hands over blocks that only set the retry time
+                    continue
                 events.append(json.loads(event.data))
                 last = event.id
                 if limit and len(events) == limit:

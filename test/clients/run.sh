@@ -11,7 +11,7 @@ if ! cmp -s test/clients/requirements.txt "$cache/requirements.txt"; then
   cp test/clients/requirements.txt "$cache/requirements.txt"
 fi
 rm -rf "$cache/stubs" && mkdir -p "$cache/stubs"
-find proto/witan proto/third_party/buf proto/third_party/protoc-gen-openapiv2 -name '*.proto' -print0 |
-  xargs -0 "$cache/venv/bin/python" -m grpc_tools.protoc -Iproto -Iproto/third_party \
+{ (cd proto && find witan -name '*.proto'); (cd proto/third_party && find buf protoc-gen-openapiv2 -name '*.proto'); } | LC_ALL=C sort |
+  xargs "$cache/venv/bin/python" -m grpc_tools.protoc -Iproto/third_party -Iproto \
     --python_out="$cache/stubs" --grpc_python_out="$cache/stubs"
 PYTHONPATH="$cache/stubs" "$cache/venv/bin/python" test/clients/client_test.py bin/witan
