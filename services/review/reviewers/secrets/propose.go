@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,6 +89,7 @@ func (s *scanned) lineAt(offset int) int {
 // propose makes one proposal of each value in a file, with the further places of the same value.
 func (r *Reviewer) propose(s *scanned, hits []hit) []review.Proposal {
 	var out []review.Proposal
+	var kept []hit
 	bySecret := make(map[string]int)
 	for _, h := range specificFirst(hits) {
 		if h.secret == "" {
@@ -96,6 +98,10 @@ func (r *Reviewer) propose(s *scanned, hits []hit) []review.Proposal {
 			}
 			continue
 		}
+		if h.overlaps(kept) {
+			continue
+		}
+		kept = append(kept, h)
 		at, seen := bySecret[h.secret]
 		if !seen {
 			bySecret[h.secret] = len(out)
@@ -110,24 +116,34 @@ func (r *Reviewer) propose(s *scanned, hits []hit) []review.Proposal {
 	return out
 }
 
-// specificFirst orders hits by place, and at one place the specific rules before the generic one.
+// specificFirst orders hits: those of specific rules before those of the generic one, then by place, the longer first.
+// The detector's own order is that of a map.
 func specificFirst(hits []hit) []hit {
 	sorted := slices.Clone(hits)
-	slices.SortStableFunc(sorted, func(a, b hit) int {
-		switch {
-		case a.offset != b.offset:
-			return a.offset - b.offset
-		case a.rule == b.rule:
-			return 0
-		case a.rule == RuleGeneric:
-			return 1
-		case b.rule == RuleGeneric:
-			return -1
-		default:
-			return strings.Compare(a.rule, b.rule)
-		}
+	slices.SortFunc(sorted, func(a, b hit) int {
+		return cmp.Or(
+			cmp.Compare(generality(a), generality(b)), cmp.Compare(a.offset, b.offset),
+			cmp.Compare(len(b.secret), len(a.secret)), cmp.Compare(a.rule, b.rule),
+		)
 	})
 	return sorted
+}
+
+func generality(h hit) int {
+	if h.rule == RuleGeneric {
+		return 1
+	}
+	return 0
+}
+
+// overlaps reports whether the secret shares bytes with one of the others: two rules know the same thing.
+func (h hit) overlaps(others []hit) bool {
+	for _, o := range others {
+		if h.offset < o.offset+len(o.secret) && o.offset < h.offset+len(h.secret) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Reviewer) proposal(s *scanned, h hit, all []hit) review.Proposal {

@@ -110,18 +110,29 @@ func (d *Redactor) current() *strings.Replacer {
 	return d.replacer
 }
 
+// remember names each secret by the first of its rules, specific ones before the generic one, so that the words do not
+// depend on the order of learning.
 func (d *Redactor) remember(hits []hit) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, h := range hits {
+		words := d.reviewer.replacement(h)
 		for _, line := range secretLines(h.secret) {
-			if _, ok := d.known[line]; ok && h.rule == RuleGeneric {
-				continue // a specific rule's name says more
+			if old, ok := d.known[line]; ok && !before(words, old) {
+				continue
 			}
-			d.known[line] = d.reviewer.replacement(h)
+			d.known[line] = words
 			d.replacer = nil
 		}
 	}
+}
+
+func before(a, b string) bool {
+	const generic = "[secret:" + RuleGeneric + ":"
+	if genericA, genericB := strings.HasPrefix(a, generic), strings.HasPrefix(b, generic); genericA != genericB {
+		return genericB
+	}
+	return a < b
 }
 
 // secretLines returns what has to be replaced: the secret, or its lines where it has several. Markers of a diff and

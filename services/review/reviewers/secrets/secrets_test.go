@@ -122,6 +122,19 @@ func TestReviewListensToNoCommentInTheCode(t *testing.T) {
 	require.Equal(t, "github-pat", report.Proposals[0].Rule)
 }
 
+func TestReviewNamesASecretOnceByTheRuleThatKnowsIt(t *testing.T) {
+	t.Parallel()
+	line := "api_key = \"" + forgeToken() + "\"\n"
+	for range 5 { // the detector goes through its rules in another order each time
+		report := reviewed(t, added("x.py", line))
+		require.Len(t, report.Proposals, 1)
+		require.Equal(t, "github-pat", report.Proposals[0].Rule)
+		got, err := newReviewer(t).NewRedactor().Redact(t.Context(), secrets.Text{Text: line})
+		require.NoError(t, err)
+		require.Contains(t, got, "[secret:github-pat:")
+	}
+}
+
 func TestReviewAsksForConfirmationOfTheGenericRule(t *testing.T) {
 	t.Parallel()
 	report := reviewed(t, added("x.py", "api_key = \""+odd()+"\"\n"))
