@@ -179,3 +179,21 @@ func TestFreezeFollowsTheUsersIgnoreFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"kept": "A"}, paths(c))
 }
+
+// TestFreezeSeesAChangeOfTheIndexsOwnMoment is what git calls racy: a file changed within the same tick of the clock in
+// which the index was written, so that only the index's own time says that it must be read again.
+func TestFreezeSeesAChangeOfTheIndexsOwnMoment(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	r.git("config", "core.trustctime", "false")
+	r.write("x", "1\n")
+	r.commit("first")
+	path := filepath.Join(r.dir, "x")
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	r.write("x", "2\n")
+	for _, p := range []string{path, filepath.Join(r.dir, ".git", "index")} {
+		require.NoError(t, os.Chtimes(p, info.ModTime(), info.ModTime()))
+	}
+	require.Equal(t, map[string]string{"x": "M"}, freeze(t, r, false))
+}
