@@ -16,7 +16,7 @@ import (
 // MaxSize is the largest blob, in bytes. A blob passes through memory, so this bounds that as well.
 const MaxSize = 64 << 20
 
-//nolint:gochecknoglobals // sentinels
+// What callers may see.
 var (
 	// ErrNotFound is the answer for a blob that does not exist, and for a foreign one.
 	ErrNotFound = apierr.NotFound(apierr.ReasonBlobNotFound, "there is no such blob; upload the material again")

@@ -38,7 +38,7 @@ func runCrashHelper() bool {
 }
 
 func work(ctx context.Context, folder string) error {
-	journal, err := os.OpenFile(filepath.Join(folder, "begun.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	journal, err := os.OpenFile(filepath.Join(folder, "begun.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the test that started this process made the folder
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func crashBody(note func(string)) job.Body {
 // begun reads what the helpers have written down.
 func begun(t *testing.T, folder string) []string {
 	t.Helper()
-	f, err := os.Open(filepath.Join(folder, "begun.log"))
+	f, err := os.Open(filepath.Join(folder, "begun.log")) //nolint:gosec // the test's own folder
 	if os.IsNotExist(err) {
 		return nil
 	}
@@ -183,7 +183,7 @@ func enqueueJobs(t *testing.T, folder string, n int) []job.ID {
 // runAndKill starts a helper and kills it when it has begun more things than before, or says that it ended by itself.
 func runAndKill(t *testing.T, binary, folder string, more int, after time.Duration) (done bool) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary) //nolint:gosec // this test's own binary
+	cmd := exec.CommandContext(t.Context(), binary)
 	cmd.Env = append(os.Environ(), crashFolder+"="+folder)
 	cmd.Stderr = os.Stderr
 	lines := len(begun(t, folder))

@@ -106,7 +106,7 @@ func TestABodyThatOnlyFailsRunsAFewTimesAndEndsWithItsReason(t *testing.T) {
 			require.Equal(t, job.StateFailed, j.State)
 			require.Equal(t, "DISK_AWAY", j.StateReason)
 			require.Equal(t, &job.Error{Code: 14, Reason: "DISK_AWAY", Message: "the disk is away"}, j.Error)
-			require.Equal(t, int32(fast().ErrorRetries+1), runs.Load())
+			require.Equal(t, fast().ErrorRetries+1, int(runs.Load()))
 			dense(t, s, j)
 		})
 	}

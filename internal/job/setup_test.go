@@ -74,7 +74,7 @@ var migrated = sync.OnceValues(func() ([]byte, error) {
 	if err := errors.Join(s.Stop(ctx), s.db.Close()); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	return os.ReadFile(path) //nolint:gosec // made above
 })
 
 // setup opens a system whose end is the test's; start it after Handle.

@@ -4,6 +4,7 @@ package jobs
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"witan.dev/internal/apierr"
@@ -25,8 +26,6 @@ type Watcher interface {
 }
 
 // Errors that callers see.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	// ErrPageToken refuses a token that this service did not make for this question.
 	ErrPageToken = apierr.Invalid(apierr.ReasonPageTokenInvalid,
@@ -76,10 +75,5 @@ func (f Filter) Shows(e job.Event) bool {
 	if len(f.Types) == 0 {
 		return true
 	}
-	for _, t := range f.Types {
-		if t == e.Type {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(f.Types, e.Type)
 }

@@ -1,7 +1,6 @@
 package jobtest
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -13,11 +12,10 @@ import (
 
 // model is what the log of one job must be, written without any database.
 type model struct {
-	state     job.State
-	epoch     int64
-	keys      []string
-	there     map[string]bool
-	cancelled bool
+	state job.State
+	epoch int64
+	keys  []string
+	there map[string]bool
 }
 
 func (m *model) add(key string) {
@@ -121,7 +119,7 @@ func expect(t *testing.T, ok bool, err error) {
 		require.NoError(t, err)
 		return
 	}
-	require.True(t, errors.Is(err, job.ErrFenced), "%v", err)
+	require.ErrorIs(t, err, job.ErrFenced)
 }
 
 // look reads a page from where the viewer is; now and then the page is lost on its way and read again.

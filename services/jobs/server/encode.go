@@ -35,7 +35,7 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 
 // small fits a count into the message's field; a job does not begin two billion times.
 func small(n int64) int32 {
-	return int32(min(max(n, math.MinInt32), math.MaxInt32)) //nolint:gosec // bounded in this line
+	return int32(min(max(n, math.MinInt32), math.MaxInt32))
 }
 
 func state(s job.State) jobsv1.Job_State {

@@ -155,7 +155,7 @@ func (s *Server) ListJobEvents(ctx context.Context, req *jobsv1.ListJobEventsReq
 	if err != nil {
 		return nil, err
 	}
-	res := &jobsv1.ListJobEventsResponse{LastSeq: j.LastSeq}
+	res := &jobsv1.ListJobEventsResponse{}
 	for bytes, i := 0, 0; i < len(events); i++ {
 		m, err := encodeEvent(events[i])
 		if err != nil {
@@ -167,8 +167,8 @@ func (s *Server) ListJobEvents(ctx context.Context, req *jobsv1.ListJobEventsReq
 		res.Events = append(res.Events, m)
 		after = m.GetSeq()
 	}
-	res.LastSeq = max(res.LastSeq, after)
-	if after < res.LastSeq {
+	res.LastSeq = max(j.LastSeq, after)
+	if after < res.GetLastSeq() {
 		res.NextPageToken = jobs.EventToken(j.ID, after)
 	}
 	return res, nil

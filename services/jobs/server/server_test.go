@@ -226,10 +226,10 @@ func TestAWatchThatIsCutAndResumedEqualsTheList(t *testing.T) {
 	equal(t, f.list(t, name(fence), 7), whole)
 	require.True(t, whole[len(whole)-1].GetFinal())
 	for cut := range whole {
-		rest := drain(t, f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), AfterSeq: proto.Int64(int64(cut))}))
+		rest := drain(t, f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), AfterSeq: new(int64(cut))}))
 		equal(t, whole[cut:], rest)
 	}
-	require.Empty(t, drain(t, f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), AfterSeq: proto.Int64(int64(len(whole)))})))
+	require.Empty(t, drain(t, f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), AfterSeq: new(int64(len(whole)))})))
 }
 
 func TestTheStartOfAWatch(t *testing.T) {
@@ -370,7 +370,7 @@ func TestAViewerThatDoesNotReadIsSentAwayAndHurtsNobody(t *testing.T) {
 		require.Equal(t, last+1, m.GetSeq())
 		last = m.GetSeq()
 	}
-	rest := f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), AfterSeq: proto.Int64(last)})
+	rest := f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), AfterSeq: new(last)})
 	require.Equal(t, last+1, receive(t, rest).GetSeq())
 }
 

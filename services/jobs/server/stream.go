@@ -50,7 +50,7 @@ func (s *Server) WatchJob(req *jobsv1.WatchJobRequest, stream grpc.ServerStreami
 
 // start is the position that a request begins behind, and whether a snapshot comes first.
 func start(req *jobsv1.WatchJobRequest, j job.Job) (after int64, snapshot bool) {
-	if req.AfterSeq != nil { //nolint:protogetter // absent and 0 differ
+	if req.AfterSeq != nil { // absent and 0 differ
 		return req.GetAfterSeq(), false
 	}
 	switch req.GetFrom() {
