@@ -117,7 +117,7 @@ func TestHostileRepositoriesAreIndexedAsFarAsTheyGo(t *testing.T) {
 		"empty.go":                "",
 		"huge.txt":                strings.Repeat("0123456789abcdef\n", 80_000),
 		"long.js":                 "var x = \"" + strings.Repeat("a", 900_000) + "\";\n",
-		"deep.js":                 strings.Repeat("(", 50_000) + strings.Repeat(")", 50_000),
+		"deep.js":                 strings.Repeat("(", 5_000) + strings.Repeat(")", 5_000),
 		"vendor/lib/x.go":         "package lib\n\nfunc Vendored() {}\n",
 		"node_modules/y/index.js": "function vendored() {}\n",
 		"go.sum":                  "example.org/x v1.0.0 h1:abc=\n",

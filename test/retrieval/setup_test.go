@@ -4,6 +4,7 @@ package retrieval_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -43,7 +44,12 @@ import (
 	"witan.dev/services/retrieval/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if runCrashHelper() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // system is one life of the service on a database file.
 type system struct {
@@ -62,27 +68,41 @@ const folderToken = "0123456789abcdef0123456789abcdef"
 // start opens a system on path.
 func start(tb testing.TB, path string) *system {
 	tb.Helper()
+	s, err := open(tb.Context(), path, func(s worker.Store) worker.Store { return s })
+	require.NoError(tb, err)
+	return s
+}
+
+// open is start without a test. wrap stands between the worker and its store.
+func open(ctx context.Context, path string, wrap func(worker.Store) worker.Store) (*system, error) {
 	logger := slog.New(slog.DiscardHandler)
-	db, err := sqlite.Open(tb.Context(), path, logger)
-	require.NoError(tb, err)
-	eng, err := dbos.NewSQLite(tb.Context(), db, logger)
-	require.NoError(tb, err)
+	db, err := sqlite.Open(ctx, path, logger)
+	if err != nil {
+		return nil, err
+	}
+	eng, err := dbos.NewSQLite(ctx, db, logger)
+	if err != nil {
+		return nil, err
+	}
 	jobs := job.NewManager(jobsqlite.New(db, nil), eng, inprocess.New(), logger, job.Config{})
 	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.New(folderToken))})
-	require.NoError(tb, err)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := srv.InProcess(secret.New(folderToken))
-	require.NoError(tb, err)
+	if err != nil {
+		return nil, err
+	}
 	s := &system{conn: conn, db: db, jobs: jobs, rpc: srv, store: store.New(db), parsed: &atomic.Int64{}}
 	client := parserclient.New(counting{conn, s.parsed})
 	git := gittree.New("")
-	library := retrieval.NewLibrary(s.store, vek.Products)
-	require.NoError(tb, srv.Register(parserserver.New(parser.NewService(enry.Detector{}, treesitter.New(), logger)).Register))
-	require.NoError(tb, srv.Register(server.New(server.Params{Catalog: s.store, Library: library, Trees: git, Parser: client, Jobs: jobs}).Register))
-	jobs.Handle(job.KindIndex, 2, worker.New(worker.Params{Store: s.store, Trees: git, Parser: client, Logger: logger}).Body)
-	require.NoError(tb, srv.Start(tb.Context()))
-	require.NoError(tb, jobs.Start(tb.Context()))
+	index := server.New(server.Params{
+		Catalog: s.store, Library: retrieval.NewLibrary(s.store, vek.Products), Trees: git, Parser: client, Jobs: jobs,
+	})
+	parse := parserserver.New(parser.NewService(enry.Detector{}, treesitter.New(), logger))
+	jobs.Handle(job.KindIndex, 2, worker.New(worker.Params{Store: wrap(s.store), Trees: git, Parser: client, Logger: logger}).Body)
 	s.RetrievalServiceClient = retrievalv1.NewRetrievalServiceClient(conn)
-	return s
+	return s, errors.Join(srv.Register(parse.Register), srv.Register(index.Register), srv.Start(ctx), jobs.Start(ctx))
 }
 
 func setup(tb testing.TB) *system {

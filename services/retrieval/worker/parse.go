@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
@@ -156,7 +157,7 @@ func (p *parsing) together(ctx context.Context, blobs retrieval.Blobs, files []r
 			case err != nil:
 				return err
 			default:
-				contents = append(contents, retrieval.Content{BlobKey: f.BlobKey, Path: f.Path, Bytes: content})
+				contents = append(contents, retrieval.Content{BlobKey: f.BlobKey, Path: strings.Trim(f.Path, `"`), Bytes: content})
 				size += len(content)
 			}
 		}
