@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -186,14 +187,15 @@ func TestFreezeSeesAChangeOfTheIndexsOwnMoment(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t)
 	r.git("config", "core.trustctime", "false")
-	r.write("x", "1\n")
-	r.commit("first")
-	path := filepath.Join(r.dir, "x")
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	r.write("x", "2\n")
-	for _, p := range []string{path, filepath.Join(r.dir, ".git", "index")} {
-		require.NoError(t, os.Chtimes(p, info.ModTime(), info.ModTime()))
+	moment := time.Now().Add(-time.Hour)
+	set := func(path string) {
+		require.NoError(t, os.Chtimes(filepath.Join(r.dir, path), moment, moment))
 	}
+	r.write("x", "1\n")
+	set("x")
+	r.commit("first")
+	r.write("x", "2\n")
+	set("x")
+	set(".git/index")
 	require.Equal(t, map[string]string{"x": "M"}, freeze(t, r, false))
 }
