@@ -27,6 +27,7 @@ type memoryJobs struct {
 	broken  error         // what live streams end with
 	viewers int
 	mute    bool // accepts viewers without sending headers
+	aged    bool // live streams end cleanly although the job runs
 }
 
 func newMemoryJobs() *memoryJobs {
@@ -55,6 +56,15 @@ func (m *memoryJobs) add(final bool, texts ...string) {
 		m.job.LastSeq = event.GetSeq()
 		m.log = append(m.log, event)
 	}
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// age ends all live streams cleanly, as their maximum age does.
+func (m *memoryJobs) age() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.aged = true
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
@@ -199,7 +209,7 @@ func (m *memoryJobs) after(seq int64) ([]*jobsv1.JobEvent, <-chan struct{}, erro
 		return nil, nil, m.broken
 	}
 	events := m.log[seq-m.job.GetFirstAvailableSeq()+1:]
-	if m.job.GetState() == jobsv1.Job_SUCCEEDED {
+	if m.aged || m.job.GetState() == jobsv1.Job_SUCCEEDED {
 		return events, nil, nil
 	}
 	return events, m.changed, nil

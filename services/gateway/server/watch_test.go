@@ -354,6 +354,20 @@ func TestStopEndsStreamsCleanlyAndWithoutDone(t *testing.T) {
 	v.requireEnd()
 }
 
+func TestAgedStreamEndsWithoutDone(t *testing.T) {
+	t.Parallel()
+	f := setup(t, server.Config{})
+	f.jobs.add(false, "one")
+	v, snapshot := f.view("?after_seq=0", "Accept", acceptSSE), f.view("", "Accept", acceptSSE)
+	for range 2 {
+		v.frame()
+		snapshot.frame()
+	}
+	f.jobs.age()
+	v.requireEnd()
+	snapshot.requireEnd()
+}
+
 func TestViewersThatLeaveAreForgotten(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
