@@ -150,6 +150,7 @@ func startReviews(t *testing.T, council review.Council) *reviewSystem {
 	jobs.Handle(job.KindReview, 4, reviewworker.New(reviewworker.Params{
 		Repository: repository, Parser: code, Index: graph, Council: council, Jobs: jobsBeside{peers.NewJobs(conn)},
 		Store: reviews, Blobs: blobs, Secrets: scanner, Reviewers: []review.Reviewer{scanner, structure.New(code, graph)}, Logger: logger,
+		Limits: reviewworker.Limits{Retry: 10 * time.Millisecond},
 	}).Body)
 
 	require.NoError(t, server.Register(func(r grpc.ServiceRegistrar) {
