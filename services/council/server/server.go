@@ -19,7 +19,7 @@ import (
 
 // What the contract names and this version does not do.
 //
-//nolint:gochecknoglobals // sentinels
+
 var (
 	errNoDelete   = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version keeps conversations; deleting them comes with the deletion of jobs and logs")
 	errNoEstimate = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version estimates only what it starts; see the estimate of a deliberation created with validate_only")
