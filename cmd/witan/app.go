@@ -74,8 +74,7 @@ func codeOf(err error) (code int, told bool) {
 	if err == nil {
 		return exitDone, true
 	}
-	var e *exitError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code, e.err == nil
 	}
 	switch status.Code(err) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,13 +68,13 @@ func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, no
 
 // attachSuffix repeats the flags that lead to the same data folder.
 func (a *app) attachSuffix(cmd *cobra.Command) string {
-	var suffix string
+	var suffix strings.Builder
 	for _, name := range []string{"config", "data"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
-			suffix += fmt.Sprintf(" --%s %s", name, f.Value)
+			suffix.WriteString(fmt.Sprintf(" --%s %s", name, f.Value))
 		}
 	}
-	return suffix
+	return suffix.String()
 }
 
 // runInside starts the whole system in this process, on the data folder, and lets other commands join it.

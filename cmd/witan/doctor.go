@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,12 +128,7 @@ func (c *checkup) models(ctx context.Context, conf config.Config) {
 }
 
 func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(names, name)
 }
 
 func discover(ctx context.Context, environ []string, adapter *openai.Adapter) llm.Discovery {
@@ -171,9 +167,15 @@ func (c *checkup) council(ctx context.Context, conn grpc.ClientConnInterface) {
 		c.bad("council", "%s", explain(err))
 		return
 	}
-	if len(councils.GetCouncils()) == 0 {
+	models, err := councilv1.NewCouncilServiceClient(conn).ListModels(ctx, &councilv1.ListModelsRequest{})
+	if err != nil {
+		c.bad("council", "%s", explain(err))
+		return
+	}
+	if len(models.GetModels()) == 0 {
 		c.note("council", "none: no model is configured or found. Reviews use the static reviewers only; questions are refused.\n"+
 			"Set OPENAI_API_KEY, start Ollama, or name models in the configuration.")
+		return
 	}
 	for _, council := range councils.GetCouncils() {
 		var seats []string

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 )
@@ -13,11 +14,12 @@ import (
 func detail(d any) []string {
 	switch d := d.(type) {
 	case *errdetails.ErrorInfo:
-		line := "reason: " + d.GetReason()
+		var line strings.Builder
+		line.WriteString("reason: " + d.GetReason())
 		for _, key := range slices.Sorted(maps.Keys(d.GetMetadata())) {
-			line += fmt.Sprintf(", %s: %s", key, d.GetMetadata()[key])
+			line.WriteString(fmt.Sprintf(", %s: %s", key, d.GetMetadata()[key]))
 		}
-		return []string{line}
+		return []string{line.String()}
 	case *errdetails.BadRequest:
 		var lines []string
 		for _, v := range d.GetFieldViolations() {

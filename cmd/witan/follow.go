@@ -44,14 +44,16 @@ func (a *app) follow(ctx context.Context, s *session, job string, after int64, o
 			}
 			interrupted = true
 			stop(errDetached)
-			<-ended
+			if err := <-ended; err != nil && !errors.Is(err, errDetached) {
+				return nil, err
+			}
 			a.say("\n%s goes on without you; follow it with: witan attach %s%s\nCtrl-C once more within 3 s cancels it.", job, job, s.attach)
 			ended = a.graceForCancel()
 		}
 	}
 }
 
-var errDetached = errors.New("detached") //nolint:gochecknoglobals // a sentinel
+var errDetached = errors.New("detached")
 
 // graceForCancel gives the user a moment for the second Ctrl-C.
 func (a *app) graceForCancel() chan error {

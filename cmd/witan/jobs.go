@@ -35,7 +35,9 @@ func (a *app) jobsCommand() *cobra.Command {
 	}
 	var kind string
 	list := &cobra.Command{Use: "list", Short: "List jobs, newest first", Args: cobra.NoArgs, RunE: with(
-		func(ctx context.Context, jobs jobsv1.JobServiceClient, _ string) error { return a.listJobs(ctx, jobs, kind) })}
+		func(ctx context.Context, jobs jobsv1.JobServiceClient, _ string) error {
+			return a.listJobs(ctx, jobs, kind)
+		})}
 	list.Flags().StringVar(&kind, "kind", "", "only this kind: review, council or index")
 	cmd.AddCommand(
 		list,

@@ -162,7 +162,7 @@ func newReview(p parts) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	g, err := git.New(git.Params{Env: p.environ})
+	g, err := git.New(git.Params{Env: p.environ, IndexFile: config.Getenv(p.environ, "GIT_INDEX_FILE")})
 	if err != nil {
 		return service{}, err
 	}

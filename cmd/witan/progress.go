@@ -20,7 +20,9 @@ type progressPrinter struct {
 	attempt  int32
 }
 
-func (a *app) progressPrinter() *progressPrinter { return &progressPrinter{err: a.stderr, out: a.stdout} }
+func (a *app) progressPrinter() *progressPrinter {
+	return &progressPrinter{err: a.stderr, out: a.stdout}
+}
 
 func (p *progressPrinter) event(e *jobsv1.JobEvent) {
 	if delta := e.GetCouncil().GetSynthesisDelta(); delta != nil {

@@ -51,11 +51,11 @@ func TestFlagsBeatTheEnvironmentAndThatTheFile(t *testing.T) {
 func TestUnknownKeysAndWrongValuesAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load(config.Source{
-		File:    file(t, "datta: x\nlog: {levle: info}\n"),
+		File:    file(t, "datta: x\nlog: {level: info}\n"),
 		Environ: []string{"WITAN_HTP_ADDR=127.0.0.1:20"},
 	})
 	require.ErrorContains(t, err, "datta")
-	require.ErrorContains(t, err, "levle")
+	require.ErrorContains(t, err, "level")
 	require.ErrorContains(t, err, "WITAN_HTP_ADDR")
 
 	_, err = config.Load(config.Source{File: file(t, `
@@ -78,7 +78,7 @@ func TestKeysComeFromFilesAndVariablesAndNeverShow(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(key, []byte("from-the-file\n"), 0o600))
 	c, err := config.Load(config.Source{
-		File: file(t, fmt.Sprintf("models:\n  - {name: a, provider: openai, api_key_file: %q}\n  - {name: b, provider: openai, api_key_env: SOME_KEY}\n", key)),
+		File:    file(t, fmt.Sprintf("models:\n  - {name: a, provider: openai, api_key_file: %q}\n  - {name: b, provider: openai, api_key_env: SOME_KEY}\n", key)),
 		Environ: []string{"SOME_KEY=from-the-environment"},
 	})
 	require.NoError(t, err)
@@ -94,7 +94,7 @@ func TestKeysComeFromFilesAndVariablesAndNeverShow(t *testing.T) {
 func TestTheExampleFileListsEveryKey(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "..", "docs", "witan.example.yaml")
-	raw, err := os.ReadFile(path)
+	raw, err := os.ReadFile(path) //nolint:gosec // a fixed path of this project
 	require.NoError(t, err)
 	for _, name := range config.Variables() {
 		require.Contains(t, string(raw), name, "docs/witan.example.yaml names the variable of each key")

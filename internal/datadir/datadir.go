@@ -156,7 +156,7 @@ func FindHolder(path string) (Holder, error) {
 	case free:
 		return Holder{}, errors.Join(ErrNoHolder, lock.Unlock())
 	}
-	raw, err := os.ReadFile(filepath.Join(path, holderFile))
+	raw, err := os.ReadFile(filepath.Join(path, holderFile)) //nolint:gosec // a file that we write, in the folder that the user names
 	if errors.Is(err, fs.ErrNotExist) {
 		return Holder{}, ErrHeld.With("folder", path) // held, but not (yet) serving
 	}

@@ -23,7 +23,7 @@ var encoding = base64.RawURLEncoding.Strict()
 const maxToken = 2048
 
 // ErrInvalid refuses a token that was not given out for this list and filter.
-var ErrInvalid = apierr.Invalid(apierr.ReasonPageTokenInvalid, "the page token was not given out for this list and filter") //nolint:gochecknoglobals // a sentinel
+var ErrInvalid = apierr.Invalid(apierr.ReasonPageTokenInvalid, "the page token was not given out for this list and filter")
 
 // A token is a place in a list, bound to the list and its filter.
 type token struct {

@@ -15,11 +15,11 @@ import (
 func TestASecretShowsInNoFormat(t *testing.T) {
 	t.Parallel()
 	text := secret.New("hunter2")
-	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).InfoContext(t.Context(), "x", "key", text, "struct", struct{ K secret.Text }{text})
+	var logged bytes.Buffer
+	slog.New(slog.NewJSONHandler(&logged, nil)).InfoContext(t.Context(), "x", "key", text, "struct", struct{ K secret.Text }{text})
 	encoded, err := json.Marshal(map[string]any{"k": text})
 	require.NoError(t, err)
-	shown := fmt.Sprintf("%v %+v %#v %s %q", text, text, text, text, text) + log.String() + string(encoded) +
+	shown := fmt.Sprintf("%v %+v %#v %s %q", text, text, text, text, text) + logged.String() + string(encoded) +
 		fmt.Sprintf("%v %+v %#v", struct{ K secret.Text }{text}, &text, []secret.Text{text})
 	require.NotContains(t, shown, "hunter2")
 	require.Equal(t, "hunter2", text.Reveal())

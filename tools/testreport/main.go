@@ -32,7 +32,7 @@ type report struct {
 func main() {
 	r := report{out: os.Stdout, output: map[test][]string{}, build: map[string][]string{}}
 	if err := r.read(os.Stdin); err != nil {
-		fmt.Fprintln(os.Stderr, "testreport:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "testreport:", err)
 		os.Exit(1)
 	}
 	if !r.close() {
@@ -40,13 +40,16 @@ func main() {
 	}
 }
 
+// say prints a part of the report; when nobody reads it any more, the exit code still tells.
+func (r *report) say(format string, args ...any) { _, _ = fmt.Fprintf(r.out, format, args...) }
+
 func (r *report) read(in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 1<<20), 64<<20)
 	for lines.Scan() {
 		var e event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			fmt.Fprintln(r.out, lines.Text()) // the go command's own words
+			r.say("%s\n", lines.Text()) // the go command's own words
 			continue
 		}
 		r.add(e)
@@ -60,7 +63,7 @@ func (r *report) add(e event) {
 	case "build-output":
 		r.build[e.ImportPath] = append(r.build[e.ImportPath], e.Output)
 	case "build-fail":
-		fmt.Fprint(r.out, strings.Join(r.build[e.ImportPath], ""))
+		r.say("%s", strings.Join(r.build[e.ImportPath], ""))
 	case "output":
 		r.output[key] = append(r.output[key], e.Output)
 	case "pass", "fail", "skip":
@@ -81,7 +84,7 @@ func (r *report) endTest(e event, key test) {
 		r.skips = append(r.skips, "SKIP "+e.Package+" "+e.Test+": "+reason(r.output[key]))
 	case "fail":
 		r.failed++
-		fmt.Fprintf(r.out, "--- FAIL: %s %s (%.2fs)\n%s", e.Package, e.Test, e.Elapsed, strings.Join(r.output[key], ""))
+		r.say("--- FAIL: %s %s (%.2fs)\n%s", e.Package, e.Test, e.Elapsed, strings.Join(r.output[key], ""))
 	}
 	delete(r.output, key)
 }
@@ -89,14 +92,14 @@ func (r *report) endTest(e event, key test) {
 func (r *report) endPackage(e event, key test) {
 	switch e.Action {
 	case "pass":
-		fmt.Fprintf(r.out, "ok   %s %.1fs\n", e.Package, e.Elapsed)
+		r.say("ok   %s %.1fs\n", e.Package, e.Elapsed)
 	case "fail":
 		r.failedPackages = append(r.failedPackages, e.Package)
-		fmt.Fprintf(r.out, "FAIL %s %.1fs\n%s", e.Package, e.Elapsed, strings.Join(r.output[key], ""))
+		r.say("FAIL %s %.1fs\n%s", e.Package, e.Elapsed, strings.Join(r.output[key], ""))
 		for t, lines := range r.output { // tests that never ended: a crash or a time-out
 			if t.pkg == e.Package && t.name != "" {
 				r.failed++
-				fmt.Fprintf(r.out, "--- UNFINISHED: %s %s\n%s", t.pkg, t.name, strings.Join(lines, ""))
+				r.say("--- UNFINISHED: %s %s\n%s", t.pkg, t.name, strings.Join(lines, ""))
 				delete(r.output, t)
 			}
 		}
@@ -116,15 +119,15 @@ func reason(lines []string) string {
 // close prints the closing lines and says whether the run may count as passed.
 func (r *report) close() bool {
 	for _, s := range r.skips {
-		fmt.Fprintln(r.out, s)
+		r.say("%s\n", s)
 	}
 	for _, p := range r.failedPackages {
-		fmt.Fprintln(r.out, "FAILED PACKAGE", p)
+		r.say("FAILED PACKAGE %s\n", p)
 	}
 	failed := r.failed
 	if failed == 0 {
 		failed = len(r.failedPackages) // did not build, or died outside a test
 	}
-	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", r.passed, failed, r.skipped)
+	r.say("%d passed, %d failed, %d skipped\n", r.passed, failed, r.skipped)
 	return failed == 0 && r.passed > 0
 }

@@ -11,12 +11,13 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/pressly/goose/v3"
-	"witan.dev/internal/database/migrations"
-
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"witan.dev/internal/database/migrations"
 )
 
 const (
@@ -73,11 +74,12 @@ func Open(ctx context.Context, path string, logger *slog.Logger) (*DB, error) {
 
 func dsn(path string, options ...string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	query := "_pragma=busy_timeout(10000)"
+	var query strings.Builder
+	query.WriteString("_pragma=busy_timeout(10000)")
 	for _, o := range options {
-		query += "&" + o
+		query.WriteString("&" + o)
 	}
-	u.RawQuery = query
+	u.RawQuery = query.String()
 	return u.String()
 }
 

