@@ -63,23 +63,24 @@ bench: needs ## run the benchmarks; the figures of a known machine stand in docs
 	go test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),2s) -timeout 60m ./...
 
 .PHONY: generate
-generate: needs ## generate Go and OpenAPI from the protos
+generate: needs ## generate Go and OpenAPI from the protos, and the list of error reasons
 	$(BUF) generate
+	go test ./internal/apierr -run Reasons -update >/dev/null
 
 .PHONY: checkgenerate
 checkgenerate: generate ## fail when generated code is not current
-	@changes="$$(git status --porcelain -- gen)"; \
-	if [ -n "$$changes" ]; then echo "gen/ is not current, run make generate:" >&2; echo "$$changes" >&2; git diff --stat -- gen >&2; exit 1; fi
+	@changes="$$(git status --porcelain -- gen docs/errors.md)"; \
+	if [ -n "$$changes" ]; then echo "generated files are not current, run make generate:" >&2; echo "$$changes" >&2; exit 1; fi
 
 .PHONY: lint
 lint: needs ## lint Go and protos; changes nothing
 	$(BUF) lint
-	$(BUF) format --diff --exit-code proto/witan >/dev/null
+	$(BUF) format --diff --exit-code --path proto/witan
 	$(GOLANGCI) run ./...
 
 .PHONY: lintfix
 lintfix: needs ## format and repair what linters can
-	$(BUF) format --write proto/witan
+	$(BUF) format --write --path proto/witan
 	$(GOLANGCI) run --fix ./...
 
 FUZZTIME ?= 60s
