@@ -22,7 +22,7 @@ var _ parser.Extractor = (*Extractor)(nil)
 
 // New returns an extractor for all languages. Close frees its parsers.
 func New() *Extractor {
-	e := &Extractor{languages: make(map[string]*language), parsers: newPool(runtime.GOMAXPROCS(0))}
+	e := &Extractor{languages: make(map[string]*language), parsers: newPool(runtime.GOMAXPROCS(0), parser.ParseTimeout)}
 	for _, entry := range entries() {
 		e.languages[entry.spec.Name] = newLanguage(entry)
 	}
@@ -60,8 +60,10 @@ func (e *Extractor) Extract(ctx context.Context, source parser.Source) (parser.E
 	var extraction parser.Extraction
 	err = e.parsers.parse(ctx, l.grammar, source.Content, func(tree *sitter.Tree) error {
 		r := newReader(l, q, source)
-		r.match(tree.RootNode())
-		extraction = r.extraction(tree.RootNode())
+		root := tree.RootNode()
+		survey := r.look(root)
+		r.read(root, survey)
+		extraction = r.extraction(root, survey.borders)
 		return nil
 	})
 	return extraction, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	sitter "github.com/smacker/go-tree-sitter"
 
@@ -11,10 +12,13 @@ import (
 )
 
 // pool lends parsers, each to one goroutine at a time. A nil slot stands for a parser that is yet to be made.
-type pool struct{ free chan *sitter.Parser }
+type pool struct {
+	free    chan *sitter.Parser
+	timeout time.Duration // of one parse
+}
 
-func newPool(size int) *pool {
-	p := &pool{free: make(chan *sitter.Parser, size)}
+func newPool(size int, timeout time.Duration) *pool {
+	p := &pool{free: make(chan *sitter.Parser, size), timeout: timeout}
 	for range size {
 		p.free <- nil
 	}
@@ -45,7 +49,7 @@ func (p *pool) parse(
 	}()
 	if borrowed == nil {
 		borrowed = sitter.NewParser()
-		borrowed.SetOperationLimit(int(parser.ParseTimeout.Microseconds()))
+		borrowed.SetOperationLimit(int(p.timeout.Microseconds()))
 	}
 	borrowed.SetLanguage(language)
 	// A context that can be cancelled would spoil the next parse, see the package comment.

@@ -32,7 +32,8 @@ type reader struct {
 
 	deadline  time.Time
 	steps     int
-	truncated bool
+	truncated bool // something is missing
+	stopped   bool // a limit was reached, nothing more is read
 
 	drafts     []draft
 	uses       []use
@@ -91,20 +92,37 @@ func newReader(l *language, q *query, source parser.Source) *reader {
 func (r *reader) exhausted(limit int) bool {
 	r.steps++
 	if r.steps > limit || r.steps%checkEvery == 0 && time.Now().After(r.deadline) {
-		r.truncated = true
+		r.truncated, r.stopped = true, true
 	}
-	return r.truncated
+	return r.stopped
 }
 
 func (r *reader) text(s span) []byte { return r.content[s.start:s.end] }
 
 func spanOf(n *sitter.Node) span { return span{start: int(n.StartByte()), end: int(n.EndByte())} }
 
-// match runs the query and sorts its captures into the reader's lists.
-func (r *reader) match(root *sitter.Node) {
+// read fills the lists from a tree. What costs the query too much is left out, and marks the result as truncated.
+func (r *reader) read(root *sitter.Node, s survey) {
+	r.steps = 0
+	if len(s.hard) == 0 && !s.hardRoot {
+		r.match(root)
+		return
+	}
+	r.truncated = true
+	cursor := sitter.NewTreeCursor(root)
+	defer cursor.Close()
+	for more := cursor.GoToFirstChild(); more && !r.exhausted(maxMatches); more = cursor.GoToNextSibling() {
+		if child := cursor.CurrentNode(); child.IsNamed() && !s.hard[int(child.StartByte())] {
+			r.match(child)
+		}
+	}
+}
+
+// match runs the query over a node and sorts its captures into the reader's lists.
+func (r *reader) match(node *sitter.Node) {
 	cursor := sitter.NewQueryCursor()
 	defer cursor.Close()
-	cursor.Exec(r.query.compiled, root)
+	cursor.Exec(r.query.compiled, node)
 	for !r.exhausted(maxMatches) {
 		match, more := cursor.NextMatch()
 		if !more {

@@ -11,13 +11,13 @@ import (
 )
 
 // extraction makes the result of what match has collected.
-func (r *reader) extraction(root *sitter.Node) parser.Extraction {
+func (r *reader) extraction(root *sitter.Node, borders []parser.Border) parser.Extraction {
 	e := parser.Extraction{Definitions: r.definitions(), Imports: r.imports}
 	if r.source.References {
 		e.References = r.references(e.Definitions)
 	}
 	slices.SortFunc(e.Imports, func(a, b parser.Import) int { return cmp.Compare(a.Range.StartByte, b.Range.StartByte) })
-	e.Borders = r.findBorders(root)
+	e.Borders = borders
 	e.Errors, e.ErrorBytes = r.findErrors(root)
 	e.Truncated = r.truncated
 	return e
