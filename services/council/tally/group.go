@@ -41,8 +41,8 @@ type placed struct {
 
 // Group forms the distinct findings, each proposal in one of them, never across files. Proposals with one fingerprint
 // are one problem. Otherwise two are when they stand at near lines and have one category or similar claims, or stand in
-// one symbol and have similar claims; two reports of one source are told apart by it, so they need similar claims in any
-// case. The result does not depend on the order of the proposals. Findings are named f1, f2 … by path and line.
+// one symbol and have similar claims; two reports of one source are told apart by it, and two that quote different code
+// mean different code, so these need similar claims in any case. The result does not depend on the order of the proposals. Findings are named f1, f2 … by path and line.
 func (g Grouping) Group(proposals []council.Proposal) []council.Finding {
 	all := make([]placed, len(proposals))
 	texts := g.texts()
@@ -128,13 +128,27 @@ func (g Grouping) joins(p placed, group []placed) bool {
 	q := group[0] // compared with the first only: no chains of near places
 	similar := similarity(p.words, q.words) >= g.Threshold
 	own := slices.ContainsFunc(group, func(x placed) bool { return x.Source == p.Source && x.Outside == p.Outside })
-	if own && !similar {
+	if (own || elsewhere(p, q)) && !similar {
 		return false
 	}
 	if near(p, q) {
 		return similar || (p.Category != "" && p.Category == q.Category)
 	}
 	return similar && p.Symbol != "" && p.Symbol == q.Symbol
+}
+
+// elsewhere says that both quote code and have no line of it in common.
+func elsewhere(p, q placed) bool {
+	a, b := bare(p.Code), bare(q.Code)
+	if a == "" || b == "" {
+		return false
+	}
+	for line := range strings.Lines(a) {
+		if slices.Contains(strings.Split(b, "\n"), strings.TrimSpace(line)) {
+			return false
+		}
+	}
+	return true
 }
 
 func near(p, q placed) bool {
