@@ -93,7 +93,7 @@ func (a *app) concludeAttachedReview(ctx context.Context, s *session, job *jobsv
 }
 
 func (a *app) printEvent(e *jobsv1.JobEvent) error {
-	raw, err := protojson.Marshal(e)
+	raw, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(e) // as the gateway writes it
 	if err != nil {
 		return err
 	}
