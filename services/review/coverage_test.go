@@ -48,7 +48,9 @@ func TestCoverageOfOneFile(t *testing.T) {
 		"a member failed": {
 			text("a", review.Modified), true, nil,
 			review.CouncilOutcome{Coverage: complete.Coverage, Limits: map[review.Path][]review.Reason{"a": {finding.ReasonMemberFailed}}},
-			finding.Partial, []review.Reason{finding.ReasonMemberFailed}, 0, false,
+			finding.Partial,
+			[]review.Reason{finding.ReasonMemberFailed},
+			0, false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +79,8 @@ func TestTheCouncilsCoverageOfPartsBecomesThatOfFiles(t *testing.T) {
 	t.Parallel()
 	parts := []review.Part{{ID: "part-1", Paths: []review.Path{"a", "b"}}, {ID: "part-2", Paths: []review.Path{"b"}}, {ID: "part-3", Paths: []review.Path{"c"}}}
 	v := &review.Verdict{Models: 2, Quorum: true, Parts: []review.PartOutcome{
-		{Part: "part-1", Status: review.PartCovered}, {Part: "part-2", Status: review.PartPartly, Reason: "MEMBER_FAILED"},
+		{Part: "part-1", Status: review.PartCovered},
+		{Part: "part-2", Status: review.PartPartly, Reason: "MEMBER_FAILED"},
 		{Part: "part-3", Status: review.PartSkipped, Reason: "PART_TOO_BIG"},
 	}}
 	out := review.Judge(v, parts, 3)

@@ -7,8 +7,6 @@ import (
 )
 
 // What callers outside may see.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	// ErrNotFound is the answer for a review that does not exist, and for a foreign one.
 	ErrNotFound = apierr.NotFound(apierr.ReasonReviewNotFound, "there is no such review")

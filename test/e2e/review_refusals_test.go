@@ -132,9 +132,10 @@ func TestReviewsAreReadInPages(t *testing.T) {
 			require.Empty(t, r.GetFindings())
 			require.EqualValues(t, 2, r.GetCounts().GetHigh())
 		}
-		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+		if page.GetNextPageToken() == "" {
 			break
 		}
+		req.PageToken = page.GetNextPageToken()
 	}
 	require.Len(t, names, 3)
 	_, err := s.Client.ListReviews(t.Context(), &reviewv1.ListReviewsRequest{PageToken: "nonsense"})

@@ -3,10 +3,9 @@ package material
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
-
-	"unicode/utf8"
 
 	"witan.dev/internal/diff"
 	"witan.dev/internal/finding"

@@ -49,7 +49,7 @@ func Build(c *review.Change, old, code map[string]*review.Code, room int) Plan {
 		}
 	}
 	units := bundle(c, code, all, room)
-	p.pack(c, units, room)
+	p.pack(units, room)
 	return p
 }
 
@@ -136,7 +136,7 @@ func single(c *review.Change, all [][]fragment, file int) []unit {
 }
 
 // pack fills parts by first fit decreasing and keeps the most important ones where there are too many.
-func (p *Plan) pack(c *review.Change, units []unit, room int) {
+func (p *Plan) pack(units []unit, room int) {
 	slices.SortStableFunc(units, func(a, b unit) int {
 		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(b.tokens, a.tokens), cmp.Compare(a.first, b.first))
 	})

@@ -94,4 +94,4 @@ func grade(g typev1.Grade) review.Grade {
 }
 
 // line brings a count or line into a message.
-func line(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) } //nolint:gosec // bounded on both sides
+func line(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) }

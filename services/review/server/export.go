@@ -23,8 +23,6 @@ import (
 const exportPiece = 1 << 20
 
 // What is refused when exporting.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	// ErrNotFinished: there is nothing to export before the review's job has published it.
 	ErrNotFinished = apierr.Precondition(apierr.ReasonJobNotFinished, "the review is not finished; wait for its job")

@@ -10,7 +10,7 @@ import (
 )
 
 // ErrPageToken refuses a page token that was not given out for this list and filter.
-var ErrPageToken = apierr.Invalid(apierr.ReasonPageTokenInvalid, "the page token was not given out for this list and filter") //nolint:gochecknoglobals // sentinel
+var ErrPageToken = apierr.Invalid(apierr.ReasonPageTokenInvalid, "the page token was not given out for this list and filter")
 
 // A pageToken is a place in a list, bound to the list and its filter.
 type pageToken struct {

@@ -18,7 +18,7 @@ import (
 )
 
 // ErrUpload refuses an upload whose order, size or digest does not fit.
-var ErrUpload = apierr.Invalid(apierr.ReasonUploadMalformed, "the upload does not fit its header") //nolint:gochecknoglobals // sentinel
+var ErrUpload = apierr.Invalid(apierr.ReasonUploadMalformed, "the upload does not fit its header")
 
 // UploadMaterial implements reviewv1.ReviewServiceServer. What is uploaded is a diff, so its limit holds.
 func (s *Server) UploadMaterial(stream grpc.ClientStreamingServer[reviewv1.UploadMaterialRequest, reviewv1.UploadMaterialResponse]) error {

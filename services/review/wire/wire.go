@@ -61,7 +61,7 @@ func coverage(r *review.Result) *reviewv1.Coverage {
 			out.Council = report
 		}
 	}
-	if out.Council == nil {
+	if out.GetCouncil() == nil {
 		out.Council = &councilv1.Coverage{Models: Number(r.Council.Models)}
 	}
 	switch {
@@ -204,4 +204,4 @@ func Time(t time.Time) *timestamppb.Timestamp {
 }
 
 // Number brings a count or line into a message.
-func Number(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) } //nolint:gosec // bounded on both sides
+func Number(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) }

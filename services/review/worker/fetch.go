@@ -60,8 +60,8 @@ func (s *session) fetch(got *progress) (*engine.Failure, error) {
 
 // index starts the jobs that make both indexes, where a reviewer or the context will ask them.
 func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) error {
-	if in.Head == nil || s.parseError != nil {
-		return nil
+	if in.Head == nil || in.New == nil {
+		return nil // a patch alone, or the parser is away
 	}
 	needed := false
 	for _, r := range s.p.Reviewers {

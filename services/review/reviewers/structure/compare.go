@@ -76,7 +76,7 @@ func compare(in review.Inspection) []candidate {
 			continue
 		}
 		for d := range p.old.Definitions {
-			if c, ok := p.candidate(in, d, appeared); ok {
+			if c, ok := p.candidate(d, appeared); ok {
 				out = append(out, c)
 			}
 		}
@@ -123,7 +123,7 @@ func named(c *review.Code, qualified string) []int {
 }
 
 // candidate judges one definition of the old side.
-func (p *pair) candidate(in review.Inspection, d int, appeared []appeared) (candidate, bool) {
+func (p *pair) candidate(d int, appeared []appeared) (candidate, bool) {
 	def := &p.old.Definitions[d]
 	if !considered(p.old, d, p.lang) || p.old.Broken(def.Span) {
 		return candidate{}, false
@@ -140,7 +140,7 @@ func (p *pair) candidate(in review.Inspection, d int, appeared []appeared) (cand
 		return candidate{}, false
 	}
 	c.rule = RuleRemoved
-	if a, ok := successor(p, def, appeared, in); ok {
+	if a, ok := successor(p, def, appeared); ok {
 		c.new, c.newPath = a.def, a.pair.file.Path
 		c.rule = RuleRenamed
 		if a.def.Name == def.Name {
@@ -335,7 +335,7 @@ const (
 
 // successor finds what became of a removed definition: one of the same name that appeared elsewhere in the change, else
 // a similar one in the same container of the same file.
-func successor(p *pair, def *review.Definition, all []appeared, in review.Inspection) (appeared, bool) {
+func successor(p *pair, def *review.Definition, all []appeared) (appeared, bool) {
 	var renamed appeared
 	best := renameSimilarity
 	for _, a := range all {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"witan.dev/services/review"
 )
@@ -19,9 +20,7 @@ type files struct {
 
 func newFiles(parser review.Parser, tree review.Tree, known map[string]*review.Code) *files {
 	f := &files{parser: parser, tree: tree, code: make(map[string]*review.Code, len(known)), content: map[string][]byte{}}
-	for path, c := range known {
-		f.code[path] = c
-	}
+	maps.Copy(f.code, known)
 	return f
 }
 

@@ -76,7 +76,9 @@ func goCode(file string, content []byte) review.Code {
 			if star, ok := t.(*ast.StarExpr); ok {
 				t = star.X
 			}
-			add(review.KindMethod, d.Name, t.(*ast.Ident).Name+".", d, signature, d.Type.Params)
+			if owner, ok := t.(*ast.Ident); ok {
+				add(review.KindMethod, d.Name, owner.Name+".", d, signature, d.Type.Params)
+			}
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
 				switch s := spec.(type) {

@@ -96,7 +96,7 @@ func (s *search) leftBehind(ctx context.Context, c *candidate) ([]use, error) {
 	}
 	var found []use
 	for _, basePath := range sortedKeys(callers) {
-		before, oldContent, err := s.base.get(ctx, basePath)
+		before, _, err := s.base.get(ctx, basePath)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func (s *search) leftBehind(ctx context.Context, c *candidate) ([]use, error) {
 		if len(grades) == 0 {
 			continue
 		}
-		uses, err := s.stillThere(ctx, c, before, oldContent, s.headPath(basePath), grades)
+		uses, err := s.stillThere(ctx, c, before, s.headPath(basePath), grades)
 		if err != nil {
 			return nil, err
 		}
@@ -144,7 +144,7 @@ func (s *search) headPath(basePath string) string {
 // stillThere returns the references in one file of the new state that are written like those that meant the removed
 // definition, and that mean no other one.
 func (s *search) stillThere(
-	ctx context.Context, c *candidate, before *review.Code, oldContent []byte, headPath string, grades map[string]review.Grade,
+	ctx context.Context, c *candidate, before *review.Code, headPath string, grades map[string]review.Grade,
 ) ([]use, error) {
 	if headPath == "" {
 		return nil, nil

@@ -38,9 +38,9 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 	}
 }
 
-func example(owner string, at time.Time) review.Review {
+func example(at time.Time) review.Review {
 	return review.Review{
-		ID: job.NewID(), Owner: owner, CreatedAt: at.UTC(), FailOn: finding.SeverityHigh, Council: "councils/default",
+		ID: job.NewID(), Owner: "a", CreatedAt: at.UTC(), FailOn: finding.SeverityHigh, Council: "councils/default",
 		Labels: map[string]string{"k": "v"}, Title: "a title",
 		Pinned: review.Pinned{
 			Source:  review.Source{Kind: review.SourceRange, Dir: "/srv/repo", Base: "main"},
@@ -62,7 +62,7 @@ func (f Fixture) publish(t *testing.T, id job.ID, result review.Result, findings
 func day(n int) time.Time { return time.Date(2026, 11, n, 12, 0, 0, 1000, time.UTC) }
 
 func created(t *testing.T, f Fixture) {
-	want := example("a", day(1))
+	want := example(day(1))
 	f.create(t, want)
 	got, err := f.Store.Get(t.Context(), want.ID, "a")
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func created(t *testing.T, f Fixture) {
 }
 
 func published(t *testing.T, f Fixture) {
-	r := example("a", day(1))
+	r := example(day(1))
 	f.create(t, r)
 	cost := int64(0)
 	first := review.Result{
@@ -100,7 +100,7 @@ func published(t *testing.T, f Fixture) {
 }
 
 func foreign(t *testing.T, f Fixture) {
-	r := example("a", day(1))
+	r := example(day(1))
 	f.create(t, r)
 	_, err := f.Store.Get(t.Context(), r.ID, "b")
 	require.ErrorIs(t, err, review.ErrNotFound)
@@ -114,7 +114,7 @@ func foreign(t *testing.T, f Fixture) {
 func pages(t *testing.T, f Fixture) {
 	var want []job.ID
 	for i := range 7 {
-		r := example("a", day(1+i/2)) // pairs share their time
+		r := example(day(1 + i/2)) // pairs share their time
 		if i%3 == 0 {
 			r.Pinned.Subject = "local:other/main"
 		}
@@ -143,7 +143,7 @@ func pages(t *testing.T, f Fixture) {
 }
 
 func findings(t *testing.T, f Fixture) {
-	r := example("a", day(1))
+	r := example(day(1))
 	f.create(t, r)
 	high := finding.Finding{Name: "f1", Severity: finding.SeverityHigh, Outcome: finding.Published, Fingerprint: "v1:1"}
 	low := finding.Finding{Name: "f2", Severity: finding.SeverityLow, Outcome: finding.Published}
@@ -172,7 +172,7 @@ func findings(t *testing.T, f Fixture) {
 }
 
 func anyPath(t *testing.T, f Fixture) {
-	r := example("a", day(1))
+	r := example(day(1))
 	f.create(t, r)
 	const odd = "d\xe9j\xe0 \"vu\"\t\n"
 	result := review.Result{Coverage: finding.Coverage{Files: []finding.FileCoverage{{Path: odd, OldPath: odd}}}}
@@ -189,7 +189,7 @@ func anyPath(t *testing.T, f Fixture) {
 }
 
 func deleted(t *testing.T, f Fixture) {
-	r := example("a", day(1))
+	r := example(day(1))
 	f.create(t, r)
 	require.NoError(t, f.publish(t, r.ID, review.Result{}, finding.Finding{Name: "f"}))
 	remove := func(ctx context.Context, tx job.Tx) error { return f.Store.Delete(ctx, tx, r.ID) }
