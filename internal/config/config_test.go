@@ -51,12 +51,14 @@ func TestFlagsBeatTheEnvironmentAndThatTheFile(t *testing.T) {
 func TestUnknownKeysAndWrongValuesAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load(config.Source{
-		File:    file(t, "datta: x\nlog: {level: info}\n"),
+		File:    file(t, "datta: x\nlog: {lvl: info, format: loud}\nmodels: [{name: a, provider: openai, modle: b}]\n"),
 		Environ: []string{"WITAN_HTP_ADDR=127.0.0.1:20"},
 	})
-	require.ErrorContains(t, err, "datta")
-	require.ErrorContains(t, err, "level")
-	require.ErrorContains(t, err, "WITAN_HTP_ADDR")
+	for _, key := range []string{"datta", "log.lvl", "log.format", "models[0].modle", "WITAN_HTP_ADDR"} {
+		require.ErrorContains(t, err, key)
+	}
+	_, err = config.Load(config.Source{File: file(t, "drain: soon\n")})
+	require.ErrorContains(t, err, "drain")
 
 	_, err = config.Load(config.Source{File: file(t, `
 http_addr: 0.0.0.0:80

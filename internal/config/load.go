@@ -59,16 +59,17 @@ func Load(s Source) (Config, error) {
 			return Config{}, fmt.Errorf("configuration from flags: %w", err)
 		}
 	}
+	var known mapstructure.Metadata
 	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: &mapstructure.DecoderConfig{
-		Result: &c, TagName: "koanf", ErrorUnused: true, WeaklyTypedInput: true,
+		Result: &c, TagName: "koanf", Metadata: &known, WeaklyTypedInput: true,
 		DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
 	}})
-	problems = append(problems, err)
-	if err == nil {
-		problems = append(problems, c.Validate(), c.readKeys(s.Environ))
+	for _, key := range known.Unused {
+		problems = append(problems, fmt.Errorf("%s: no such key", key))
 	}
+	problems = append(problems, err, c.Validate(), c.readKeys(s.Environ))
 	if err := errors.Join(problems...); err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", err)
+		return Config{}, fmt.Errorf("configuration:\n%w", err)
 	}
 	return c, nil
 }

@@ -64,14 +64,15 @@ func NewSQLite(ctx context.Context, db *sqlite.DB, logger *slog.Logger) (*Engine
 		return nil, err
 	}
 	// The library writes "cancelled" into every running job when this context ends; only Stop may end it.
+	stopping, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	root, err := dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
 		AppName: appName, SQLiteSystemDB: db.Writer(), ApplicationVersion: version, ExecutorID: executor,
-		Logger: slog.New(warnings{logger.Handler()}).With("component", "dbos"),
+		Logger: slog.New(warnings{logger.Handler(), stopping.Done()}).With("component", "dbos"),
 	})
 	if err != nil {
+		stop(nil)
 		return nil, fmt.Errorf("open the job engine: %w", err)
 	}
-	stopping, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	return &Engine{
 		root: root, logger: logger, queues: make(map[string]engine.Queue),
 		running: make(map[engine.ID]int), idle: make(map[engine.ID]time.Time), stop: stop, stopping: stopping,
@@ -251,15 +252,27 @@ func texts(ids []engine.ID) []string {
 	return out
 }
 
-// warnings keeps the library's chatter out of the log.
-type warnings struct{ slog.Handler }
+// warnings keeps the library's chatter out of the log, and what it calls errors while it is being stopped: look-ups that
+// were cut off.
+type warnings struct {
+	slog.Handler
+
+	stopping <-chan struct{}
+}
 
 func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+	select {
+	case <-w.stopping:
+		return false
+	default:
+		return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+	}
 }
 
 func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return warnings{w.Handler.WithAttrs(attrs)}
+	return warnings{w.Handler.WithAttrs(attrs), w.stopping}
 }
 
-func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
+func (w warnings) WithGroup(name string) slog.Handler {
+	return warnings{w.Handler.WithGroup(name), w.stopping}
+}
