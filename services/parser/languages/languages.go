@@ -82,9 +82,19 @@ type Candidate struct {
 
 // Node is a copy of a small part of a syntax tree: named nodes only.
 type Node struct {
-	Type, Field, Text string
-	Range             parser.Range
-	Children          []Node
+	Type, Field string
+	// Content is the whole file; Range has bytes only, its lines are not filled in.
+	Content  []byte
+	Range    parser.Range
+	Children []Node
+}
+
+// maxText bounds the text of one node, in bytes.
+const maxText = 1_000
+
+// Text is the node's source as valid UTF-8, at most 1,000 bytes of it; empty for an empty node.
+func (n Node) Text() string {
+	return parser.CleanText(n.Content[n.Range.StartByte:n.Range.EndByte], maxText)
 }
 
 // Child returns the first child with one of the types, or an empty node.

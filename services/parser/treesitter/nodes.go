@@ -11,8 +11,6 @@ const (
 	// maxCopied bounds the nodes of one copy (a parameter list, an argument list, an import), maxCopyDepth its depth.
 	maxCopied    = 4_000
 	maxCopyDepth = 12
-	// maxCopiedText bounds the text of one copied node, in bytes.
-	maxCopiedText = 1_000
 )
 
 // copyNode copies the named nodes of a small subtree, so that languages need not know the library.
@@ -33,8 +31,8 @@ type copier struct {
 func (c *copier) copy(node *sitter.Node, field string, depth int) languages.Node {
 	at := spanOf(node)
 	result := languages.Node{
-		Type: c.nodeType(node), Field: field, Range: parser.Range{StartByte: at.start, EndByte: at.end},
-		Text: parser.CleanText(c.reader.text(at), maxCopiedText),
+		Type: c.nodeType(node), Field: field, Content: c.content,
+		Range: parser.Range{StartByte: at.start, EndByte: at.end},
 	}
 	if depth == 0 || !c.cursor.GoToFirstChild() {
 		return result

@@ -47,7 +47,7 @@ type reader struct {
 	opaque     []span // import statements and other nodes without references
 	globals    []span
 	exports    map[string]bool
-	ignored    map[int]bool // names that are no references, by start
+	ignored    []int // starts of names that are no references
 }
 
 // draft is a definition or a scope before its place among the others is known.
@@ -84,7 +84,7 @@ type trivia struct {
 func newReader(l *language, q *query, source parser.Source) *reader {
 	return &reader{
 		language: l, query: q, source: source, content: source.Content, lines: source.Lines,
-		deadline: time.Now().Add(parser.ParseTimeout), ignored: make(map[int]bool), exports: make(map[string]bool),
+		deadline: time.Now().Add(parser.ParseTimeout), exports: make(map[string]bool),
 	}
 }
 
@@ -201,12 +201,12 @@ func (r *reader) mark(what role, node *sitter.Node) {
 	case roleBlock:
 		r.blocks = append(r.blocks, at)
 	case roleIgnore:
-		r.ignored[at.start] = true
+		r.ignored = append(r.ignored, at.start)
 	case roleHoisted:
 		r.locals = append(r.locals, local{span: at, from: at.start, hoisted: true})
 	case roleGlobal:
 		r.globals = append(r.globals, at)
-		r.ignored[at.start] = true
+		r.ignored = append(r.ignored, at.start)
 	case roleExports:
 		r.exports[string(r.text(at))] = true
 	case roleOpaque:

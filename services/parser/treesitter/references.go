@@ -31,7 +31,7 @@ type scopes map[string][]span
 func (r *reader) references(defs []parser.Definition) []parser.Reference {
 	visible := r.visibility()
 	for i := range defs {
-		r.ignored[defs[i].NameRange.StartByte] = true
+		r.ignored = append(r.ignored, defs[i].NameRange.StartByte)
 	}
 	slices.SortFunc(r.uses, func(a, b use) int {
 		return cmp.Or(
@@ -40,10 +40,14 @@ func (r *reader) references(defs []parser.Definition) []parser.Reference {
 		)
 	})
 	slices.SortFunc(r.opaque, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	slices.Sort(r.ignored)
 	result := r.importReferences()
-	last := -1
+	last, ignored := -1, r.ignored
 	for _, u := range r.uses {
-		if u.start == last || r.ignored[u.start] || r.inOpaque(u.start) {
+		for len(ignored) > 0 && ignored[0] < u.start {
+			ignored = ignored[1:]
+		}
+		if u.start == last || len(ignored) > 0 && ignored[0] == u.start || r.inOpaque(u.start) {
 			continue
 		}
 		last = u.start
@@ -128,18 +132,19 @@ func (r *reader) visibility() scopes {
 		if !found {
 			continue // not in a block: what the file binds at its top is for definitions and imports
 		}
-		name := string(r.text(l.span))
-		if globals[nameIn{name, block}] {
+		text := r.text(l.span)
+		if len(globals) > 0 && globals[nameIn{string(text), block}] {
 			continue
 		}
 		visible := span{start: l.from, end: block.end}
 		if l.hoisted {
 			visible.start = block.start
 		} else {
-			r.ignored[l.start] = true
+			r.ignored = append(r.ignored, l.start)
 		}
-		if known := result[name]; len(known) == 0 || !known[len(known)-1].contains(visible) {
-			result[name] = append(known, visible)
+		known := result[string(text)] // this lookup copies nothing, and most names are known
+		if len(known) == 0 || !known[len(known)-1].contains(visible) {
+			result[string(text)] = append(known, visible)
 		}
 	}
 	return result

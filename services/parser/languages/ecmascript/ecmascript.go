@@ -84,7 +84,7 @@ func isTestFile(path string) bool {
 
 func parameters(list languages.Node) []parser.Parameter {
 	if list.Type == "identifier" { // x => x
-		return []parser.Parameter{{Name: list.Text, PositionalOnly: true}}
+		return []parser.Parameter{{Name: list.Text(), PositionalOnly: true}}
 	}
 	var result []parser.Parameter
 	for _, child := range list.Children {
@@ -103,22 +103,22 @@ func parameter(n languages.Node) (parser.Parameter, bool) {
 	case "comment", "decorator":
 		return parser.Parameter{}, false
 	case "assignment_pattern":
-		return parser.Parameter{Name: n.ByField("left").Text, Kind: parser.ParameterOptional}, true
+		return parser.Parameter{Name: n.ByField("left").Text(), Kind: parser.ParameterOptional}, true
 	case "rest_pattern":
-		return parser.Parameter{Name: strings.TrimLeft(n.Text, ". "), Kind: parser.ParameterVariadic}, true
+		return parser.Parameter{Name: strings.TrimLeft(n.Text(), ". "), Kind: parser.ParameterVariadic}, true
 	case "required_parameter", "optional_parameter":
 		pattern := n.ByField("pattern")
 		if pattern.Type == "this" {
 			return parser.Parameter{}, false
 		}
 		p, _ := parameter(pattern)
-		p.Type = strings.TrimLeft(n.ByField("type").Text, ": ")
+		p.Type = strings.TrimLeft(n.ByField("type").Text(), ": ")
 		if n.Type == "optional_parameter" || n.ByField("value").Type != "" {
 			p.Kind = parser.ParameterOptional
 		}
 		return p, true
 	default:
-		return parser.Parameter{Name: n.Text}, true
+		return parser.Parameter{Name: n.Text()}, true
 	}
 }
 
@@ -145,7 +145,7 @@ func readImports(n languages.Node) []parser.Import {
 	if n.Type == "variable_declarator" {
 		return readRequire(n)
 	}
-	result := parser.Import{Path: unquote(n.ByField("source").Text)}
+	result := parser.Import{Path: unquote(n.ByField("source").Text())}
 	if n.Type == "export_statement" {
 		result.Wildcard = true // unless a clause says otherwise
 	}
@@ -156,10 +156,10 @@ func readImports(n languages.Node) []parser.Import {
 			readClause(&result, child)
 		case "namespace_export":
 			result.Wildcard = false
-			result.Alias = child.Child("identifier").Text
+			result.Alias = child.Child("identifier").Text()
 		case "import_require_clause":
-			result.Path = unquote(child.ByField("source").Text)
-			result.Alias = child.Child("identifier").Text
+			result.Path = unquote(child.ByField("source").Text())
+			result.Alias = child.Child("identifier").Text()
 		}
 	}
 	return []parser.Import{result}
@@ -169,15 +169,15 @@ func readClause(result *parser.Import, clause languages.Node) {
 	for _, child := range clause.Children {
 		switch child.Type {
 		case "identifier":
-			result.Names = append(result.Names, parser.ImportedName{Name: "default", Alias: child.Text, Range: child.Range})
+			result.Names = append(result.Names, parser.ImportedName{Name: "default", Alias: child.Text(), Range: child.Range})
 		case "namespace_import":
-			result.Alias = child.Child("identifier").Text
+			result.Alias = child.Child("identifier").Text()
 		case "named_imports":
 			readClause(result, child)
 		case "import_specifier", "export_specifier":
 			name := child.ByField("name")
 			result.Names = append(result.Names, parser.ImportedName{
-				Name: unquote(name.Text), Alias: child.ByField("alias").Text, Range: name.Range,
+				Name: unquote(name.Text()), Alias: child.ByField("alias").Text(), Range: name.Range,
 			})
 		}
 	}
@@ -186,22 +186,22 @@ func readClause(result *parser.Import, clause languages.Node) {
 // readRequire reads CommonJS imports; any other call gives none.
 func readRequire(n languages.Node) []parser.Import {
 	call := n.ByField("value")
-	if call.ByField("function").Text != "require" {
+	if call.ByField("function").Text() != "require" {
 		return nil
 	}
-	result := parser.Import{Path: unquote(call.ByField("arguments").Child("string").Text)}
+	result := parser.Import{Path: unquote(call.ByField("arguments").Child("string").Text())}
 	switch name := n.ByField("name"); name.Type {
 	case "identifier":
-		result.Alias = name.Text
+		result.Alias = name.Text()
 	case "object_pattern":
 		for _, child := range name.Children {
 			switch child.Type {
 			case "shorthand_property_identifier_pattern":
-				result.Names = append(result.Names, parser.ImportedName{Name: child.Text, Range: child.Range})
+				result.Names = append(result.Names, parser.ImportedName{Name: child.Text(), Range: child.Range})
 			case "pair_pattern":
 				key := child.ByField("key")
 				result.Names = append(result.Names, parser.ImportedName{
-					Name: key.Text, Alias: child.ByField("value").Text, Range: key.Range,
+					Name: key.Text(), Alias: child.ByField("value").Text(), Range: key.Range,
 				})
 			}
 		}

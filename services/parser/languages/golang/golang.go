@@ -82,7 +82,7 @@ func isLocal(c *languages.Candidate) bool {
 func parameters(list languages.Node) []parser.Parameter {
 	var result []parser.Parameter
 	for _, declaration := range list.Children {
-		p := parser.Parameter{Type: declaration.ByField("type").Text, PositionalOnly: true}
+		p := parser.Parameter{Type: declaration.ByField("type").Text(), PositionalOnly: true}
 		switch declaration.Type {
 		case "variadic_parameter_declaration":
 			p.Kind = parser.ParameterVariadic
@@ -93,7 +93,7 @@ func parameters(list languages.Node) []parser.Parameter {
 		before := len(result)
 		for _, child := range declaration.Children {
 			if child.Field == "name" {
-				p.Name = child.Text
+				p.Name = child.Text()
 				result = append(result, p)
 			}
 		}
@@ -124,12 +124,12 @@ func arguments(list languages.Node) parser.Arguments {
 }
 
 func readImports(spec languages.Node) []parser.Import {
-	result := parser.Import{Path: strings.Trim(spec.ByField("path").Text, "`\"")}
+	result := parser.Import{Path: strings.Trim(spec.ByField("path").Text(), "`\"")}
 	switch name := spec.ByField("name"); name.Type {
 	case "dot":
 		result.Wildcard = true
 	default:
-		result.Alias = name.Text
+		result.Alias = name.Text()
 	}
 	return []parser.Import{result}
 }

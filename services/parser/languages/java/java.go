@@ -58,13 +58,13 @@ func parameters(list languages.Node) []parser.Parameter {
 		switch child.Type {
 		case "formal_parameter":
 			result = append(result, parser.Parameter{
-				Name: child.ByField("name").Text, Type: child.ByField("type").Text, PositionalOnly: true,
+				Name: child.ByField("name").Text(), Type: child.ByField("type").Text(), PositionalOnly: true,
 			})
 		case "spread_parameter":
-			p := parser.Parameter{Name: child.Child("variable_declarator").Text, Kind: parser.ParameterVariadic, PositionalOnly: true}
+			p := parser.Parameter{Name: child.Child("variable_declarator").Text(), Kind: parser.ParameterVariadic, PositionalOnly: true}
 			for _, part := range child.Children {
 				if part.Type != "modifiers" {
-					p.Type = part.Text
+					p.Type = part.Text()
 					break
 				}
 			}
@@ -87,13 +87,13 @@ func arguments(list languages.Node) parser.Arguments {
 func readImports(n languages.Node) []parser.Import {
 	name := n.Child("scoped_identifier", "identifier")
 	if n.Child("asterisk").Type != "" {
-		return []parser.Import{{Path: name.Text, Wildcard: true}}
+		return []parser.Import{{Path: name.Text(), Wildcard: true}}
 	}
 	if name.Type != "scoped_identifier" {
-		return []parser.Import{{Path: name.Text}}
+		return []parser.Import{{Path: name.Text()}}
 	}
 	last := name.ByField("name")
 	return []parser.Import{{
-		Path: name.ByField("scope").Text, Names: []parser.ImportedName{{Name: last.Text, Range: last.Range}},
+		Path: name.ByField("scope").Text(), Names: []parser.ImportedName{{Name: last.Text(), Range: last.Range}},
 	}}
 }

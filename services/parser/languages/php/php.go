@@ -50,7 +50,7 @@ func parameters(list languages.Node) []parser.Parameter {
 	var result []parser.Parameter
 	for _, child := range list.Children {
 		p := parser.Parameter{
-			Name: strings.TrimPrefix(child.ByField("name").Text, "$"), Type: child.ByField("type").Text,
+			Name: strings.TrimPrefix(child.ByField("name").Text(), "$"), Type: child.ByField("type").Text(),
 		}
 		switch child.Type {
 		case "simple_parameter", "property_promotion_parameter":
@@ -80,7 +80,7 @@ func arguments(list languages.Node) parser.Arguments {
 			result.Spread = true
 		case child.Type != "argument":
 		case child.ByField("name").Type != "":
-			result.Keywords = append(result.Keywords, child.ByField("name").Text)
+			result.Keywords = append(result.Keywords, child.ByField("name").Text())
 		default:
 			result.Positional++
 		}
@@ -94,11 +94,11 @@ func readImports(n languages.Node) []parser.Import {
 		if file.Type == "" {
 			return nil // computed
 		}
-		return []parser.Import{{Path: strings.Trim(file.Text, "\"'")}}
+		return []parser.Import{{Path: strings.Trim(file.Text(), "\"'")}}
 	}
 	group := n.Child("namespace_use_group")
 	if group.Type != "" {
-		return []parser.Import{readGroup(n.Child("namespace_name").Text, group)}
+		return []parser.Import{readGroup(n.Child("namespace_name").Text(), group)}
 	}
 	var result []parser.Import
 	for _, clause := range n.Children {
@@ -110,15 +110,15 @@ func readImports(n languages.Node) []parser.Import {
 }
 
 func readClause(clause languages.Node) parser.Import {
-	alias := clause.Child("namespace_aliasing_clause").Child("name").Text
+	alias := clause.Child("namespace_aliasing_clause").Child("name").Text()
 	name := clause.Child("qualified_name", "name")
 	if name.Type != "qualified_name" {
-		return parser.Import{Path: name.Text, Alias: alias}
+		return parser.Import{Path: name.Text(), Alias: alias}
 	}
 	last := name.Child("name")
 	return parser.Import{
-		Path:  strings.Trim(name.Child("namespace_name_as_prefix").Text, `\`),
-		Names: []parser.ImportedName{{Name: last.Text, Alias: alias, Range: last.Range}},
+		Path:  strings.Trim(name.Child("namespace_name_as_prefix").Text(), `\`),
+		Names: []parser.ImportedName{{Name: last.Text(), Alias: alias, Range: last.Range}},
 	}
 }
 
@@ -130,7 +130,7 @@ func readGroup(path string, group languages.Node) parser.Import {
 			continue
 		}
 		result.Names = append(result.Names, parser.ImportedName{
-			Name: name.Text, Alias: clause.Child("namespace_aliasing_clause").Child("name").Text, Range: name.Range,
+			Name: name.Text(), Alias: clause.Child("namespace_aliasing_clause").Child("name").Text(), Range: name.Range,
 		})
 	}
 	return result

@@ -129,20 +129,20 @@ func parameters(list languages.Node) []parser.Parameter {
 func parameter(n languages.Node) parser.Parameter {
 	switch n.Type {
 	case "default_parameter", "typed_default_parameter":
-		return parser.Parameter{Name: n.ByField("name").Text, Type: n.ByField("type").Text, Kind: parser.ParameterOptional}
+		return parser.Parameter{Name: n.ByField("name").Text(), Type: n.ByField("type").Text(), Kind: parser.ParameterOptional}
 	case "typed_parameter":
 		if len(n.Children) == 0 {
-			return parser.Parameter{Name: n.Text}
+			return parser.Parameter{Name: n.Text()}
 		}
 		p := parameter(n.Children[0])
-		p.Type = n.ByField("type").Text
+		p.Type = n.ByField("type").Text()
 		return p
 	case "list_splat_pattern":
-		return parser.Parameter{Name: strings.TrimLeft(n.Text, "* "), Kind: parser.ParameterVariadic}
+		return parser.Parameter{Name: strings.TrimLeft(n.Text(), "* "), Kind: parser.ParameterVariadic}
 	case "dictionary_splat_pattern":
-		return parser.Parameter{Name: strings.TrimLeft(n.Text, "* "), Kind: parser.ParameterKeywordVariadic}
+		return parser.Parameter{Name: strings.TrimLeft(n.Text(), "* "), Kind: parser.ParameterKeywordVariadic}
 	default:
-		return parser.Parameter{Name: n.Text}
+		return parser.Parameter{Name: n.Text()}
 	}
 }
 
@@ -162,7 +162,7 @@ func arguments(list languages.Node) parser.Arguments {
 		case "list_splat", "dictionary_splat", "parenthesized_list_splat":
 			result.Spread = true
 		case "keyword_argument":
-			result.Keywords = append(result.Keywords, child.ByField("name").Text)
+			result.Keywords = append(result.Keywords, child.ByField("name").Text())
 		default:
 			result.Positional++
 		}
@@ -174,7 +174,7 @@ func readImports(n languages.Node) []parser.Import {
 	if n.Type == "import_statement" {
 		return readModules(n)
 	}
-	result := parser.Import{Path: n.ByField("module_name").Text, Wildcard: n.Child("wildcard_import").Type != ""}
+	result := parser.Import{Path: n.ByField("module_name").Text(), Wildcard: n.Child("wildcard_import").Type != ""}
 	if n.Type == "future_import_statement" {
 		result.Path = "__future__"
 	}
@@ -182,10 +182,10 @@ func readImports(n languages.Node) []parser.Import {
 		if child.Field != "name" {
 			continue
 		}
-		name := parser.ImportedName{Name: child.Text, Range: child.Range}
+		name := parser.ImportedName{Name: child.Text(), Range: child.Range}
 		if child.Type == "aliased_import" {
 			original := child.ByField("name")
-			name = parser.ImportedName{Name: original.Text, Alias: child.ByField("alias").Text, Range: original.Range}
+			name = parser.ImportedName{Name: original.Text(), Alias: child.ByField("alias").Text(), Range: original.Range}
 		}
 		result.Names = append(result.Names, name)
 	}
@@ -197,9 +197,9 @@ func readModules(n languages.Node) []parser.Import {
 	for _, child := range n.Children {
 		switch child.Type {
 		case "dotted_name":
-			result = append(result, parser.Import{Path: child.Text})
+			result = append(result, parser.Import{Path: child.Text()})
 		case "aliased_import":
-			result = append(result, parser.Import{Path: child.ByField("name").Text, Alias: child.ByField("alias").Text})
+			result = append(result, parser.Import{Path: child.ByField("name").Text(), Alias: child.ByField("alias").Text()})
 		}
 	}
 	return result

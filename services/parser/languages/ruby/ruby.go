@@ -67,10 +67,10 @@ func refine(c *languages.Candidate) {
 func parameters(list languages.Node) []parser.Parameter {
 	var result []parser.Parameter
 	for _, child := range list.Children {
-		p := parser.Parameter{Name: child.ByField("name").Text}
+		p := parser.Parameter{Name: child.ByField("name").Text()}
 		switch child.Type {
 		case "identifier", "destructured_parameter":
-			p = parser.Parameter{Name: child.Text, PositionalOnly: true}
+			p = parser.Parameter{Name: child.Text(), PositionalOnly: true}
 		case "optional_parameter":
 			p.Kind, p.PositionalOnly = parser.ParameterOptional, true
 		case "splat_parameter", "forward_parameter":
@@ -101,7 +101,7 @@ func arguments(list languages.Node) parser.Arguments {
 		case "splat_argument", "hash_splat_argument", "forward_argument":
 			result.Spread = true
 		case "pair":
-			result.Keywords = append(result.Keywords, strings.Trim(child.ByField("key").Text, ":\"'"))
+			result.Keywords = append(result.Keywords, strings.Trim(child.ByField("key").Text(), ":\"'"))
 		default:
 			result.Positional++
 		}
@@ -111,8 +111,8 @@ func arguments(list languages.Node) parser.Arguments {
 
 func readImports(n languages.Node) []parser.Import {
 	list := n.ByField("arguments")
-	file := strings.Trim(list.Child("string").Text, "\"'")
-	switch n.ByField("method").Text {
+	file := strings.Trim(list.Child("string").Text(), "\"'")
+	switch n.ByField("method").Text() {
 	case "require", "load":
 		return []parser.Import{{Path: file}}
 	case "require_relative":
@@ -122,7 +122,7 @@ func readImports(n languages.Node) []parser.Import {
 		return []parser.Import{{Path: file}}
 	case "autoload":
 		symbol := list.Child("simple_symbol")
-		return []parser.Import{{Path: file, Names: []parser.ImportedName{{Name: strings.Trim(symbol.Text, ":")}}}}
+		return []parser.Import{{Path: file, Names: []parser.ImportedName{{Name: strings.Trim(symbol.Text(), ":")}}}}
 	default:
 		return nil
 	}

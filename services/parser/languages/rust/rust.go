@@ -79,7 +79,7 @@ func parameters(list languages.Node) []parser.Parameter {
 		switch child.Type {
 		case "parameter":
 			result = append(result, parser.Parameter{
-				Name: child.ByField("pattern").Text, Type: child.ByField("type").Text, PositionalOnly: true,
+				Name: child.ByField("pattern").Text(), Type: child.ByField("type").Text(), PositionalOnly: true,
 			})
 		case "variadic_parameter":
 			result = append(result, parser.Parameter{Kind: parser.ParameterVariadic, PositionalOnly: true})
@@ -102,7 +102,7 @@ func arguments(list languages.Node) parser.Arguments {
 
 func readImports(n languages.Node) []parser.Import {
 	if n.Type == "extern_crate_declaration" {
-		return []parser.Import{{Path: n.ByField("name").Text, Alias: n.ByField("alias").Text}}
+		return []parser.Import{{Path: n.ByField("name").Text(), Alias: n.ByField("alias").Text()}}
 	}
 	var u uses
 	u.read("", n.ByField("argument"))
@@ -116,22 +116,22 @@ type uses struct{ imports []parser.Import }
 func (u *uses) read(prefix string, n languages.Node) {
 	switch n.Type {
 	case "scoped_identifier":
-		u.add(join(prefix, n.ByField("path").Text), n.ByField("name"), "")
+		u.add(join(prefix, n.ByField("path").Text()), n.ByField("name"), "")
 	case "use_as_clause":
-		alias := n.ByField("alias").Text
+		alias := n.ByField("alias").Text()
 		if path := n.ByField("path"); path.Type == "scoped_identifier" {
-			u.add(join(prefix, path.ByField("path").Text), path.ByField("name"), alias)
+			u.add(join(prefix, path.ByField("path").Text()), path.ByField("name"), alias)
 		} else {
 			u.add(prefix, path, alias)
 		}
 	case "use_wildcard":
 		path := prefix
 		if len(n.Children) > 0 {
-			path = join(prefix, n.Children[0].Text)
+			path = join(prefix, n.Children[0].Text())
 		}
 		u.imports = append(u.imports, parser.Import{Path: path, Wildcard: true})
 	case "scoped_use_list":
-		u.readList(join(prefix, n.ByField("path").Text), n.ByField("list"))
+		u.readList(join(prefix, n.ByField("path").Text()), n.ByField("list"))
 	case "use_list":
 		u.readList(prefix, n)
 	case "line_comment", "block_comment":
@@ -152,9 +152,9 @@ func (u *uses) add(path string, name languages.Node, alias string) {
 	case name.Type == "self" && path != "":
 		u.imports = append(u.imports, parser.Import{Path: path, Alias: alias})
 	case path == "":
-		u.imports = append(u.imports, parser.Import{Path: name.Text, Alias: alias})
+		u.imports = append(u.imports, parser.Import{Path: name.Text(), Alias: alias})
 	default:
-		imported := parser.ImportedName{Name: name.Text, Alias: alias, Range: name.Range}
+		imported := parser.ImportedName{Name: name.Text(), Alias: alias, Range: name.Range}
 		if last := len(u.imports) - 1; last >= 0 && u.imports[last].Path == path && len(u.imports[last].Names) > 0 {
 			u.imports[last].Names = append(u.imports[last].Names, imported)
 			return
