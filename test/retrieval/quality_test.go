@@ -90,7 +90,7 @@ func mean(values []float64) (m, standardError float64) {
 }
 
 // corpus makes a repository of files without writing a work tree.
-func corpus(t *testing.T, files map[string]string) (dir, commitID string) {
+func corpus(t testing.TB, files map[string]string) (dir, commitID string) {
 	t.Helper()
 	dir = t.TempDir()
 	git(t, dir, "init", "-q", "-b", "main")
