@@ -49,15 +49,16 @@ func votesLine(t Tally) string {
 	return text
 }
 
-// dissent returns the votes that the outcome went against.
+// dissent is what a reader wants to know of the votes beside their count: who was not convinced of a published finding,
+// and everybody's reason where a finding was not published.
 func dissent(f *Finding) []Vote {
-	var against []Vote
+	var shown []Vote
 	for _, v := range f.Votes {
-		if (f.Outcome == Published && v.Choice == RejectedVote) || (f.Outcome == Rejected && v.Choice == Confirmed) || f.Outcome == Held {
-			against = append(against, v)
+		if f.Outcome != Published || v.Choice != Confirmed {
+			shown = append(shown, v)
 		}
 	}
-	return against
+	return shown
 }
 
 func coverageLine(c Coverage) string {
