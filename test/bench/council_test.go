@@ -1,0 +1,177 @@
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	councilv1 "witan.dev/gen/witan/council/v1"
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	"witan.dev/internal/llm"
+)
+
+// recorder keeps what models are asked, by stage, so that the same calls can be made without a council.
+type recorder struct {
+	mu    sync.Mutex
+	calls map[string][]recordedCall
+}
+
+type recordedCall struct {
+	model llm.Model
+	req   llm.Request
+}
+
+type recorded struct {
+	llm.Model
+
+	recorder *recorder
+}
+
+func (r *recorder) wrap(m llm.Model) llm.Model { return recorded{m, r} }
+
+// Generate notes the call and makes it.
+func (m recorded) Generate(ctx context.Context, req llm.Request, sink func(string) error) (llm.Response, error) {
+	m.recorder.mu.Lock()
+	m.recorder.calls[req.Stage] = append(m.recorder.calls[req.Stage], recordedCall{m.Model, req})
+	m.recorder.mu.Unlock()
+	return m.Model.Generate(ctx, req, sink)
+}
+
+// replay makes the calls of one job again, a stage's calls at once and the stages after each other, and nothing else.
+// It returns how long that took and forgets them.
+func (r *recorder) replay(b *testing.B) time.Duration {
+	b.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	start := time.Now()
+	for _, stage := range []string{"answer", "rank", "synthesise"} {
+		var wg sync.WaitGroup
+		for _, c := range r.calls[stage] {
+			wg.Go(func() {
+				if _, err := c.model.Generate(b.Context(), c.req, func(string) error { return nil }); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	clear(r.calls)
+	return time.Since(start)
+}
+
+// question asks n members, each ranking the answers of the others, and one chairman.
+func question(n int) *councilv1.Deliberation {
+	d := &councilv1.Deliberation{
+		Task: &councilv1.Deliberation_Question{Question: &councilv1.Question{Text: "Should a job's events be stored in the transaction of the state that they report?"}},
+		Spec: &councilv1.CouncilSpec{Chairman: &councilv1.Chairman{Model: "chair"}},
+	}
+	for i := range n {
+		d.Spec.Members = append(d.Spec.Members, &councilv1.Member{Model: fmt.Sprintf("m%d", i+1)})
+	}
+	return d
+}
+
+// deliberate runs a deliberation from its creation to its end, and requires that it succeeded with calls calls.
+func (s *system) deliberate(b *testing.B, d *councilv1.Deliberation, calls int64) *jobsv1.Job {
+	b.Helper()
+	made, err := s.council.CreateDeliberation(b.Context(), &councilv1.CreateDeliberationRequest{Deliberation: d})
+	require.NoError(b, err)
+	return s.await(b, made.GetJob(), calls)
+}
+
+func (s *system) await(b *testing.B, name string, calls int64) *jobsv1.Job {
+	b.Helper()
+	j, err := s.watched.WaitJob(b.Context(), &jobsv1.WaitJobRequest{Name: name, Timeout: durationpb.New(time.Minute)})
+	require.NoError(b, err)
+	require.Equal(b, jobsv1.Job_SUCCEEDED, j.GetState(), "%s %s", j.GetStateReason(), j.GetError())
+	require.Equal(b, calls, j.GetLedger().GetCallsCompleted())
+	return j
+}
+
+// BenchmarkCouncilOverhead runs one deliberation at a time against models of a known latency. The bare time is that of the
+// same calls, with the same prompts and as parallel, made right after it without council, journal and log. Reported are
+// medians: the job from its start to its end over the bare time and over the script's latency, the difference to the
+// bare time, and the wait in the queue before the start, which is part of neither.
+func BenchmarkCouncilOverhead(b *testing.B) {
+	for _, c := range []struct {
+		members int
+		latency time.Duration
+	}{{3, 200 * time.Millisecond}, {5, 200 * time.Millisecond}, {5, 700 * time.Millisecond}} {
+		b.Run(fmt.Sprintf("members=%d/latency=%s", c.members, c.latency), func(b *testing.B) { overhead(b, c.members, c.latency) })
+	}
+}
+
+func overhead(b *testing.B, members int, latency time.Duration) {
+	r := &recorder{calls: map[string][]recordedCall{}}
+	s := setup(b, params{
+		script: fmt.Sprintf("timing: {first_token: %s, latency: %s}\n", latency/4, latency), wrap: r.wrap,
+	})
+	calls := int64(2*members + 1)
+	s.deliberate(b, question(members), calls) // the first one compiles statements
+	r.replay(b)
+	var job, bare, queue []time.Duration
+	for b.Loop() {
+		j := s.deliberate(b, question(members), calls)
+		job = append(job, j.GetEndTime().AsTime().Sub(j.GetStartTime().AsTime()))
+		queue = append(queue, j.GetStartTime().AsTime().Sub(j.GetCreateTime().AsTime()))
+		bare = append(bare, r.replay(b))
+	}
+	wall, own := percentile(job, 0.5), percentile(bare, 0.5)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(wall.Seconds()/own.Seconds(), "job/bare")
+	b.ReportMetric(wall.Seconds()/(3*latency).Seconds(), "job/script")
+	b.ReportMetric(milliseconds(wall-own), "overhead-ms")
+	b.ReportMetric(milliseconds(percentile(queue, 0.5)), "queue-ms")
+}
+
+// BenchmarkCouncilJobs runs whole deliberations of five members, each recused from its own answer, and a chairman: eleven
+// calls that answer at once, every commit on the disk, 32 jobs at a time. As clients: 32 callers that each wait for the
+// end of one before they create the next. As backlog: all are created first and wait in the queue.
+func BenchmarkCouncilJobs(b *testing.B) {
+	b.Run("clients", func(b *testing.B) {
+		s := setup(b, params{})
+		s.deliberate(b, question(5), 11)
+		b.ResetTimer()
+		atOnce(b, func() { s.deliberate(b, question(5), 11) })
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+	})
+	b.Run("backlog", func(b *testing.B) {
+		s := setup(b, params{})
+		s.deliberate(b, question(5), 11)
+		names := make(chan string, b.N)
+		b.ResetTimer()
+		atOnce(b, func() {
+			made, err := s.council.CreateDeliberation(b.Context(), &councilv1.CreateDeliberationRequest{Deliberation: question(5)})
+			if err != nil {
+				b.Error(err)
+			}
+			names <- made.GetJob()
+		})
+		close(names)
+		for name := range names {
+			s.await(b, name, 11)
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+	})
+}
+
+// atOnce does fn b.N times, 32 at a time.
+func atOnce(b *testing.B, fn func()) {
+	b.Helper()
+	var done atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for done.Add(1) <= int64(b.N) && !b.Failed() {
+				fn()
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,168 @@
+// Package bench_test measures the system as `witan serve` wires it: one SQLite file with full sync, the real job engine,
+// every call through the in-memory connection with all interceptors, simulated models in this process. `make bench` runs
+// it; docs/performance.md has the figures of one machine.
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+
+	councilv1 "witan.dev/gen/witan/council/v1"
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	"witan.dev/internal/auth"
+	blobsqlite "witan.dev/internal/blob/sqlite"
+	"witan.dev/internal/bus"
+	"witan.dev/internal/bus/inprocess"
+	"witan.dev/internal/database/sqlite"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine/dbos"
+	jobsqlite "witan.dev/internal/job/sqlite"
+	"witan.dev/internal/job/watch"
+	"witan.dev/internal/lifecycle"
+	"witan.dev/internal/llm"
+	"witan.dev/internal/llm/metrics"
+	"witan.dev/internal/llm/simulated"
+	"witan.dev/internal/rpc"
+	"witan.dev/internal/secret"
+	"witan.dev/services/council"
+	councilblobs "witan.dev/services/council/blobs"
+	councilserver "witan.dev/services/council/server"
+	councilsqlite "witan.dev/services/council/store/sqlite"
+	councilworker "witan.dev/services/council/worker"
+	jobsserver "witan.dev/services/jobs/server"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	folderToken = "0123456789abcdef0123456789abcdef"
+	owner       = "local"
+	// workers is how many council jobs run at once, as the configuration has it without a file.
+	workers = 32
+)
+
+// params are what a system is made of.
+type params struct {
+	// script is the simulated models' script (YAML).
+	script string
+	// wrap stands around each model; nil: nothing does.
+	wrap func(llm.Model) llm.Model
+	// body runs jobs of kind delivery; nil: there are none.
+	body job.Body
+	// bus carries the hints; nil: the one within the process.
+	bus bus.Bus
+}
+
+// system is the council and the jobs of an embedded Witan.
+type system struct {
+	council councilv1.CouncilServiceClient
+	watched jobsv1.JobServiceClient
+
+	db   *sqlite.DB
+	jobs *job.Manager
+	hub  *watch.Hub
+}
+
+// setup starts a system that works until the benchmark ends.
+func setup(b *testing.B, p params) *system {
+	b.Helper()
+	var stack lifecycle.Stack
+	b.Cleanup(func() {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(b.Context()), 30*time.Second)
+		defer stop()
+		require.NoError(b, stack.Close(ctx))
+	})
+	if p.bus == nil {
+		p.bus = inprocess.New()
+	}
+	logger := slog.New(slog.DiscardHandler)
+	db, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "witan.db"), logger)
+	require.NoError(b, err)
+	stack.Defer("database", func(context.Context) error { return db.Close() })
+	engine, err := dbos.NewSQLite(b.Context(), db, logger)
+	require.NoError(b, err)
+	store := jobsqlite.New(db, nil)
+	s := &system{db: db, jobs: job.NewManager(store, engine, p.bus, logger, job.Config{}), hub: watch.NewHub(store, p.bus, nil, logger)}
+	require.NoError(b, stack.Start(b.Context(), "log readers", s.hub))
+	registry := prometheus.NewRegistry()
+	server, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: registry, Auth: auth.NewFolder(secret.New(folderToken))})
+	require.NoError(b, err)
+	s.register(b, server, logger, newModels(b, p, registry))
+	require.NoError(b, stack.Start(b.Context(), "gRPC", server))
+	conn, err := server.InProcess(secret.New(folderToken))
+	require.NoError(b, err)
+	stack.Defer("connection", func(context.Context) error { return conn.Close() })
+	s.council, s.watched = councilv1.NewCouncilServiceClient(conn), jobsv1.NewJobServiceClient(conn)
+	if p.body != nil {
+		s.jobs.Handle(job.KindDelivery, workers, p.body)
+	}
+	require.NoError(b, stack.Start(b.Context(), "jobs", s.jobs))
+	return s
+}
+
+// register adds the council and the jobs to the server, and the council's body to the engine.
+func (s *system) register(b *testing.B, server *rpc.Server, logger *slog.Logger, models *llm.Registry) {
+	b.Helper()
+	store, blobs := councilsqlite.New(s.db), councilblobs.New(blobsqlite.New(s.db, nil))
+	manager, err := council.NewManager(council.Params{Store: store, Jobs: s.jobs, Models: models, Blobs: blobs})
+	require.NoError(b, err)
+	worker := councilworker.New(councilworker.Params{Store: store, Models: models, Blobs: blobs, Logger: logger})
+	s.jobs.Handle(job.KindCouncil, workers, worker.Body)
+	for _, add := range []func(grpc.ServiceRegistrar){
+		councilserver.New(manager).Register, jobsserver.New(s.jobs, s.hub, jobsserver.Config{}, logger).Register,
+	} {
+		require.NoError(b, server.Register(add))
+	}
+}
+
+// newModels makes the members m1 to m5 and the chairman, all with one script.
+func newModels(b *testing.B, p params, registry prometheus.Registerer) *llm.Registry {
+	b.Helper()
+	script := filepath.Join(b.TempDir(), "script.yaml")
+	require.NoError(b, os.WriteFile(script, []byte(p.script), 0o600))
+	configs := []llm.Config{{Name: "chair", Provider: "simulated", Script: script}}
+	for i := range 5 {
+		configs = append(configs, llm.Config{Name: fmt.Sprintf("m%d", i+1), Provider: "simulated", Script: script})
+	}
+	measured, err := metrics.New(registry)
+	require.NoError(b, err)
+	models, err := llm.NewRegistry(llm.RegistryParams{
+		Configs: configs, Providers: map[string]llm.Provider{"simulated": simulated.NewAdapter().Model},
+		Wrap: func(m llm.Model) llm.Model {
+			m = measured.Wrap(m)
+			if p.wrap != nil {
+				m = p.wrap(m)
+			}
+			return m
+		},
+	})
+	require.NoError(b, err)
+	return models
+}
+
+// percentile is the smallest of sorted times that at least share of them do not exceed.
+func percentile(times []time.Duration, share float64) time.Duration {
+	slices.Sort(times)
+	return times[min(len(times)-1, int(share*float64(len(times))))]
+}
+
+// milliseconds is d in the unit of the reports.
+func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
+
+// reportTimes reports the median and the 99th percentile under a name, in milliseconds.
+func reportTimes(b *testing.B, name string, times []time.Duration) {
+	b.Helper()
+	b.ReportMetric(milliseconds(percentile(times, 0.5)), name+"-p50-ms")
+	b.ReportMetric(milliseconds(percentile(times, 0.99)), name+"-p99-ms")
+}
