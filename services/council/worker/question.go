@@ -53,7 +53,16 @@ func (d *deliberation) question(ctx context.Context) error {
 			return err
 		}
 	}
+	d.heed(a.Coverage, r.Coverage, c.Coverage)
 	return d.finish(ctx, d.questionResult(a, r, c))
+}
+
+// heed notes a stop that came while the last step ran, where no later step finds it.
+func (d *deliberation) heed(stages ...council.StageCoverage) {
+	for _, s := range stages {
+		d.ended.Cancelled = d.ended.Cancelled || s.ClosedBy == council.ClosedCancelled
+		d.ended.DeadlinePassed = d.ended.DeadlinePassed || s.ClosedBy == council.ClosedDeadline
+	}
 }
 
 // goOn says whether a stage's end lets the next one begin, and notes which policy kept it from that.

@@ -73,6 +73,7 @@ func (d *deliberation) review(ctx context.Context) error {
 			return err
 		}
 	}
+	d.heed(p.Coverage, x.Coverage, c.Coverage)
 	return d.finish(ctx, d.reviewResult(p, g, x, c))
 }
 
