@@ -127,7 +127,8 @@ func TestACancelledQuestionLeavesItsConversationIdle(t *testing.T) {
 	n.until(d.GetJob(), nth(3, "council.member_started"))
 	_, err = n.Jobs.CancelJob(bounded(t), &jobsv1.CancelJobRequest{Name: d.GetJob()})
 	require.NoError(t, err)
-	require.Equal(t, jobsv1.Job_CANCELLED, n.wait(d.GetJob()).GetState())
+	ended := n.wait(d.GetJob())
+	require.Equal(t, jobsv1.Job_CANCELLED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
 	require.Equal(t, idle, n.conversation(conversation).GetProcessingState())
 	requireDense(t, n.events(d.GetJob()))
 }
