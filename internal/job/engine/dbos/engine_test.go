@@ -3,8 +3,11 @@ package dbos
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,9 +24,36 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	enginetest.Run(t, func(t *testing.T) enginetest.Open {
 		path := filepath.Join(t.TempDir(), "witan.db")
+		content, err := migrated()
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, content, 0o600))
 		return func(t *testing.T) enginetest.Instance { return open(t, path) }
 	})
 }
+
+// migrated is a database file that is up to date, made once: migrating takes longer than most of the tests.
+//
+//nolint:gochecknoglobals // made once for all tests
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "witan-engine-test")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	path, ctx, logger := filepath.Join(folder, "witan.db"), context.Background(), slog.New(slog.DiscardHandler)
+	db, err := sqlite.Open(ctx, path, logger)
+	if err != nil {
+		return nil, err
+	}
+	e, err := NewSQLite(ctx, db, logger)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if err := errors.Join(e.Stop(ctx), db.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path) //nolint:gosec // made above
+})
 
 func open(t *testing.T, path string) enginetest.Instance {
 	t.Helper()
