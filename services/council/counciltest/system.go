@@ -119,6 +119,9 @@ func registry(t testing.TB, c Config) *llm.Registry {
 
 // Calls is the log of calls that reached a model. Safe for concurrent use.
 type Calls struct {
+	// Note is told of each call that begins; may be nil.
+	Note func(Call)
+
 	mu   sync.Mutex
 	list []Call
 	wake chan struct{}
@@ -137,6 +140,9 @@ func (c *Calls) add(call Call) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list = append(c.list, call)
+	if c.Note != nil {
+		c.Note(call)
+	}
 	c.signal()
 	return len(c.list) - 1
 }
