@@ -306,13 +306,16 @@ func resultReplaces(t *testing.T, s Subject) {
 
 func lockSeesOwn(t *testing.T, s Subject) {
 	create(t, s, aConversation(1))
+	var c council.Conversation
+	var ids []job.ID
 	require.NoError(t, s.InTx(func(ctx context.Context, tx job.Tx) error {
-		if err := s.AddDeliberation(ctx, tx, aDeliberation(1, "c1")); err != nil {
+		err := s.AddDeliberation(ctx, tx, aDeliberation(1, "c1"))
+		if err != nil {
 			return err
 		}
-		c, ids, err := s.LockConversation(ctx, tx, "c1", owner)
-		require.Equal(t, "c1", c.ID)
-		require.Equal(t, []job.ID{"d1"}, ids)
+		c, ids, err = s.LockConversation(ctx, tx, "c1", owner)
 		return err
 	}))
+	require.Equal(t, "c1", c.ID)
+	require.Equal(t, []job.ID{"d1"}, ids)
 }
