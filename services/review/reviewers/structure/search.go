@@ -157,7 +157,7 @@ func (s *search) stillThere(
 	for i := range after.References {
 		r := &after.References[i]
 		grade, ok := grades[r.Qualifier]
-		if r.Name != c.old.Name || !ok || after.Broken(r.Span) || len(found) > maxPlaces {
+		if r.Name != c.old.Name || !ok || after.Broken(r.Span) || len(found) > maxPlaces || labels(r, content) {
 			continue
 		}
 		broken, err := s.unresolved(ctx, c, before, after, headPath, r, grade)
@@ -170,6 +170,15 @@ func (s *search) stillThere(
 		found = append(found, newUse(headPath, after, content, r, grade))
 	}
 	return found, nil
+}
+
+// labels says whether the name stands before a colon: a field of a literal or a keyword bears the name by chance.
+func labels(r *review.Reference, content []byte) bool {
+	if r.Kind != review.ReferenceName || r.Span.EndByte < 0 || r.Span.EndByte >= len(content) {
+		return false
+	}
+	rest := strings.TrimLeft(string(content[r.Span.EndByte:min(len(content), r.Span.EndByte+80)]), " \t")
+	return strings.HasPrefix(rest, ":") && !strings.HasPrefix(rest, "::") && !strings.HasPrefix(rest, ":=")
 }
 
 func newUse(file string, code *review.Code, content []byte, r *review.Reference, g review.Grade) use {

@@ -246,6 +246,10 @@ func TestCleanChangesYieldNothing(t *testing.T) {
 		"variadic added": {
 			both, goTree{"shapes/shapes.go": strings.Replace(shapes, "Area(side int)", "Area(side int, more ...int)", 1), "main.go": user}, nil,
 		},
+		"a field that bears the name": {
+			goTree{"a/a.go": "package a\n\nfunc limit() int { return 1 }\n", "a/b.go": "package a\n\ntype box struct{ limit int }\n\nvar b = box{limit: 2}\n"},
+			goTree{"a/a.go": "package a\n", "a/b.go": "package a\n\ntype box struct{ limit int }\n\nvar b = box{limit: 2}\n"}, nil,
+		},
 		"an ambiguous name": {
 			goTree{"a/a.go": "package a\n\ntype A struct{}\n\nfunc (A) Process() {}\n", "b/b.go": "package b\n\ntype B struct{}\n\nfunc (B) Process() {}\n\nfunc run(b B) { b.Process() }\n"},
 			goTree{"a/a.go": "package a\n\ntype A struct{}\n", "b/b.go": "package b\n\ntype B struct{}\n\nfunc (B) Process() {}\n\nfunc run(b B) { b.Process() }\n"},
