@@ -180,7 +180,7 @@ func TestDeadlineConcludesWithWhatIsThere(t *testing.T) {
 	t.Parallel()
 	s := open(t, "rules: [{when: {stage: rank}, then: {fault: hang}}]", "a", "b", "c")
 	n := question("?")
-	n.Timeout = 700 * time.Millisecond
+	n.Timeout = 6 * time.Second // ample for the answers, which take milliseconds
 	d := start(t, s, n)
 	j := s.Await(t, d.ID)
 	require.Equal(t, job.StatePartiallySucceeded, j.State)
