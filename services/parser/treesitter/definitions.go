@@ -20,34 +20,34 @@ const (
 
 // addDraft notes a definition or a scope. Its texts are copied now, since the node does not outlive the match.
 func (r *reader) addDraft(p *parts, pattern int) {
-	node := p.definition
+	node := p.nodes[roleDefinition]
 	if node == nil {
-		node = p.scope
+		node = p.nodes[roleScope]
 	}
-	if p.name == nil {
+	if p.nodes[roleName] == nil {
 		return // an ERROR inside of the node may have swallowed it
 	}
-	at, name := r.withKeyword(spanOf(node)), spanOf(p.name)
-	d := draft{scope: p.definition == nil, pattern: pattern}
+	at, name := r.withKeyword(spanOf(node)), spanOf(p.nodes[roleName])
+	d := draft{scope: p.nodes[roleDefinition] == nil, pattern: pattern}
 	d.definition = parser.Definition{
 		Kind: p.kind, Name: strings.Trim(parser.CleanText(r.text(name), parser.MaxName), "\"'`"),
 		Range: r.lines.Range(at.start, at.end), NameRange: r.lines.Range(name.start, name.end),
 	}
 	d.head = at.end
-	if p.body != nil {
-		d.head = max(at.start, int(p.body.StartByte()))
+	if p.nodes[roleBody] != nil {
+		d.head = max(at.start, int(p.nodes[roleBody].StartByte()))
 	}
-	if p.parameters != nil && r.Spec.Parameters != nil {
-		d.definition.Parameters = r.Spec.Parameters(r.copyNode(p.parameters))
+	if p.nodes[roleParameters] != nil && r.Spec.Parameters != nil {
+		d.definition.Parameters = r.Spec.Parameters(r.copyNode(p.nodes[roleParameters]))
 	}
-	if p.doc != nil {
-		d.definition.Doc = r.readDoc(spanOf(p.doc))
+	if p.nodes[roleDoc] != nil {
+		d.definition.Doc = r.readDoc(spanOf(p.nodes[roleDoc]))
 	}
-	if p.receiver != nil {
-		d.receiver = r.container(parser.CleanText(r.text(spanOf(p.receiver)), parser.MaxQualifier))
+	if p.nodes[roleReceiver] != nil {
+		d.receiver = r.container(parser.CleanText(r.text(spanOf(p.nodes[roleReceiver])), parser.MaxQualifier))
 	}
-	if p.modifier != nil {
-		d.modifiers = parser.CleanText(r.text(spanOf(p.modifier)), parser.MaxQualifier)
+	if p.nodes[roleModifiers] != nil {
+		d.modifiers = parser.CleanText(r.text(spanOf(p.nodes[roleModifiers])), parser.MaxQualifier)
 	}
 	r.drafts = append(r.drafts, d)
 }

@@ -196,7 +196,7 @@ func TestConcurrentParsesAgree(t *testing.T) {
 		want := parseAll(t, service, c.language, c.content)
 		for range 8 {
 			wg.Go(func() {
-				got, err := service.Parse(context.Background(), parser.Request{
+				got, err := service.Parse(t.Context(), parser.Request{
 					Path: "a", Content: c.content, Language: c.language,
 					Want: parser.Want{Definitions: true, References: true, Imports: true, Chunks: true},
 				})

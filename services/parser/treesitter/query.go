@@ -14,9 +14,9 @@ import (
 // role is what a capture stands for.
 type role int
 
+// Roles below roleMarks are parts of a match, the others mean something by themselves.
 const (
-	roleNone role = iota
-	roleDefinition
+	roleDefinition role = iota
 	roleScope
 	roleName
 	roleParameters
@@ -24,23 +24,24 @@ const (
 	roleDoc
 	roleReceiver
 	roleModifiers
+	roleReference
+	roleQualifier
+	roleArguments
+	roleLocal
+	roleDeclaration
+	roleMarks
 	roleOuter
 	roleComment
 	roleAttribute
 	roleDecorator
 	roleExported
-	roleReference
-	roleQualifier
-	roleArguments
-	roleLocal
+	roleExports
 	roleHoisted
 	roleGlobal
-	roleExports
-	roleDeclaration
 	roleBlock
 	roleImport
-	roleIgnore
 	roleOpaque
+	roleIgnore
 )
 
 type capture struct {

@@ -132,56 +132,30 @@ func (r *reader) match(node *sitter.Node) {
 	}
 }
 
-// parts are the captured nodes of one match, by what they stand for.
+// parts are the captured nodes of one match, by their role.
 type parts struct {
-	definition, scope, reference, local             *sitter.Node
-	name, parameters, body, doc, receiver, modifier *sitter.Node
-	qualifier, arguments, declaration               *sitter.Node
-	kind                                            parser.Kind
-	use                                             parser.ReferenceKind
+	nodes [roleMarks]*sitter.Node
+	kind  parser.Kind
+	use   parser.ReferenceKind
 }
 
 func (r *reader) sort(match *sitter.QueryMatch) {
 	var p parts
 	for i := range match.Captures {
 		c, node := r.query.captures[match.Captures[i].Index], match.Captures[i].Node
-		switch c.role {
-		case roleDefinition:
-			p.definition, p.kind = node, c.kind
-		case roleScope:
-			p.scope = node
-		case roleReference:
-			p.reference, p.use = node, c.reference
-		case roleName:
-			p.name = node
-		case roleParameters:
-			p.parameters = node
-		case roleBody:
-			p.body = node
-		case roleDoc:
-			p.doc = node
-		case roleReceiver:
-			p.receiver = node
-		case roleModifiers:
-			p.modifier = node
-		case roleQualifier:
-			p.qualifier = node
-		case roleArguments:
-			p.arguments = node
-		case roleLocal:
-			p.local = node
-		case roleDeclaration:
-			p.declaration = node
-		default:
+		if c.role > roleMarks {
 			r.mark(c.role, node)
+			continue
 		}
+		p.nodes[c.role] = node
+		p.kind, p.use = max(p.kind, c.kind), max(p.use, c.reference)
 	}
 	switch {
-	case p.definition != nil || p.scope != nil:
+	case p.nodes[roleDefinition] != nil || p.nodes[roleScope] != nil:
 		r.addDraft(&p, int(match.PatternIndex))
-	case p.reference != nil:
+	case p.nodes[roleReference] != nil:
 		r.addUse(&p)
-	case p.local != nil:
+	case p.nodes[roleLocal] != nil:
 		r.addLocal(&p)
 	}
 }
@@ -217,24 +191,24 @@ func (r *reader) mark(what role, node *sitter.Node) {
 }
 
 func (r *reader) addUse(p *parts) {
-	u := use{span: spanOf(p.reference), kind: p.use}
-	if p.qualifier != nil {
-		u.qualifier = spanOf(p.qualifier)
+	u := use{span: spanOf(p.nodes[roleReference]), kind: p.use}
+	if p.nodes[roleQualifier] != nil {
+		u.qualifier = spanOf(p.nodes[roleQualifier])
 	}
-	if p.arguments != nil {
-		u.arguments = r.readArguments(p.arguments)
+	if p.nodes[roleArguments] != nil {
+		u.arguments = r.readArguments(p.nodes[roleArguments])
 	}
 	r.uses = append(r.uses, u)
 }
 
 func (r *reader) addLocal(p *parts) {
-	l := local{span: spanOf(p.local)}
+	l := local{span: spanOf(p.nodes[roleLocal])}
 	if r.IsLocal != nil && !r.IsLocal(string(r.text(l.span))) {
 		return
 	}
 	l.from = l.start
-	if p.declaration != nil {
-		l.from = int(p.declaration.EndByte())
+	if p.nodes[roleDeclaration] != nil {
+		l.from = int(p.nodes[roleDeclaration].EndByte())
 	}
 	r.locals = append(r.locals, l)
 }

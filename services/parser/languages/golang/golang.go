@@ -70,13 +70,9 @@ func isLocal(c *languages.Candidate) bool {
 	if around == nil {
 		return c.Kind == parser.KindField // of a type that was left out
 	}
-	switch c.Kind {
-	case parser.KindConstant, parser.KindVariable:
-		return true
-	default:
-		return around.Kind == parser.KindFunction || around.Kind == parser.KindMethod || around.Kind == parser.KindVariable &&
-			c.Kind != parser.KindField
-	}
+	inFunction := around.Kind == parser.KindFunction || around.Kind == parser.KindMethod
+	isValue := c.Kind == parser.KindConstant || c.Kind == parser.KindVariable
+	return inFunction || isValue || around.Kind == parser.KindVariable && c.Kind != parser.KindField
 }
 
 func parameters(list languages.Node) []parser.Parameter {

@@ -44,15 +44,12 @@ func Spec() languages.Spec {
 func refine(c *languages.Candidate) {
 	around := c.ParentDefinition
 	inClass := around != nil && around.Kind == parser.KindClass
-	switch c.Kind {
-	case parser.KindFunction:
-		if inClass {
-			c.Kind = parser.KindMethod
-			c.Parameters = withoutReceiver(c.Parameters)
-		}
-	case parser.KindVariable:
+	if c.Kind == parser.KindFunction && inClass {
+		c.Kind = parser.KindMethod
+		c.Parameters = withoutReceiver(c.Parameters)
+	}
+	if c.Kind == parser.KindVariable {
 		refineVariable(c, inClass)
-	default:
 	}
 	private := strings.HasPrefix(c.Name, "_") && !(strings.HasPrefix(c.Name, "__") && strings.HasSuffix(c.Name, "__"))
 	c.Exported = !private && (around == nil || inClass)
