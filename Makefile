@@ -59,8 +59,11 @@ test-clients: build ## clients that others wrote: Python grpcio and SSE clients 
 	@bash test/clients/run.sh
 
 .PHONY: bench
-bench: needs ## run the benchmarks; the figures of a known machine stand in docs/performance.md
-	go test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),2s) -timeout 60m ./...
+bench: needs ## run the benchmarks of test/bench/benchmarks.txt; docs/performance.md has the figures of a known machine
+	@go test -run '^$$' $$(sed -n 's/^\(\.[^ ]*\).*/\1/p' test/bench/benchmarks.txt | sort -u) >/dev/null # compile first
+	@grep '^\./' test/bench/benchmarks.txt | while read -r package pattern times; do \
+		go test -run '^$$' -bench "$$pattern" -benchtime "$$times" -timeout 10m "$$package" </dev/null; \
+	done
 
 .PHONY: generate
 generate: needs ## generate Go and OpenAPI from the protos, and the list of error reasons

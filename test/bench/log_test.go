@@ -95,6 +95,7 @@ func write(b *testing.B, writers int, fn func(writer int, n int64) error) {
 	for _, t := range times {
 		all = append(all, t...)
 	}
+	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	reportTimes(b, "append", all)
 }

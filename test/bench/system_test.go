@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,6 +160,14 @@ func percentile(times []time.Duration, share float64) time.Duration {
 
 // milliseconds is d in the unit of the reports.
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
+
+// cpuTime is the processor time that this process has taken, with all its threads.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
 
 // reportTimes reports the median and the 99th percentile under a name, in milliseconds.
 func reportTimes(b *testing.B, name string, times []time.Duration) {
