@@ -39,13 +39,26 @@ func (n *node) messages(conversation string) []*councilv1.Message {
 	return page.GetMessages()
 }
 
-// hanging keeps the first three calls of the first stage waiting for ever.
+// hanging has the first three calls of the first stage begin to answer and come to no end. Their first words in the log
+// say that they are under way.
 const hanging = `
 timing: {latency: 30ms}
 rules:
   - {when: {model: refused}, then: {status: 401, message: the key is wrong}}
-  - {when: {stage: answer, call: "1-3"}, then: {fault: hang}}
+  - {when: {stage: answer, call: "1-3"}, then: {first_token: 10ms, latency: 2m, chunk_bytes: 8}}
 `
+
+// underway waits until all three members are answering.
+func (n *node) underway(job string) []*jobsv1.JobEvent {
+	n.t.Helper()
+	speaking := map[string]bool{}
+	return n.until(job, func(e *jobsv1.JobEvent) bool {
+		if d := e.GetCouncil().GetMemberDelta(); d != nil {
+			speaking[d.GetMember()] = true
+		}
+		return len(speaking) == 3
+	})
+}
 
 func (w *world) withFailingCouncil() *world {
 	w.configure(`councils:
@@ -63,7 +76,7 @@ func TestConversationKnowsWhatItsJobDoes(t *testing.T) {
 	conversation := n.newConversation()
 	first, err := n.askIn(conversation, "", "What is the capital of France?")
 	require.NoError(t, err)
-	n.until(first.GetJob(), nth(3, "council.member_started")) // all three hang from here on
+	n.underway(first.GetJob())
 
 	now := n.conversation(conversation)
 	require.Equal(t, active, now.GetProcessingState())
@@ -124,7 +137,7 @@ func TestACancelledQuestionLeavesItsConversationIdle(t *testing.T) {
 	conversation := n.newConversation()
 	d, err := n.askIn(conversation, "", "Why?")
 	require.NoError(t, err)
-	n.until(d.GetJob(), nth(3, "council.member_started"))
+	n.underway(d.GetJob())
 	_, err = n.Jobs.CancelJob(bounded(t), &jobsv1.CancelJobRequest{Name: d.GetJob()})
 	require.NoError(t, err)
 	ended := n.wait(d.GetJob())

@@ -19,7 +19,11 @@ import (
 	councilv1 "witan.dev/gen/witan/council/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/datadir"
 	"witan.dev/internal/llm/simulator"
+	"witan.dev/internal/rpc"
+	"witan.dev/internal/secret"
+	"witan.dev/test/e2e/gittest"
 	"witan.dev/test/e2e/process"
 )
 
@@ -145,11 +149,15 @@ func (n *node) ask(d *councilv1.Deliberation) *councilv1.Deliberation {
 	return made
 }
 
-// reviewDiff starts the review of a diff.
-func (n *node) reviewDiff(diff string) *reviewv1.Review {
+// reviewCommit starts the review of a repository's newest commit, as the folder's owner: nobody else may name paths.
+func (n *node) reviewCommit(repo *gittest.Repo) *reviewv1.Review {
 	n.t.Helper()
-	source := &reviewv1.Source{Source: &reviewv1.Source_Diff{Diff: &reviewv1.Material{Content: &reviewv1.Material_Data{Data: []byte(diff)}}}}
-	made, err := n.Reviews.CreateReview(bounded(n.t), &reviewv1.CreateReviewRequest{Review: &reviewv1.Review{Source: source}})
+	holder, err := datadir.FindHolder(n.Data)
+	require.NoError(n.t, err)
+	require.Equal(n.t, n.GRPC, holder.Address)
+	made, err := n.Reviews.CreateReview(bounded(n.t),
+		&reviewv1.CreateReviewRequest{Review: &reviewv1.Review{Source: gitRange(repo.Dir, "HEAD~1", "HEAD")}},
+		grpc.PerRPCCredentials(rpc.Bearer(secret.New(holder.Token))))
 	require.NoError(n.t, err)
 	return made
 }
@@ -267,4 +275,11 @@ func requireDense(t testing.TB, events []*jobsv1.JobEvent) {
 		require.Equal(t, int64(i+1), e.GetSeq(), "the log has a gap or a double")
 		require.Equal(t, i == len(events)-1, e.GetFinal(), "event %d", e.GetSeq())
 	}
+}
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	raw, err := os.ReadFile(path) //nolint:gosec // the test's own file
+	require.NoError(t, err)
+	return string(raw)
 }
