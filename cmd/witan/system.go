@@ -11,6 +11,7 @@ import (
 
 	ingestv1 "witan.dev/gen/witan/ingest/v1"
 	"witan.dev/internal/auth"
+	"witan.dev/internal/blob"
 	blobsqlite "witan.dev/internal/blob/sqlite"
 	"witan.dev/internal/bus/inprocess"
 	"witan.dev/internal/config"
@@ -83,6 +84,10 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 	if err := s.stack.Start(ctx, "log readers", hub); err != nil {
 		return err
 	}
+	blobs := blobsqlite.New(db, nil)
+	if err := s.stack.Start(ctx, "blob collector", blob.NewCollector(blobs, nil, nil, p.Logger)); err != nil {
+		return err
+	}
 	s.rpc, err = rpc.NewServer(
 		rpc.Config{Addr: p.Config.GRPCAddr, Reflection: p.Config.Reflection, MaxReceive: p.Config.MaxBody, MaxSend: maxMessage},
 		rpc.Deps{Logger: p.Logger, Metrics: registry, Auth: auth.NewFolder(dir.Token())},
@@ -97,7 +102,7 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 	s.conn = conn
 	s.stack.Defer("connection", func(context.Context) error { return conn.Close() })
 	err = s.register(ctx, p.NoWorkers, parts{
-		config: p.Config, environ: p.Environ, logger: p.Logger, dir: dir, db: db, blobs: blobsqlite.New(db, nil), jobs: jobs,
+		config: p.Config, environ: p.Environ, logger: p.Logger, dir: dir, db: db, blobs: blobs, jobs: jobs,
 		hub: hub, conn: conn, metrics: registry, stack: &s.stack,
 	})
 	if err != nil {
