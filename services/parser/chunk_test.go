@@ -21,10 +21,10 @@ func requireCover(t *testing.T, content []byte, chunks []Chunk) {
 	require.Equal(t, len(content), at)
 }
 
-func definitionAt(lines *Lines, content, text, name string, parent int) Definition {
+func definitionAt(lines *Lines, content, text, name string) Definition {
 	start := strings.Index(content, text)
 	r := lines.Range(start, start+len(text))
-	return Definition{Kind: KindFunction, Name: name, Signature: "func " + name, Range: r, FullRange: r, Parent: parent}
+	return Definition{Kind: KindFunction, Name: name, Signature: "func " + name, Range: r, FullRange: r, Parent: NoDefinition}
 }
 
 func TestCutGivesEachLargerDefinitionItsChunk(t *testing.T) {
@@ -33,7 +33,7 @@ func TestCutGivesEachLargerDefinitionItsChunk(t *testing.T) {
 	second := "func b() {\n" + strings.Repeat("\ty()\n", 20) + "}"
 	content := "package p\n\n" + first + "\n\n" + second + "\n"
 	lines := NewLines([]byte(content))
-	defs := []Definition{definitionAt(lines, content, first, "a", -1), definitionAt(lines, content, second, "b", -1)}
+	defs := []Definition{definitionAt(lines, content, first, "a"), definitionAt(lines, content, second, "b")}
 
 	chunks, truncated := cut([]byte(content), lines, defs, nil)
 
@@ -55,7 +55,7 @@ func TestCutJoinsSmallNeighbours(t *testing.T) {
 	lines := NewLines([]byte(content.String()))
 	var defs []Definition
 	for i, text := range texts {
-		defs = append(defs, definitionAt(lines, content.String(), text, fmt.Sprintf("f%d", i), -1))
+		defs = append(defs, definitionAt(lines, content.String(), text, fmt.Sprintf("f%d", i)))
 	}
 
 	chunks, _ := cut([]byte(content.String()), lines, defs, nil)
@@ -75,7 +75,7 @@ func TestCutSplitsALargeDefinitionAtBorders(t *testing.T) {
 		borders = append(borders, Border{Offset: lines.Start(n) + 1, Depth: 2 + n%3})
 	}
 
-	chunks, _ := cut([]byte(content), lines, []Definition{definitionAt(lines, content, text, "a", -1)}, borders)
+	chunks, _ := cut([]byte(content), lines, []Definition{definitionAt(lines, content, text, "a")}, borders)
 
 	requireCover(t, []byte(content), chunks)
 	require.Greater(t, len(chunks), 3)

@@ -24,7 +24,11 @@
 // supported, since the binding evaluates them slowly.
 package languages
 
-import "witan.dev/services/parser"
+import (
+	"slices"
+
+	"witan.dev/services/parser"
+)
 
 // Spec is one language. Functions may be nil where a language has nothing to say; they must not keep their arguments.
 type Spec struct {
@@ -100,10 +104,8 @@ func (n Node) Text() string {
 // Child returns the first child with one of the types, or an empty node.
 func (n Node) Child(types ...string) Node {
 	for _, child := range n.Children {
-		for _, t := range types {
-			if child.Type == t {
-				return child
-			}
+		if slices.Contains(types, child.Type) {
+			return child
 		}
 	}
 	return Node{}

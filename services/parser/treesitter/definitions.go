@@ -204,9 +204,9 @@ func qualify(separator string, parts ...string) string {
 }
 
 func (b *builder) realParent() int {
-	for i := len(b.stack) - 1; i >= 0; i-- {
-		if !b.stack[i].scope {
-			return b.stack[i].index
+	for _, l := range slices.Backward(b.stack) {
+		if !l.scope {
+			return l.index
 		}
 	}
 	return parser.NoDefinition

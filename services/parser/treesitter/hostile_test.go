@@ -216,7 +216,7 @@ func FuzzParse(f *testing.F) {
 		names = append(names, l.Name)
 	}
 	for i, c := range goldenCases(f) {
-		f.Add(c.content, uint8(i)) //nolint:gosec // a few cases
+		f.Add(c.content, uint8(i))
 	}
 	f.Add([]byte("\x00\xff{[("), uint8(0))
 	f.Fuzz(func(t *testing.T, content []byte, language uint8) {

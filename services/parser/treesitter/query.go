@@ -69,7 +69,7 @@ type language struct {
 func newLanguage(e entry) *language {
 	l := &language{Spec: e.spec, grammar: e.grammar(), atoms: make(map[string]bool)}
 	for i := range l.grammar.SymbolCount() {
-		l.types = append(l.types, l.grammar.SymbolName(sitter.Symbol(i))) //nolint:gosec // symbols are 16 bit wide
+		l.types = append(l.types, l.grammar.SymbolName(sitter.Symbol(i)))
 	}
 	for _, atom := range e.spec.Atoms {
 		l.atoms[atom] = true

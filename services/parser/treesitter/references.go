@@ -190,9 +190,9 @@ func (n *nesting) around(offset, until int) (span, bool) {
 	for len(n.open) > 0 && n.open[len(n.open)-1].end <= offset {
 		n.open = n.open[:len(n.open)-1]
 	}
-	for i := len(n.open) - 1; i >= 0; i-- {
-		if n.open[i].end > until {
-			return n.open[i], true
+	for _, block := range slices.Backward(n.open) {
+		if block.end > until {
+			return block, true
 		}
 	}
 	return span{}, false
