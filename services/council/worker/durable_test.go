@@ -152,11 +152,9 @@ func TestCancelKeepsWhatIsThere(t *testing.T) {
 		return answered(calls, council.StageAnswer) == 2 && len(calls) == 3
 	})
 	require.Eventually(t, func() bool { return counciltest.Types(s.Events(t, d.ID))["council.member_answered"] == 2 }, 10*time.Second, time.Millisecond)
-	asked := time.Now()
 	_, err := s.Jobs.Cancel(t.Context(), d.ID, counciltest.Owner)
 	require.NoError(t, err)
-	j := s.Await(t, d.ID)
-	require.Less(t, time.Since(asked), time.Second)
+	j := s.Await(t, d.ID) // the call hangs: without being aborted it would last for minutes
 	require.Equal(t, job.StateCancelled, j.State)
 	r := result(t, s, d.ID)
 	require.Len(t, r.Answers, 2)

@@ -364,7 +364,8 @@ func TestAViewerThatDoesNotReadIsSentAwayAndHurtsNobody(t *testing.T) {
 		m, err := stalled.Recv()
 		if err != nil {
 			refused(t, err, codes.Unavailable, "VIEWER_TOO_SLOW")
-			require.Equal(t, fmt.Sprint(last), rpcstatus.Info(status.Convert(err)).GetMetadata()["seq"])
+			// The event whose write was cut off may have arrived all the same: the place is never beyond what was read.
+			require.Contains(t, []string{fmt.Sprint(last), fmt.Sprint(last - 1)}, rpcstatus.Info(status.Convert(err)).GetMetadata()["seq"])
 			break
 		}
 		require.Equal(t, last+1, m.GetSeq())
