@@ -23,7 +23,8 @@ var encoding = base64.RawURLEncoding.Strict()
 const maxToken = 2048
 
 // ErrInvalid refuses a token that was not given out for this list and filter.
-var ErrInvalid = apierr.Invalid(apierr.ReasonPageTokenInvalid, "the page token was not given out for this list and filter")
+var ErrInvalid = apierr.Invalid(apierr.ReasonPageTokenInvalid,
+	"the page token was not given out for this list and filter; begin without one").Field("page_token", "is not of this list and filter")
 
 // A token is a place in a list, bound to the list and its filter.
 type token struct {

@@ -27,9 +27,6 @@ type Watcher interface {
 
 // Errors that callers see.
 var (
-	// ErrPageToken refuses a token that this service did not make for this question.
-	ErrPageToken = apierr.Invalid(apierr.ReasonPageTokenInvalid,
-		"the page token belongs to another list or filter; begin without one").Field("page_token", "is not of this list and filter")
 	// ErrViewerTooSlow ends the stream of a viewer that does not read.
 	ErrViewerTooSlow = apierr.Unavailable(apierr.ReasonViewerTooSlow,
 		"the viewer did not read for too long; come back with after_seq set to the last seq that arrived")

@@ -8,8 +8,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"witan.dev/internal/job"
+	"witan.dev/internal/pagetoken"
 	"witan.dev/services/jobs"
 )
+
+// tokenOf returns the token that a call made.
+func tokenOf(t testing.TB) func(token string, err error) string {
+	t.Helper()
+	return func(token string, err error) string {
+		t.Helper()
+		require.NoError(t, err)
+		return token
+	}
+}
 
 func position() job.ListPosition {
 	return job.ListPosition{CreatedAt: time.UnixMicro(1_700_000_000_123_456).UTC(), ID: "abc234"}
@@ -18,7 +29,7 @@ func position() job.ListPosition {
 func TestPageTokensComeBackForTheSameQuestionOnly(t *testing.T) {
 	t.Parallel()
 	q := job.ListQuery{Owner: "a", Kinds: []job.Kind{job.KindReview}, States: []job.State{job.StateFailed, job.StateQueued}, Limit: 10}
-	token := jobs.ListToken(q, position())
+	token := tokenOf(t)(jobs.ListToken(q, position()))
 	same := q
 	same.Limit, same.States = 50, []job.State{job.StateQueued, job.StateFailed}
 	got, err := jobs.ParseListToken(same, token)
@@ -33,9 +44,9 @@ func TestPageTokensComeBackForTheSameQuestionOnly(t *testing.T) {
 		other := q
 		change(&other)
 		_, err := jobs.ParseListToken(other, token)
-		require.ErrorIs(t, err, jobs.ErrPageToken, name)
+		require.ErrorIs(t, err, pagetoken.ErrInvalid, name)
 	}
-	require.Empty(t, jobs.ListToken(q, job.ListPosition{}))
+	require.Empty(t, tokenOf(t)(jobs.ListToken(q, job.ListPosition{})))
 	got, err = jobs.ParseListToken(q, "")
 	require.NoError(t, err)
 	require.Zero(t, got)
@@ -43,34 +54,34 @@ func TestPageTokensComeBackForTheSameQuestionOnly(t *testing.T) {
 
 func TestEventTokensBelongToTheirJob(t *testing.T) {
 	t.Parallel()
-	token := jobs.EventToken("a", 17)
+	token := tokenOf(t)(jobs.EventToken("a", 17))
 	after, err := jobs.ParseEventToken("a", token)
 	require.NoError(t, err)
 	require.Equal(t, int64(17), after)
 	_, err = jobs.ParseEventToken("b", token)
-	require.ErrorIs(t, err, jobs.ErrPageToken)
+	require.ErrorIs(t, err, pagetoken.ErrInvalid)
 	_, err = jobs.ParseListToken(job.ListQuery{}, token)
-	require.ErrorIs(t, err, jobs.ErrPageToken)
+	require.ErrorIs(t, err, pagetoken.ErrInvalid)
 }
 
 func FuzzPageTokens(f *testing.F) {
 	q := job.ListQuery{Owner: "local"}
-	f.Add(jobs.ListToken(q, position()))
-	f.Add(jobs.EventToken("a", 17))
-	f.Add(jobs.EventToken("a", -1))
+	f.Add(tokenOf(f)(jobs.ListToken(q, position())))
+	f.Add(tokenOf(f)(jobs.EventToken("a", 17)))
+	f.Add(tokenOf(f)(jobs.EventToken("a", -1)))
 	f.Add("")
 	f.Add("%%%")
 	f.Add(strings.Repeat("A", 3000))
 	f.Fuzz(func(t *testing.T, token string) {
 		if got, err := jobs.ParseListToken(q, token); err != nil {
-			require.ErrorIs(t, err, jobs.ErrPageToken)
+			require.ErrorIs(t, err, pagetoken.ErrInvalid)
 		} else if token != "" {
-			again, err := jobs.ParseListToken(q, jobs.ListToken(q, got))
+			again, err := jobs.ParseListToken(q, tokenOf(t)(jobs.ListToken(q, got)))
 			require.NoError(t, err)
 			require.Equal(t, got, again)
 		}
 		if got, err := jobs.ParseEventToken("a", token); err != nil {
-			require.ErrorIs(t, err, jobs.ErrPageToken)
+			require.ErrorIs(t, err, pagetoken.ErrInvalid)
 		} else {
 			require.GreaterOrEqual(t, got, int64(0))
 		}

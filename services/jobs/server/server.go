@@ -102,7 +102,10 @@ func (s *Server) ListJobs(ctx context.Context, req *jobsv1.ListJobsRequest) (*jo
 	if err != nil {
 		return nil, err
 	}
-	res := &jobsv1.ListJobsResponse{NextPageToken: jobs.ListToken(q, next)}
+	res := &jobsv1.ListJobsResponse{}
+	if res.NextPageToken, err = jobs.ListToken(q, next); err != nil {
+		return nil, err
+	}
 	for _, j := range page {
 		m, err := encodeJob(j)
 		if err != nil {
@@ -169,9 +172,9 @@ func (s *Server) ListJobEvents(ctx context.Context, req *jobsv1.ListJobEventsReq
 	}
 	res.LastSeq = max(j.LastSeq, after)
 	if after < res.GetLastSeq() {
-		res.NextPageToken = jobs.EventToken(j.ID, after)
+		res.NextPageToken, err = jobs.EventToken(j.ID, after)
 	}
-	return res, nil
+	return res, err
 }
 
 // within refuses positions that the log does not have, or no longer.

@@ -11,6 +11,7 @@ import (
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/auth"
 	"witan.dev/internal/job"
+	"witan.dev/internal/pagetoken"
 	"witan.dev/services/review"
 	"witan.dev/services/review/wire"
 )
@@ -113,7 +114,7 @@ func (s *Server) ListReviews(ctx context.Context, req *reviewv1.ListReviewsReque
 		Created int64
 		ID      job.ID
 	}
-	if err := readToken(req.GetPageToken(), filter, &after); err != nil {
+	if err := pagetoken.Read(req.GetPageToken(), filter, &after); err != nil {
 		return nil, err
 	}
 	q := review.ListQuery{Owner: auth.Owner(ctx), Subject: req.GetSubject(), Limit: size + 1}
@@ -128,7 +129,7 @@ func (s *Server) ListReviews(ctx context.Context, req *reviewv1.ListReviewsReque
 	if len(list) > size {
 		list = list[:size]
 		after.Created, after.ID = list[size-1].CreatedAt.UnixMicro(), list[size-1].ID
-		if out.NextPageToken, err = writeToken(filter, after); err != nil {
+		if out.NextPageToken, err = pagetoken.Write(filter, after); err != nil {
 			return nil, err
 		}
 	}
@@ -151,7 +152,7 @@ func (s *Server) ListFindings(ctx context.Context, req *reviewv1.ListFindingsReq
 	size := int(cmp.Or(req.GetPageSize(), defaultPage))
 	filter := "findings\x00" + string(r.ID) + "\x00" + req.GetMinSeverity().String() + "\x00" + req.GetOutcome().String()
 	var after int
-	if err := readToken(req.GetPageToken(), filter, &after); err != nil {
+	if err := pagetoken.Read(req.GetPageToken(), filter, &after); err != nil {
 		return nil, err
 	}
 	page, err := s.p.Store.Findings(ctx, review.FindingQuery{
@@ -164,7 +165,7 @@ func (s *Server) ListFindings(ctx context.Context, req *reviewv1.ListFindingsReq
 	out := &reviewv1.ListFindingsResponse{}
 	if len(page) > size {
 		page = page[:size]
-		if out.NextPageToken, err = writeToken(filter, page[size-1].Ordinal); err != nil {
+		if out.NextPageToken, err = pagetoken.Write(filter, page[size-1].Ordinal); err != nil {
 			return nil, err
 		}
 	}

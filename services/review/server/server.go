@@ -60,8 +60,12 @@ func New(p Params) *Server {
 // Register adds the service to a gRPC server.
 func (s *Server) Register(r grpc.ServiceRegistrar) { reviewv1.RegisterReviewServiceServer(r, s) }
 
-// uploadKeep is how long uploaded material waits for a request that names it.
-const uploadKeep = 24 * time.Hour
+const (
+	// uploadKeep is how long uploaded material waits for a request that names it.
+	uploadKeep = 24 * time.Hour
+	// inlineKeep is how long a diff inside a request waits for its review, which is made at once.
+	inlineKeep = 10 * time.Minute
+)
 
 // defaultFailOn is the severity from which clients fail when the caller did not say.
 const defaultFailOn = finding.SeverityMedium
@@ -193,7 +197,11 @@ func (s *Server) patch(ctx context.Context, owner string, m *reviewv1.Material) 
 	if out.Blob != "" {
 		return out, nil
 	}
-	ref, err := s.p.Blobs.Upload(ctx, owner, bytes.NewReader(m.GetData()), s.p.Clock().Add(uploadKeep))
+	packed, err := review.PackPatch(m.GetData())
+	if err != nil {
+		return out, err
+	}
+	ref, err := s.p.Blobs.Upload(ctx, owner, bytes.NewReader(packed), s.p.Clock().Add(inlineKeep))
 	if err != nil {
 		return out, fmt.Errorf("keep the diff: %w", err)
 	}
