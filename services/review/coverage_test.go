@@ -166,3 +166,23 @@ func TestSidesThatAPatchShowsInFull(t *testing.T) {
 	m.CheckText()
 	require.Equal(t, []review.Reason{finding.ReasonNotUTF8}, m.Limits)
 }
+
+func TestPatchesArePackedAndBombsAreRefused(t *testing.T) {
+	t.Parallel()
+	const text = "diff --git a/x b/x\n"
+	packed, err := review.PackPatch([]byte(text))
+	require.NoError(t, err)
+	require.NotContains(t, string(packed), "diff --git")
+	back, err := review.UnpackPatch(packed)
+	require.NoError(t, err)
+	require.Equal(t, text, string(back))
+	plain, err := review.UnpackPatch([]byte(text))
+	require.NoError(t, err)
+	require.Equal(t, text, string(plain))
+	_, err = review.UnpackPatch(packed[:len(packed)-4])
+	require.ErrorIs(t, err, review.ErrNotDiff)
+	bomb, err := review.PackPatch(make([]byte, 51_000_000))
+	require.NoError(t, err)
+	_, err = review.UnpackPatch(bomb)
+	require.ErrorIs(t, err, review.ErrMaterialTooLarge)
+}

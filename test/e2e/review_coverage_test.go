@@ -274,6 +274,8 @@ func TestTheSecretItselfIsNowhere(t *testing.T) {
 	for i := range council.last.Parts {
 		sent = append(sent, council.last.Parts[i].Text...)
 	}
+	patched, _ := s.review(t, inline([]byte(repo.Git("diff", base, head))))
+	require.Len(t, patched.GetFindings(), 1)
 	require.Contains(t, string(sent), "[secret:aws-access-token:")
 	require.NotContains(t, string(sent), key)
 	for _, format := range []string{"json", "sarif", "markdown", "text"} {

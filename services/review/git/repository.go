@@ -186,6 +186,9 @@ func (r *Repository) loadPatch(ctx context.Context, p review.Pinned) (*review.Ch
 	if err != nil {
 		return nil, err
 	}
+	if text, err = review.UnpackPatch(text); err != nil {
+		return nil, err
+	}
 	parsed, err := diff.Parse(text)
 	if err != nil {
 		return nil, review.DiffError(err)
