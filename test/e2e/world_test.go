@@ -19,10 +19,7 @@ import (
 	councilv1 "witan.dev/gen/witan/council/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
-	"witan.dev/internal/datadir"
 	"witan.dev/internal/llm/simulator"
-	"witan.dev/internal/rpc"
-	"witan.dev/internal/secret"
 	"witan.dev/test/e2e/gittest"
 	"witan.dev/test/e2e/process"
 )
@@ -152,12 +149,9 @@ func (n *node) ask(d *councilv1.Deliberation) *councilv1.Deliberation {
 // reviewCommit starts the review of a repository's newest commit, as the folder's owner: nobody else may name paths.
 func (n *node) reviewCommit(repo *gittest.Repo) *reviewv1.Review {
 	n.t.Helper()
-	holder, err := datadir.FindHolder(n.Data)
-	require.NoError(n.t, err)
-	require.Equal(n.t, n.GRPC, holder.Address)
+	_, credentials := n.owner()
 	made, err := n.Reviews.CreateReview(bounded(n.t),
-		&reviewv1.CreateReviewRequest{Review: &reviewv1.Review{Source: gitRange(repo.Dir, "HEAD~1", "HEAD")}},
-		grpc.PerRPCCredentials(rpc.Bearer(secret.New(holder.Token))))
+		&reviewv1.CreateReviewRequest{Review: &reviewv1.Review{Source: gitRange(repo.Dir, "HEAD~1", "HEAD")}}, credentials)
 	require.NoError(n.t, err)
 	return made
 }
