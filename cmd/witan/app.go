@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/apierr/rpcstatus"
 	"witan.dev/internal/config"
 	"witan.dev/internal/datadir"
 )
@@ -87,8 +89,11 @@ func codeOf(err error) (code int, told bool) {
 	}
 }
 
-// explain renders an error of a call with its reason and details, and any other error as it is.
+// explain renders an error that has a reason with it and its details, and any other error as it is.
 func explain(err error) string {
+	if _, ok := errors.AsType[*apierr.Error](err); ok { // one of this process itself
+		err = rpcstatus.From(err).Err()
+	}
 	s, ok := status.FromError(err)
 	if !ok {
 		return err.Error()
