@@ -29,14 +29,16 @@ type CallIntent struct {
 	MaxAttempts int
 	// ReservedTokens is kept for the call until it is settled.
 	ReservedTokens int64
+	// ReuseOnly asks for a stored answer and opens nothing: for a call that must not be sent any more.
+	ReuseOnly bool
 	// Events are logged with the intent of a call that is sent, EventsFor builds them for the call's attempt. Both are
 	// left out when the answer is reused. Their keys follow the rules of NewEvent.
 	Events    []NewEvent
 	EventsFor func(attempt int32) []NewEvent
 }
 
-// CallGrant answers a CallIntent. Exactly one of the three holds: Reused is not nil, Exhausted is true, or the call is to
-// be made under Attempt and closed with CloseCall.
+// CallGrant answers a CallIntent. Exactly one of the four holds: Reused is not nil, Exhausted is true, Refused is true, or
+// the call is to be made under Attempt and closed with CloseCall.
 type CallGrant struct {
 	// Attempt counts the tries of this call, from 1.
 	Attempt int32
@@ -49,6 +51,8 @@ type CallGrant struct {
 	// Exhausted: MaxAttempts tries have failed, the last one with LastFailure.
 	Exhausted   bool
 	LastFailure string
+	// Refused: the intent was ReuseOnly and there is no answer to the prompt.
+	Refused bool
 }
 
 // CallDone closes one try of a call.

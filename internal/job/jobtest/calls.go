@@ -66,6 +66,21 @@ var calling = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 		require.Equal(t, job.Ledger{CallsStarted: 1, CallsCompleted: 1, CallsReused: 2, Recoveries: 2}, j.Ledger)
 		require.Equal(t, answered(in, 1).Usage, j.Usage)
 	},
+	"a call that must not be sent finds its answer and opens nothing without one": func(t *testing.T, s job.Store) {
+		f := began(t, s)
+		in := intent("m1")
+		in.ReuseOnly = true
+		require.Equal(t, job.CallGrant{Refused: true}, openCall(t, s, f, in))
+		require.Equal(t, []string{"create/0", "begin/1"}, keys(dense(t, s, f.ID)))
+		openCall(t, s, f, intent("m1"))
+		closeCall(t, s, f, answered(in, 1))
+		g := openCall(t, s, f, in)
+		require.Equal(t, []byte("answer of m1"), g.Reused)
+		require.False(t, g.Refused)
+		in.PromptSHA256[0]++
+		require.True(t, openCall(t, s, f, in).Refused)
+		require.Equal(t, job.Ledger{CallsStarted: 1, CallsCompleted: 1, CallsReused: 1}, get(t, s, f.ID).Ledger)
+	},
 	"an empty answer is an answer": func(t *testing.T, s job.Store) {
 		f := began(t, s)
 		openCall(t, s, f, intent("m1"))

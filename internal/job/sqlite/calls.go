@@ -63,6 +63,9 @@ func open(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, l *lo
 	if failed >= max(in.MaxAttempts, 1) {
 		return job.CallGrant{Exhausted: true, LastFailure: lastFailure, Attempt: tries[len(tries)-1].attempt}, nil
 	}
+	if in.ReuseOnly {
+		return job.CallGrant{Refused: true}, nil
+	}
 	return send(ctx, tx, f, in, tries, l)
 }
 

@@ -36,13 +36,19 @@ func (b *budget) take(chairman bool) bool {
 		kept = 0
 	}
 	if b.left <= kept {
-		b.stopped = true
 		return false
 	}
 	if b.left != math.MaxInt {
 		b.left--
 	}
 	return true
+}
+
+// refuse notes that a call was not made for want of budget.
+func (b *budget) refuse() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped = true
 }
 
 // back returns a call that was not made after all.

@@ -89,16 +89,16 @@ func (a ask) request(maxOutput int) llm.Request {
 	return r
 }
 
-// intent is what the journal is told before the call. The hash covers everything that makes another answer likely.
+// intent is what the journal is told before the call. The hash covers everything that makes another answer likely. The
+// output limit is not among it: a try with more room after a cut one asks for the same answer.
 func (a ask) intent(maxOutput int, jobAttempt int32) (job.CallIntent, error) {
 	r := a.request(maxOutput)
 	raw, err := json.Marshal(struct {
 		Model, System string
 		Messages      []llm.Message
-		Max           int
 		Temperature   *float64
 		Schema        *llm.Schema
-	}{a.model, r.System, r.Messages, maxOutput, a.temperature, r.Schema})
+	}{a.model, r.System, r.Messages, a.temperature, r.Schema})
 	if err != nil {
 		return job.CallIntent{}, fmt.Errorf("encode a prompt: %w", err)
 	}
@@ -113,33 +113,31 @@ func (a ask) intent(maxOutput int, jobAttempt int32) (job.CallIntent, error) {
 	return in, nil
 }
 
-// open asks the journal for a try of each call, in one transaction. A call that the budget does not allow has no grant.
+// open asks the journal for a try of each call, in one transaction. A call that the budget does not allow has no grant,
+// unless it was answered before: what was paid for costs nothing again.
 func (d *deliberation) open(ctx context.Context, asks []ask, maxOutput []int) ([]*job.CallGrant, error) {
-	grants := make([]*job.CallGrant, len(asks))
-	var intents []job.CallIntent
-	var at []int
+	intents := make([]job.CallIntent, len(asks))
 	for i, a := range asks {
-		if !d.budget.take(a.chairman) {
-			continue
-		}
-		in, err := a.intent(maxOutput[i], d.run.Attempt())
-		if err != nil {
+		var err error
+		if intents[i], err = a.intent(maxOutput[i], d.run.Attempt()); err != nil {
 			return nil, err
 		}
-		intents, at = append(intents, in), append(at, i)
-	}
-	if len(intents) == 0 {
-		return grants, nil
+		intents[i].ReuseOnly = !d.budget.take(a.chairman)
 	}
 	given, err := d.run.OpenCalls(ctx, intents)
 	if err != nil {
 		return nil, err
 	}
+	grants := make([]*job.CallGrant, len(asks))
 	for i, g := range given {
-		if g.Reused != nil || g.Exhausted {
+		switch {
+		case g.Refused:
+			d.budget.refuse()
+			continue
+		case (g.Reused != nil || g.Exhausted) && !intents[i].ReuseOnly:
 			d.budget.back()
 		}
-		grants[at[i]] = &given[i]
+		grants[i] = &given[i]
 	}
 	return grants, nil
 }

@@ -235,6 +235,69 @@ func TestRestartAsksNothingTwice(t *testing.T) {
 	}
 }
 
+func TestRestartKeepsStoredAnswersUnderABudget(t *testing.T) {
+	t.Parallel()
+	first, then := restarted(t, "{when: {stage: answer, member: m4}, then: {fault: hang}}", 3, 4, func(n *council.NewDeliberation) {
+		n.Overrides.Budget = council.BudgetPolicy{MaxCalls: 5, OnExceed: council.ExceedConclude}
+	})
+	require.Equal(t, job.StatePartiallySucceeded, then.job.State)
+	require.Equal(t, council.EndBudget, then.job.StateReason)
+	require.Len(t, then.result.Answers, 3, "what was paid for is used although nothing is left to spend")
+	require.Equal(t, council.OriginChairman, then.result.Origin, "the reserve is the chairman's")
+	require.Len(t, first, 4)
+	require.Len(t, then.calls, 1)
+	require.Equal(t, council.StageSynthesise, then.calls[0].Stage)
+}
+
+func TestRestartKeepsAnAnswerThatNeededMoreRoom(t *testing.T) {
+	t.Parallel()
+	first, then := restarted(t, `{when: {stage: answer, member: m2, call: "1"}, then: {text: 'a long answer that is cut', fault: length, after: 10}}
+  - {when: {stage: answer, member: m4}, then: {fault: hang}}`, 3, 5, func(n *council.NewDeliberation) {
+		n.Overrides.Members = counciltest.Seats("a", "b", "c", "d")
+		n.Overrides.Members[1].MaxOutputTokens = 100
+	})
+	require.Equal(t, job.StateSucceeded, then.job.State, then.job.StateReason)
+	require.Len(t, first, 5)
+	for _, c := range then.calls {
+		require.False(t, c.Stage == council.StageAnswer && c.Member != "m4", "%s was asked again", c.Member)
+	}
+}
+
+// second is what became of a deliberation in its second life.
+type second struct {
+	job    job.Job
+	result *council.Result
+	calls  []counciltest.Call
+}
+
+// restarted asks four members under a rule, stops the system when so many calls were answered and made, and goes on with
+// another one that has no rules. It returns the calls of the first life, and what came of it in the second.
+func restarted(t *testing.T, rule string, answered, made int, change func(*council.NewDeliberation)) ([]counciltest.Call, second) {
+	t.Helper()
+	folder, calls := t.TempDir(), &counciltest.Calls{}
+	life := func(script string) *counciltest.System {
+		return counciltest.Open(t, counciltest.Config{
+			Folder: folder, Script: script, Calls: calls, Models: []string{"a", "b", "c", "d"}, Presets: []council.Preset{preset("a", "b", "c", "d")},
+		})
+	}
+	s := life("rules:\n  - " + rule)
+	n := question("?")
+	change(&n)
+	d := start(t, s, n)
+	calls.Await(t, func(list []counciltest.Call) bool { return len(list) == made && hanging(list) == 1 })
+	require.Eventually(t, func() bool {
+		j, err := s.Jobs.Get(t.Context(), d.ID, counciltest.Owner)
+		require.NoError(t, err)
+		return j.Ledger.CallsCompleted == int64(answered)
+	}, 10*time.Second, time.Millisecond)
+	first := calls.List()
+	s.Stop(t)
+	s = life("")
+	out := second{job: s.Await(t, d.ID)}
+	out.result, out.calls = result(t, s, d.ID), calls.List()[len(first):]
+	return first, out
+}
+
 // onceEach requires that of the calls of an earlier life only the unanswered one came again, word for word.
 func onceEach(t *testing.T, first, then []counciltest.Call) {
 	t.Helper()
