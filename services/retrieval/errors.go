@@ -7,8 +7,6 @@ import (
 )
 
 // What callers may see.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	// ErrIndexNotFound: there is no such index, or it belongs to somebody else.
 	ErrIndexNotFound = apierr.NotFound(apierr.ReasonIndexNotFound, "there is no such index")

@@ -41,7 +41,7 @@ func (q Quantised) AppendBinary(b []byte) []byte {
 		if i < len(q.Components) {
 			c = q.Components[i]
 		}
-		b = append(b, byte(c)) //nolint:gosec // two's complement, read back as int8
+		b = append(b, byte(c))
 	}
 	return b
 }

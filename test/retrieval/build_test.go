@@ -55,7 +55,7 @@ func (s *system) hits(t *testing.T, index *retrievalv1.Index, query string) []st
 		line := h.GetLines().GetStartLine() - 1
 		for i, text := range strings.Split(h.GetText(), "\n") {
 			if strings.Contains(strings.ToLower(text), strings.ToLower(query)) {
-				line += int32(i + 1) //nolint:gosec // a small file
+				line += int32(i + 1)
 				break
 			}
 		}

@@ -135,8 +135,8 @@ func help(path, dir, commit, deadly, poison string) error {
 			return err
 		}
 		if j.State.Terminal() {
-			fmt.Fprintln(os.Stdout, m.touches.Load())
-			return nil
+			_, err := fmt.Fprintln(os.Stdout, m.touches.Load())
+			return err
 		}
 		select {
 		case <-ctx.Done():

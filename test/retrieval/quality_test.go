@@ -122,14 +122,16 @@ func TestSearchBeatsTheBaselineOnCoSQA(t *testing.T) {
 	testdata.JSONL(t, "retrieval/cosqa.corpus.jsonl.gz", func(d struct {
 		ID   int
 		Text string
-	}) {
+	},
+	) {
 		files[fmt.Sprintf("%d.py", d.ID)] = d.Text
 	})
 	var questions []question
 	testdata.JSONL(t, "retrieval/cosqa.dev.queries.jsonl", func(q struct {
 		Query    string
 		Relevant []int
-	}) {
+	},
+	) {
 		var relevant []string
 		for _, id := range q.Relevant {
 			relevant = append(relevant, fmt.Sprintf("%d.py", id))
@@ -175,7 +177,8 @@ func TestSearchFindsTheFilesOfCommits(t *testing.T) {
 			testdata.JSONL(t, "retrieval/commits."+set+".queries.jsonl", func(q struct {
 				Query    string
 				Relevant []string `json:"relevant_files"`
-			}) {
+			},
+			) {
 				questions = append(questions, question{q.Query, q.Relevant})
 			})
 			s := setup(t)

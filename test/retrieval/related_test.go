@@ -181,7 +181,7 @@ func lineOf(t *testing.T, text, name string) int32 {
 	t.Helper()
 	for i, line := range strings.Split(text, "\n") {
 		if strings.Contains(line, name) && !strings.HasPrefix(line, "//") {
-			return int32(i + 1) //nolint:gosec // a small file
+			return int32(i + 1)
 		}
 	}
 	require.FailNow(t, "no such name", name)

@@ -188,7 +188,7 @@ func git(tb testing.TB, dir string, args ...string) string {
 // gitWith is git with input and more environment.
 func gitWith(tb testing.TB, dir, stdin string, env []string, args ...string) string {
 	tb.Helper()
-	cmd := exec.CommandContext(tb.Context(), "git", args...)
+	cmd := exec.CommandContext(tb.Context(), "git", args...) //nolint:gosec // fixed arguments
 	cmd.Dir, cmd.Stdin = dir, strings.NewReader(stdin)
 	cmd.Env = append(append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org",
 		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_AUTHOR_DATE=2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2026-01-01T00:00:00Z"), env...)

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", args...)
+	cmd := exec.CommandContext(t.Context(), "git", args...) //nolint:gosec // fixed arguments
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org",
 		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org")
@@ -156,8 +156,11 @@ func TestWhatIsNoRepositoryOrObjectIsRefused(t *testing.T) {
 	dir, source := setup(t)
 	g := gittree.New("")
 	for _, bad := range []retrieval.Source{
-		{Dir: t.TempDir(), ObjectID: source.ObjectID}, {Dir: "relative", ObjectID: source.ObjectID}, {Dir: dir + "\x00", ObjectID: source.ObjectID},
-		{Dir: filepath.Join(dir, "a.txt"), ObjectID: source.ObjectID}, {Dir: dir, ObjectDirs: []string{"relative"}, ObjectID: source.ObjectID},
+		{Dir: t.TempDir(), ObjectID: source.ObjectID},
+		{Dir: "relative", ObjectID: source.ObjectID},
+		{Dir: dir + "\x00", ObjectID: source.ObjectID},
+		{Dir: filepath.Join(dir, "a.txt"), ObjectID: source.ObjectID},
+		{Dir: dir, ObjectDirs: []string{"relative"}, ObjectID: source.ObjectID},
 	} {
 		_, err := g.Resolve(t.Context(), bad)
 		require.ErrorIs(t, err, retrieval.ErrNotARepository, "%q", bad)

@@ -90,7 +90,7 @@ func (g *Graph) exported(modules []int, name string, depth int) []target {
 	}
 	for _, m := range modules {
 		if b, known := g.bindings[m][name]; known && !b.external {
-			found = append(found, g.follow(m, b, name, depth+1)...)
+			found = append(found, g.follow(b, name, depth+1)...)
 		}
 	}
 	if len(found) > 0 {
@@ -105,7 +105,7 @@ func (g *Graph) exported(modules []int, name string, depth int) []target {
 }
 
 // follow returns the definitions that a binding stands for.
-func (g *Graph) follow(file int, b binding, as string, depth int) []target {
+func (g *Graph) follow(b binding, as string, depth int) []target {
 	if b.symbol == "" {
 		return nil
 	}
@@ -185,9 +185,9 @@ func (g *Graph) file(paths ...string) []int {
 	return nil
 }
 
-// join is path.Join for repository paths, where the root is "".
+// join is path.Join for repository paths, where the root is "". Nothing begins with a slash, so that climbing up ends.
 func join(parts ...string) string {
-	p := path.Join(parts...)
+	p := strings.TrimLeft(path.Join(parts...), "/")
 	if p == "." {
 		return ""
 	}

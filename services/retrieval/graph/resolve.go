@@ -50,7 +50,7 @@ func (r *resolver) plain(ref retrieval.Reference) ([]target, retrieval.Grade) {
 		return found, retrieval.GradeSameFile
 	}
 	if b, bound := r.bindings[r.file][ref.Name]; bound {
-		return r.fitting(ref, r.follow(r.file, b, ref.Name, 0)), retrieval.GradeImported
+		return r.fitting(ref, r.follow(b, ref.Name, 0)), retrieval.GradeImported
 	}
 	if all := r.bindings[r.file][wildcards]; len(all.modules) > 0 {
 		if found := r.fitting(ref, r.exported(all.modules, ref.Name, 0)); len(found) > 0 {
@@ -177,7 +177,7 @@ func (r *resolver) inModule(ref retrieval.Reference, modules []int, rest []strin
 
 // inSymbol finds a member of an imported type, or a name in an imported module.
 func (r *resolver) inSymbol(ref retrieval.Reference, b binding, rest []string) ([]target, retrieval.Grade, bool) {
-	holders := r.follow(r.file, b, b.symbol, 0)
+	holders := r.follow(b, b.symbol, 0)
 	isModule := func(t target) bool { return r.sources[t.file].Definitions[t.definition].Kind == retrieval.KindModule }
 	if !slices.ContainsFunc(holders, func(t target) bool { return !isModule(t) }) {
 		if modules := r.submodule(b); len(modules) > 0 {

@@ -86,7 +86,7 @@ func Piece(p retrieval.Piece) *retrievalv1.Piece {
 }
 
 // small brings a count into a message.
-func small(n int) int32 { return int32(min(max(n, 0), 1<<31-1)) } //nolint:gosec // bounded on both sides
+func small(n int) int32 { return int32(min(max(n, 0), 1<<31-1)) }
 
 // ChunkName names a chunk as long as its file is in the view.
 func ChunkName(c retrieval.ChunkRef) string { return fmt.Sprintf("%d-%d", c.File, c.Ordinal) }

@@ -41,7 +41,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	}
 	digest := sha256.New()
 	for _, l := range answer.GetLanguages() {
-		fmt.Fprintf(digest, "%s=%s\n", l.GetId(), l.GetExtractorVersion())
+		digest.Write([]byte(l.GetId() + "=" + l.GetExtractorVersion() + "\n"))
 	}
 	return hex.EncodeToString(digest.Sum(nil))[:16], nil
 }
@@ -58,7 +58,7 @@ func (c *Client) Parse(ctx context.Context, contents []retrieval.Content, done f
 		return fmt.Errorf("parse: %w", err)
 	}
 	sent := 0
-	for answered := 0; answered < len(contents); answered++ {
+	for answered := range contents {
 		for ; sent < len(contents) && sent-answered < inFlight; sent++ {
 			if err := stream.Send(request(sent, contents[sent])); err != nil && !errors.Is(err, io.EOF) { // EOF: Recv says why
 				return fmt.Errorf("parse: %w", err)

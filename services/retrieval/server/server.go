@@ -59,8 +59,6 @@ func New(p Params) *Server {
 func (s *Server) Register(r grpc.ServiceRegistrar) { retrievalv1.RegisterRetrievalServiceServer(r, s) }
 
 // What is not there yet.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	errSnapshot = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version indexes git trees only, no uploaded snapshots")
 	errDelete   = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version keeps all indexes")

@@ -25,7 +25,7 @@ type listing struct {
 func (b *build) list(ctx context.Context) (listing, *engine.Failure, error) {
 	version, err := b.parser.Version(ctx)
 	if err != nil {
-		return listing{}, &engine.Failure{Class: classUnavailable, Reason: "PARSER_UNAVAILABLE", Message: err.Error()}, nil
+		return listing{}, unavailable(err), nil //nolint:nilerr // the failure is the result of the step
 	}
 	l := listing{Version: version, LeftOut: map[string]int64{}}
 	var files []retrieval.Entry

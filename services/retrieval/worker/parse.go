@@ -32,7 +32,7 @@ func (b *build) parseBatch(l listing, n int) func(ctx context.Context) (batchRes
 		p := &parsing{build: b, version: l.Version, result: batchResult{Files: len(files), Statuses: map[string]int64{}}}
 		if err := p.unknown(ctx, files); err != nil {
 			if errors.Is(err, errParser) && ctx.Err() == nil {
-				return batchResult{}, &engine.Failure{Class: classUnavailable, Reason: "PARSER_UNAVAILABLE", Message: err.Error()}, nil
+				return batchResult{}, unavailable(err), nil
 			}
 			failure, err := sourceFailure(err)
 			return batchResult{}, failure, err

@@ -120,6 +120,11 @@ func (b *build) steps() (result, *engine.Failure, error) {
 // classUnavailable is the class of failures that a later try may not meet.
 const classUnavailable engine.Class = "UNAVAILABLE"
 
+// unavailable is the failure of a parser that did not answer.
+func unavailable(err error) *engine.Failure {
+	return &engine.Failure{Class: classUnavailable, Reason: "PARSER_UNAVAILABLE", Message: err.Error()}
+}
+
 // retried is the policy of all steps: what they wait for is a process on the same machine.
 func retried() engine.Policy {
 	return engine.Policy{Tries: 4, Backoff: 500 * time.Millisecond, MaxBackoff: 5 * time.Second, Retry: []engine.Class{classUnavailable}}

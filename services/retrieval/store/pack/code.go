@@ -28,7 +28,7 @@ func ReadDefinitions(value []byte) ([]retrieval.Definition, error) {
 	definitions := make([]retrieval.Definition, 0, n)
 	line := 0
 	for range n {
-		d := retrieval.Definition{Kind: retrieval.Kind(r.number()), Name: r.text(), Qualified: r.text(), Signature: r.text()}
+		d := retrieval.Definition{Kind: retrieval.Kind(r.small()), Name: r.text(), Qualified: r.text(), Signature: r.text()}
 		line += r.signed()
 		d.Lines.Start = line
 		d.Lines.End = line + r.signed()
@@ -62,7 +62,7 @@ func ReadReferences(value []byte) ([]retrieval.Reference, error) {
 	references := make([]retrieval.Reference, 0, n)
 	line := 0
 	for range n {
-		f := retrieval.Reference{Name: r.text(), Usage: retrieval.Usage(r.number())}
+		f := retrieval.Reference{Name: r.text(), Usage: retrieval.Usage(r.small())}
 		line += r.signed()
 		f.Line, f.Enclosing, f.Qualifier, f.QualifierLocal = line, r.signed(), r.text(), r.flag()
 		references = append(references, f)
@@ -126,7 +126,7 @@ func ReadEdges(value []byte) ([]retrieval.Edge, error) {
 	from := 0
 	for range n {
 		from += r.signed()
-		edges = append(edges, retrieval.Edge{From: from, File: int64(r.number()), To: r.number(), Grade: retrieval.Grade(r.number())})
+		edges = append(edges, retrieval.Edge{From: from, File: int64(r.number()), To: r.number(), Grade: retrieval.Grade(r.small())})
 	}
 	return edges, r.err
 }

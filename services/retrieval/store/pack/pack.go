@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // ErrCorrupt means that bytes are not what this package wrote.
@@ -97,6 +98,16 @@ func (r *reader) number() int {
 	}
 	r.bytes = r.bytes[size:]
 	return int(n)
+}
+
+// small reads an enum.
+func (r *reader) small() uint8 {
+	n := r.number()
+	if n > math.MaxUint8 {
+		r.fail()
+		return 0
+	}
+	return uint8(n)
 }
 
 func (r *reader) signed() int {
