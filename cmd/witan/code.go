@@ -14,6 +14,7 @@ import (
 	parserv1 "witan.dev/gen/witan/parser/v1"
 	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
 	"witan.dev/internal/git"
+	"witan.dev/internal/lifecycle"
 )
 
 // maxSource is what the parser reads of a file.
@@ -158,11 +159,12 @@ func (a *app) symbolsCommand() *cobra.Command {
 		Short: "List the definitions in source files",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			conn, stop, err := startParser(cmd.Context())
+			var stack lifecycle.Stack
+			defer func() { _ = stack.Close(context.WithoutCancel(cmd.Context())) }()
+			conn, err := startParser(cmd.Context(), &stack)
 			if err != nil {
 				return err
 			}
-			defer stop()
 			client := parserv1.NewParserServiceClient(conn)
 			for _, file := range args {
 				if err := a.symbols(cmd.Context(), client, file); err != nil {

@@ -85,8 +85,10 @@ func (d draining) Stop(ctx context.Context) error {
 	return d.Manager.Stop(ctx)
 }
 
-func newParser(logger *slog.Logger) service {
-	s := parserserver.New(parser.NewService(enry.Detector{}, treesitter.New(), logger))
+func newParser(stack *lifecycle.Stack, logger *slog.Logger) service {
+	extractor := treesitter.New()
+	stack.Defer("parsers", func(context.Context) error { extractor.Close(); return nil })
+	s := parserserver.New(parser.NewService(enry.Detector{}, extractor, logger))
 	return service{register: s.Register}
 }
 
@@ -184,27 +186,25 @@ func newReview(p parts) (service, error) {
 	return service{register: server.Register, body: worker.Body}, nil
 }
 
-// startParser serves the parser alone, in memory, for commands that need nothing else.
-func startParser(ctx context.Context) (conn grpc.ClientConnInterface, stop func(), err error) {
+// startParser serves the parser alone, in memory, for commands that need nothing else. stack ends it.
+func startParser(ctx context.Context, stack *lifecycle.Stack) (grpc.ClientConnInterface, error) {
 	logger := slog.New(slog.DiscardHandler)
 	server, err := rpc.NewServer(rpc.Config{}, rpc.Deps{
 		Logger: logger, Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.Text{}),
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := server.Register(newParser(logger).register); err != nil {
-		return nil, nil, err
+	if err := server.Register(newParser(stack, logger).register); err != nil {
+		return nil, err
 	}
-	if err := server.Start(ctx); err != nil {
-		return nil, nil, err
+	if err := stack.Start(ctx, "gRPC", server); err != nil {
+		return nil, err
 	}
-	inMemory, err := server.InProcess(secret.Text{})
+	conn, err := server.InProcess(secret.Text{})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return inMemory, func() {
-		_ = inMemory.Close()
-		_ = server.Stop(context.WithoutCancel(ctx))
-	}, nil
+	stack.Defer("connection", func(context.Context) error { return conn.Close() })
+	return conn, nil
 }

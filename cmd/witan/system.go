@@ -134,7 +134,7 @@ func (s *system) register(ctx context.Context, noWorkers bool, p parts) error {
 		p.jobs.Handle(job.KindReview, p.config.Workers.Review, review.body)
 	}
 	services := []service{
-		newParser(p.logger), retrieval, council, review,
+		newParser(p.stack, p.logger), retrieval, council, review,
 		{register: jobsserver.New(p.jobs, p.hub, jobsserver.Config{}, p.logger).Register},
 		{register: func(r grpc.ServiceRegistrar) { ingestv1.RegisterIngestServiceServer(r, ingestserver.New()) }},
 	}
