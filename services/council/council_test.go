@@ -172,8 +172,11 @@ func TestEndings(t *testing.T) {
 		"cancelled beats all":   {whole, fact(func(f *council.Facts) { f.Cancelled, f.QuorumFailed, f.Delivered = true, true, 0 }), council.Ending{State: job.StateCancelled, Reason: council.EndCancelled}},
 		"a review without any":  {whole, review, council.Ending{State: job.StateFailed, Reason: council.EndNoProposals}},
 		"outside ones are some": {whole, func() council.Facts { f := review; f.Outside = 1; return f }(), council.Ending{State: job.StateSucceeded}},
-		"zero models are planned": {with(func(r *council.Result) { r.Origin = council.OriginTemplate }),
-			council.Facts{Kind: council.TaskCodeReview, Parts: 2, Outside: 1, Spec: council.Spec{}.WithDefaults(council.TaskCodeReview)}, council.Ending{State: job.StateSucceeded}},
+		"zero models are planned": {
+			with(func(r *council.Result) { r.Origin = council.OriginTemplate }),
+			council.Facts{Kind: council.TaskCodeReview, Parts: 2, Outside: 1, Spec: council.Spec{}.WithDefaults(council.TaskCodeReview)},
+			council.Ending{State: job.StateSucceeded},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

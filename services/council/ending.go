@@ -56,7 +56,7 @@ func EndingOf(r Result, f Facts) Ending {
 
 // nothing says why there is no result at all.
 func nothing(r Result, f Facts) string {
-	reason := ""
+	var reason string
 	switch {
 	case f.Kind == TaskQuestion && f.Delivered == 0:
 		reason = EndNoAnswer

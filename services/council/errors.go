@@ -7,8 +7,6 @@ import (
 )
 
 // What callers may see. They are matched by reason.
-//
-//nolint:gochecknoglobals // sentinels
 var (
 	ErrConversationNotFound = apierr.NotFound(apierr.ReasonConversationNotFound, "there is no such conversation")
 	ErrDeliberationNotFound = apierr.NotFound(apierr.ReasonDeliberationNotFound, "there is no such deliberation")

@@ -91,11 +91,13 @@ func (m *Manager) Models() []llm.Info {
 	return infos
 }
 
-// Presets lists the councils, sorted by name. Their specs are as configured, without defaults.
+// Presets lists the councils that have members, sorted by name. Their specs are as configured, without defaults.
 func (m *Manager) Presets() []Preset {
 	var out []Preset
 	for _, p := range m.presets {
-		out = append(out, p)
+		if len(p.Spec.Members) > 0 {
+			out = append(out, p)
+		}
 	}
 	slices.SortFunc(out, func(a, b Preset) int { return strings.Compare(a.Name, b.Name) })
 	return out

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -23,7 +24,7 @@ const (
 	maxClock         = 24 * time.Hour
 )
 
-var memberID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$`) //nolint:gochecknoglobals // a compiled constant
+var memberID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$`)
 
 // Validate reports everything that is wrong with a spec that went through WithDefaults, each with its field. It knows
 // nothing of which models exist.
@@ -128,10 +129,8 @@ func (s Spec) validateClocks(bad reporter) {
 }
 
 func oneOf[T ~string](bad reporter, field string, v T, known ...T) {
-	for _, k := range known {
-		if v == k {
-			return
-		}
+	if slices.Contains(known, v) {
+		return
 	}
 	bad(field, "%.40q is none of %q", string(v), known)
 }

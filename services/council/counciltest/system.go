@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -200,12 +201,12 @@ type logged struct {
 
 // Generate asks the model.
 func (l *logged) Generate(ctx context.Context, req llm.Request, sink func(string) error) (llm.Response, error) {
-	prompt := req.System
+	prompt := []string{req.System}
 	for _, m := range req.Messages {
-		prompt += "\n" + m.Text
+		prompt = append(prompt, m.Text)
 	}
 	at := l.calls.add(Call{
-		Model: l.Info().Name, Stage: req.Stage, Member: req.Member, Prompt: prompt, Key: req.IdempotencyKey, Schema: req.Schema != nil,
+		Model: l.Info().Name, Stage: req.Stage, Member: req.Member, Prompt: strings.Join(prompt, "\n"), Key: req.IdempotencyKey, Schema: req.Schema != nil,
 	})
 	resp, err := l.Model.Generate(ctx, req, sink)
 	l.calls.end(at, err)
@@ -246,7 +247,7 @@ func (s *System) Events(t testing.TB, id job.ID) []Event {
 			seq++
 			require.Equal(t, seq, e.Seq)
 			require.Equal(t, e.Final, j.State.Terminal() && seq == j.LastSeq)
-			if len(e.Type) < 8 || e.Type[:8] != "council." {
+			if !strings.HasPrefix(e.Type, "council.") {
 				continue
 			}
 			m := &councilv1.CouncilEvent{}

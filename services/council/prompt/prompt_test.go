@@ -112,7 +112,8 @@ func TestHostileTextStaysInsideItsFence(t *testing.T) {
 
 func TestSamePromptTwice(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, all(), all())
+	first, second := all(), all()
+	require.Equal(t, first, second)
 }
 
 func TestWhatARoleIsNotShown(t *testing.T) {

@@ -1,5 +1,7 @@
 package ranking
 
+import "slices"
+
 // Decided reports whether outstanding ballots can no longer change who is first: against each rival the leader's margin
 // exceeds the number of outstanding ballots that will show both. shown lists, for each outstanding reviewer, the
 // candidates that it was given. The rest of the order stays provisional.
@@ -26,7 +28,7 @@ func leads(leader string, candidates []string, cast []Ballot, shown [][]string) 
 		}
 		both := 0
 		for _, s := range shown {
-			if holds(s, leader) && holds(s, rival) {
+			if slices.Contains(s, leader) && slices.Contains(s, rival) {
 				both++
 			}
 		}
@@ -56,13 +58,4 @@ func (b Ballot) prefers(a, c string) int {
 	default:
 		return -1
 	}
-}
-
-func holds(ids []string, id string) bool {
-	for _, x := range ids {
-		if x == id {
-			return true
-		}
-	}
-	return false
 }

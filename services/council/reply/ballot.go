@@ -73,7 +73,6 @@ func permutation(list, shown []string) error {
 	return nil
 }
 
-//nolint:gochecknoglobals // compiled constants
 var (
 	marker = regexp.MustCompile(`(?im)^[#*\s]*FINAL RANKING[*\s]*:[*\s]*$`)
 	entry  = regexp.MustCompile(`(?i)^\s*(?:\d{1,3}[.):]|[-*])?\s*\**\s*(?:(?:answer|response|candidate|finding)\s+)?([A-Za-z]{1,3})\s*\**\s*$`)

@@ -62,7 +62,7 @@ func fenced(text string) []string {
 // closes costs one look over the rest, and there are at most maxObjects looks.
 func objects(text string) []string {
 	var found []string
-	for looks := 0; looks < maxObjects; looks++ {
+	for range maxObjects {
 		at := strings.IndexByte(text, '{')
 		if at < 0 {
 			break

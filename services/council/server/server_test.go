@@ -202,7 +202,7 @@ func TestListsAndPresets(t *testing.T) {
 	s, client := setup(t, c)
 	for range 3 {
 		d, err := client.CreateDeliberation(t.Context(), &councilv1.CreateDeliberationRequest{Deliberation: &councilv1.Deliberation{
-			Task: ask("?").Task, Council: "councils/small",
+			Task: ask("?").GetTask(), Council: "councils/small",
 		}})
 		require.NoError(t, err)
 		s.Await(t, job.ID(d.GetJob()[len("jobs/"):]))

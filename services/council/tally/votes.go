@@ -264,7 +264,7 @@ func (t tally) planned(proposals []string) int {
 // required is the bar. It rests on what was proposed and planned alone: were it to follow the severities of the votes
 // that came in, a missing vote could lower it.
 func (t tally) required(f council.Finding) int {
-	bar, outsideOnly, needs := 0, true, -1
+	outsideOnly, needs := true, -1
 	severities := map[string][]finding.Severity{}
 	for _, id := range f.Proposals {
 		p := t.proposals[id]
@@ -278,7 +278,7 @@ func (t tally) required(f council.Finding) int {
 	for _, s := range severities {
 		each = append(each, lowerMedian(s))
 	}
-	bar = t.Policy.MinVotes.Of(lowerMedian(each))
+	bar := t.Policy.MinVotes.Of(lowerMedian(each))
 	if outsideOnly {
 		bar = t.Policy.OutsideMinVotes
 	}

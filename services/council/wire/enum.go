@@ -31,7 +31,7 @@ func fromEnum[S ~string, E enum](e E) S {
 
 // Severity translates a severity.
 func Severity(s finding.Severity) typev1.Severity {
-	return typev1.Severity(min(max(s, finding.SeverityUnspecified), finding.SeverityCritical)) //nolint:gosec // five values
+	return typev1.Severity(min(max(s, finding.SeverityUnspecified), finding.SeverityCritical))
 }
 
 func severityOf(s typev1.Severity) finding.Severity {
@@ -39,7 +39,7 @@ func severityOf(s typev1.Severity) finding.Severity {
 }
 
 func side(s finding.Side) typev1.Side {
-	return typev1.Side(min(max(s, finding.SideUnspecified), finding.Right)) //nolint:gosec // three values
+	return typev1.Side(min(max(s, finding.SideUnspecified), finding.Right))
 }
 
 func sideOf(s typev1.Side) finding.Side {
@@ -65,5 +65,5 @@ func Duration(d time.Duration) *durationpb.Duration {
 // int32Of bounds what a message can hold.
 func int32Of[N ~int | ~int32 | ~int64](n N) int32 {
 	const limit = 1<<31 - 1
-	return int32(min(max(int64(n), -limit), limit)) //nolint:gosec // bounded here
+	return int32(min(max(int64(n), -limit), limit))
 }

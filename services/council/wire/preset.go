@@ -13,7 +13,7 @@ import (
 	"witan.dev/services/council"
 )
 
-var presetName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`) //nolint:gochecknoglobals // a compiled constant
+var presetName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // Presets reads the councils of a configuration: each has a name, perhaps a display_name, and the fields of CouncilSpec in
 // either spelling; a member may be a model's name alone. Unknown fields are errors. All problems are reported together.

@@ -115,7 +115,7 @@ func SpecOf(s *councilv1.CouncilSpec) council.Spec {
 			CurrencyCode: b.GetCurrencyCode(), OnExceed: fromEnum[council.OnExceed](b.GetOnExceed()),
 		},
 		Stream: fromEnum[council.StreamPolicy](s.GetStream()),
-		Seed:   s.Seed, //nolint:protogetter // presence matters
+		Seed:   s.Seed,
 	}
 }
 
@@ -131,7 +131,7 @@ func membersOf(members []*councilv1.Member) []council.Member {
 			MaxOutputTokens: int(m.GetMaxOutputTokens()), MaxAttempts: int(m.GetMaxAttempts()),
 			AttemptTimeout: m.GetAttemptTimeout().AsDuration(), Timeout: m.GetTimeout().AsDuration(),
 		}
-		if m.Temperature != nil { //nolint:protogetter // presence matters
+		if m.Temperature != nil {
 			t := float64(m.GetTemperature())
 			out[i].Temperature = &t
 		}

@@ -17,8 +17,10 @@ func TestSpecThereAndBack(t *testing.T) {
 	seed, temperature := uint64(9), 0.5
 	full := council.Spec{
 		Members: []council.Member{
-			{ID: "a", Model: "m", Persona: "p", Role: council.RoleReviewer, Authority: council.AuthorityAdvisory, Temperature: &temperature,
-				MaxOutputTokens: 5, MaxAttempts: 2, AttemptTimeout: time.Second, Timeout: time.Minute},
+			{
+				ID: "a", Model: "m", Persona: "p", Role: council.RoleReviewer, Authority: council.AuthorityAdvisory, Temperature: &temperature,
+				MaxOutputTokens: 5, MaxAttempts: 2, AttemptTimeout: time.Second, Timeout: time.Minute,
+			},
 			{Model: "n", Role: council.RoleAnswerer, Authority: council.AuthorityNone},
 		},
 		Chairman: council.Chairman{Model: "m", FallbackModels: []string{"n"}, Persona: "q", MaxOutputTokens: 3, MaxAttempts: 1},
@@ -37,8 +39,10 @@ func TestSpecThereAndBack(t *testing.T) {
 func TestTaskThereAndBack(t *testing.T) {
 	t.Parallel()
 	for _, task := range []council.Task{
-		{Question: &council.Question{Text: "?", Choices: []string{"YES"}, Criteria: []council.Criterion{{Name: "c", Description: "d"}},
-			Evidence: []council.Evidence{{Title: "t", Text: "x", SHA256: "s"}, {Blob: "b"}}}},
+		{Question: &council.Question{
+			Text: "?", Choices: []string{"YES"}, Criteria: []council.Criterion{{Name: "c", Description: "d"}},
+			Evidence: []council.Evidence{{Title: "t", Text: "x", SHA256: "s"}, {Blob: "b"}},
+		}},
 		{CodeReview: &council.CodeReview{
 			Title: "t", Description: "d", Guidelines: []string{"g"}, Categories: []finding.Category{finding.Security}, BlockAt: finding.SeverityLow,
 			Parts: []council.MaterialPart{

@@ -29,6 +29,8 @@ type concluded struct {
 	Spent    spent                 `json:"spent"`
 }
 
+func (c concluded) covered() council.StageCoverage { return c.Coverage }
+
 // synthesise has the chairman write the answer. With one answer there is nothing to join.
 func (d *deliberation) synthesise(ctx context.Context, a answered, r ranked) error {
 	if len(a.Answers) < 2 {

@@ -93,7 +93,7 @@ func life(t *testing.T, binary, folder string, after time.Duration, kill bool) b
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestLife$") //nolint:gosec // this very binary
+	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestLife$")
 	cmd.Env = append(os.Environ(), lifeFolder+"="+folder)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

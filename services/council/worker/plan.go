@@ -180,8 +180,8 @@ func smallestContext(p plan) int {
 func window(turns []prompt.Turn, tokens int) []prompt.Turn {
 	turns = turns[max(0, len(turns)-historyTurns):]
 	used := 0
-	for i := len(turns) - 1; i >= 0; i-- {
-		used += prompt.Tokens(len(turns[i].Question) + len(turns[i].Answer))
+	for i, t := range slices.Backward(turns) {
+		used += prompt.Tokens(len(t.Question) + len(t.Answer))
 		if used > tokens {
 			return slices.Clone(turns[i+1:])
 		}

@@ -31,6 +31,10 @@ type ranked struct {
 	Spent     spent                 `json:"spent"`
 }
 
+func (a answered) covered() council.StageCoverage { return a.Coverage }
+
+func (r ranked) covered() council.StageCoverage { return r.Coverage }
+
 // question runs a deliberation over a question.
 func (d *deliberation) question(ctx context.Context) error {
 	var a answered

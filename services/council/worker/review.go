@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,6 +43,12 @@ type examined struct {
 	Findings []council.Finding     `json:"findings,omitempty"`
 	Spent    spent                 `json:"spent"`
 }
+
+func (p proposed) covered() council.StageCoverage { return p.Coverage }
+
+func (g grouped) covered() council.StageCoverage { return g.Coverage }
+
+func (x examined) covered() council.StageCoverage { return x.Coverage }
 
 // review runs a deliberation over a change of code.
 func (d *deliberation) review(ctx context.Context) error {
@@ -323,9 +330,7 @@ func (d *deliberation) crossExamine(ctx context.Context, p proposed, g grouped) 
 				cast = map[string]council.Vote{}
 				in.Cast[came.member] = cast
 			}
-			for id, v := range votesOf(batches[i], came.value) {
-				cast[id] = v
-			}
+			maps.Copy(cast, votesOf(batches[i], came.value))
 		}
 		out.Coverage.Abstained = len(abstained)
 	}

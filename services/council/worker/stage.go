@@ -101,7 +101,10 @@ func hold[T any](ctx context.Context, d *deliberation, s stagePlan[T], units []u
 	}
 	c := collector[T]{
 		deliberation: d, plan: s, units: units, members: members, closeStage: closeStage,
-		came: make([]*delivery[T], len(units)), closed: council.ClosedAll,
+		came: make([]*delivery[T], len(units)), closed: council.ClosedAll, open: map[string]int{}, good: map[string]int{},
+	}
+	for _, u := range units {
+		c.open[u.member]++
 	}
 	return c.collect(ctx, results, limit)
 }
@@ -167,10 +170,10 @@ type collector[T any] struct {
 	members    []string
 	closeStage context.CancelCauseFunc
 	came       []*delivery[T]
+	open, good map[string]int // units of a member that have not ended, and that have succeeded
 	closed     council.ClosedBy
 	quorum     bool
 	stopped    bool // closing has begun
-	grace      <-chan time.Time
 }
 
 func (c *collector[T]) collect(ctx context.Context, results <-chan result[T], limit time.Duration) (held[T], error) {
@@ -184,6 +187,10 @@ func (c *collector[T]) collect(ctx context.Context, results <-chan result[T], li
 		case r := <-results:
 			left--
 			c.came[r.at] = &r.delivery
+			c.open[r.delivery.member]--
+			if r.err == nil && r.delivery.failed == nil {
+				c.good[r.delivery.member]++
+			}
 			err := r.err
 			if err == nil && failed == nil {
 				err = c.took(ctx, grace, left)
@@ -247,15 +254,7 @@ func (c *collector[T]) took(ctx context.Context, grace *time.Timer, left int) er
 func (c *collector[T]) delivered(end bool) []string {
 	var out []string
 	for _, m := range c.members {
-		open, good := false, false
-		for i, u := range c.units {
-			if u.member != m {
-				continue
-			}
-			open = open || c.came[i] == nil
-			good = good || (c.came[i] != nil && c.came[i].failed == nil)
-		}
-		if good && (end || !open) {
+		if c.good[m] > 0 && (end || c.open[m] == 0) {
 			out = append(out, m)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // conclude has the chairman write the summary of a review. A council of one, or of none, has no chairman.
 func (d *deliberation) conclude(ctx context.Context, p proposed, g grouped, x examined) error {
 	findings := x.Findings
-	if council.PlannedOrigin(d.Spec, council.TaskCodeReview) != council.OriginChairman || p.Coverage.Delivered == 0 {
+	if council.PlannedOrigin(d.Spec, council.TaskCodeReview) != council.OriginChairman {
 		reason := "NO_CHAIRMAN"
 		c := concluded{Coverage: skipped(council.StageConclude, reason)}
 		return d.concludes(ctx, c, d.template(p, g, findings), council.OriginTemplate)

@@ -127,7 +127,7 @@ func (d *deliberation) step(name string, fn func(ctx context.Context) error) err
 
 // stage runs fn as a step that leaves an outcome, and reads the outcome into o. Where the outcome is there already the
 // stage is over and fn does not run.
-func stage[T any](ctx context.Context, d *deliberation, name string, o *T, fn func(ctx context.Context) error) error {
+func stage[T interface{ covered() council.StageCoverage }](ctx context.Context, d *deliberation, name string, o *T, fn func(ctx context.Context) error) error {
 	err := d.step(name, func(stepCtx context.Context) error {
 		done, err := d.outcome(ctx, name, o)
 		if err != nil || done {
@@ -138,8 +138,13 @@ func stage[T any](ctx context.Context, d *deliberation, name string, o *T, fn fu
 	if err != nil {
 		return err
 	}
-	_, err = d.outcome(ctx, name, o)
-	return err
+	if _, err = d.outcome(ctx, name, o); err != nil {
+		return err
+	}
+	if (*o).covered().ClosedBy == council.ClosedBudget {
+		d.budget.stop()
+	}
+	return nil
 }
 
 // refuse ends a job whose task cannot be read.
