@@ -60,13 +60,6 @@ func (b *budget) back() {
 	}
 }
 
-// stop notes that an earlier execution was refused a call.
-func (b *budget) stop() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.stopped = true
-}
-
 // exceeded says whether a call was refused.
 func (b *budget) exceeded() bool {
 	b.mu.Lock()

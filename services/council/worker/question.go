@@ -368,7 +368,7 @@ func (d *deliberation) consensus(a answered, reviewers []shown) func(ctx context
 func (d *deliberation) questionResult(a answered, r ranked, c concluded) council.Result {
 	out := council.Result{
 		Answers: a.Answers, Ballots: r.Ballots, Aggregate: r.Aggregate, Title: d.plan.Title, Origin: council.OriginNone,
-		Coverage: d.coverage(a.Coverage, r.Coverage, c.Coverage),
+		Coverage: d.coverage(tookPart(a, r), a.Coverage, r.Coverage, c.Coverage),
 	}
 	out.Coverage.QuorumMet = a.Quorum && (r.Coverage.Stage == "" || r.Quorum)
 	for _, s := range []spent{a.Spent, r.Spent, c.Spent} {
@@ -424,12 +424,26 @@ func dissentOf(ballots []council.Ballot, top string) []council.Dissent {
 	return out
 }
 
-// coverage joins the stages that were held or skipped.
-func (d *deliberation) coverage(stages ...council.StageCoverage) council.Coverage {
+// tookPart are the members that answered or judged.
+func tookPart(a answered, r ranked) map[string]bool {
+	members := map[string]bool{}
+	for _, x := range a.Answers {
+		members[x.Member] = true
+	}
+	for _, b := range r.Ballots {
+		members[b.Reviewer] = true
+	}
+	return members
+}
+
+// coverage joins the stages that were held or skipped, and counts the models of the members that took part.
+func (d *deliberation) coverage(took map[string]bool, stages ...council.StageCoverage) council.Coverage {
 	c := council.Coverage{BudgetStop: d.budget.exceeded()}
 	models := map[string]bool{}
 	for _, m := range d.Spec.Members {
-		models[m.Model] = true
+		if took[m.ID] {
+			models[m.Model] = true
+		}
 	}
 	c.Models = len(models)
 	for _, s := range stages {

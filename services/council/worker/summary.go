@@ -113,7 +113,7 @@ func (d *deliberation) reviewResult(p proposed, g grouped, x examined, c conclud
 		findings = g.Findings
 	}
 	out := council.Result{
-		Coverage: d.coverage(p.Coverage, x.Coverage, c.Coverage), Origin: council.OriginTemplate,
+		Coverage: d.coverage(examiners(p, x), p.Coverage, x.Coverage, c.Coverage), Origin: council.OriginTemplate,
 		Review: &council.Review{Proposals: proposals, Findings: findings},
 	}
 	out.Coverage.Parts = p.Parts
@@ -132,6 +132,22 @@ func (d *deliberation) reviewResult(p proposed, g grouped, x examined, c conclud
 		out.Review.Verdict = d.verdict(out)
 	}
 	return out
+}
+
+// examiners are the members that read a part or voted, and the sources of outside proposals, which sit on no seat.
+func examiners(p proposed, x examined) map[string]bool {
+	members := map[string]bool{}
+	for _, part := range p.Parts {
+		for _, m := range part.Members {
+			members[m] = true
+		}
+	}
+	for _, f := range x.Findings {
+		for _, v := range f.Votes {
+			members[v.Voter] = true
+		}
+	}
+	return members
 }
 
 // reviewDissent are the votes against a published finding.

@@ -142,7 +142,7 @@ func stage[T interface{ covered() council.StageCoverage }](ctx context.Context, 
 		return err
 	}
 	if (*o).covered().ClosedBy == council.ClosedBudget {
-		d.budget.stop()
+		d.budget.refuse()
 	}
 	return nil
 }
