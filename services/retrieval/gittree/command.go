@@ -29,6 +29,8 @@ func (g *Git) command(ctx context.Context, source retrieval.Source, args ...stri
 		"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "HOME=" + os.DevNull,
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0",
 		"GIT_NO_LAZY_FETCH=1", "GIT_NO_REPLACE_OBJECTS=1",
+		// What keeps a git older than 2.44 from fetching; the repository's protocol.ext.allow would beat protocol.allow.
+		"GIT_ALLOW_PROTOCOL=",
 	}
 	if len(source.ObjectDirs) > 0 {
 		cmd.Env = append(cmd.Env, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+quoteDirs(source.ObjectDirs))

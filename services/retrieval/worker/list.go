@@ -25,7 +25,7 @@ type listing struct {
 func (b *build) list(ctx context.Context) (listing, *engine.Failure, error) {
 	version, err := b.parser.Version(ctx)
 	if err != nil {
-		return listing{}, unavailable(err), nil //nolint:nilerr // the failure is the result of the step
+		return listing{}, unavailable(err), nil
 	}
 	l := listing{Version: version, LeftOut: map[string]int64{}}
 	var files []retrieval.Entry

@@ -105,9 +105,8 @@ func (r *reader) small() uint8 {
 	n := r.number()
 	if n > math.MaxUint8 {
 		r.fail()
-		return 0
 	}
-	return uint8(n)
+	return uint8(n & math.MaxUint8) //nolint:gosec // masked
 }
 
 func (r *reader) signed() int {
