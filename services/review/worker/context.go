@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
@@ -36,6 +37,8 @@ type planned struct {
 	Away   string                          `json:"away,omitempty"`
 	Limits map[review.Path][]review.Reason `json:"limits,omitempty"`
 	Notes  []string                        `json:"notes,omitempty"`
+	// Redactions counts the places of secrets in the parts.
+	Redactions int `json:"redactions,omitempty"`
 }
 
 // context waits for the indexes and makes the council's material. Without a model there is none to make.
@@ -59,7 +62,7 @@ func (s *session) context(got *progress) (*engine.Failure, error) {
 				return p, err
 			}
 		}
-		return p, s.announcePlan(ctx, plan.Parts)
+		return p, s.announcePlan(ctx, plan.Parts, p.Redactions)
 	})
 }
 
@@ -101,22 +104,28 @@ func (s *session) describe(ctx context.Context, p *planned) (review.CouncilInfo,
 	return info, nil
 }
 
-// plan makes the parts, redacted, and stores them.
+// plan makes the parts, redacted, and stores them. Secrets are taken out before the change is cut into parts, since half
+// of one would not be known again, and once more from the parts, which hold code from elsewhere too.
 func (s *session) plan(ctx context.Context, got *progress, in *review.Inspection, info review.CouncilInfo, p *planned) (material.Plan, error) {
 	room := room(info)
 	around := max(min(s.p.ContextTokens, room/4), 0)
-	plan := material.Build(in.Change, in.Old, in.New, room-around)
+	redactor, notScanned := s.redact(ctx, in)
+	change := in.Change
+	if notScanned == nil {
+		change = redactedChange(in.Change, redactor)
+	}
+	plan := material.Build(change, in.Old, in.New, room-around)
 	p.Limits = plan.Limits
+	if notScanned != nil {
+		return s.unscanned(ctx, plan, notScanned, p)
+	}
 	look := *in
 	surroundings := material.Surroundings{Inspection: look, Budget: around}
 	if p.Ready {
 		surroundings.Inspection.BaseIndex, surroundings.Inspection.HeadIndex = got.fetched.BaseIndex, got.fetched.Index
 		surroundings.Index = s.p.Index
 	}
-	redactor, err := s.redact(ctx, in)
-	if err != nil {
-		return s.unscanned(ctx, plan, err, p)
-	}
+	var err error
 	for i := range plan.Parts {
 		part := &plan.Parts[i]
 		if err := surroundings.Add(ctx, part); err != nil {
@@ -125,12 +134,30 @@ func (s *session) plan(ctx context.Context, got *progress, in *review.Inspection
 		if part.Text, err = redactor.Redact(ctx, secrets.Text{Text: part.Text}); err != nil {
 			return s.unscanned(ctx, plan, err, p)
 		}
+		p.Redactions += strings.Count(part.Text, "[secret:")
 	}
 	if err := s.outsource(ctx, plan.Parts); err != nil {
 		return plan, err
 	}
 	p.Parts, err = s.put(ctx, plan.Parts)
 	return plan, err
+}
+
+// redactedChange is the change without the secrets that are known. The heading of a hunk may end within one.
+func redactedChange(c *review.Change, r *secrets.Redactor) *review.Change {
+	out := &review.Change{Files: slices.Clone(c.Files)}
+	for i := range out.Files {
+		hunks := slices.Clone(out.Files[i].Hunks)
+		for h := range hunks {
+			hunks[h].Section = r.ApplyCut(hunks[h].Section)
+			hunks[h].Lines = slices.Clone(hunks[h].Lines)
+			for l := range hunks[h].Lines {
+				hunks[h].Lines[l].Text = r.Apply(hunks[h].Lines[l].Text)
+			}
+		}
+		out.Files[i].Hunks = hunks
+	}
+	return out
 }
 
 // unscanned drops the material: what was not scanned for secrets is not sent.
@@ -176,14 +203,13 @@ func room(info review.CouncilInfo) int {
 	return max(min(size-reply-promptTokens, maxPart), material.MinRoom)
 }
 
-func (s *session) announcePlan(ctx context.Context, parts []review.Part) error {
-	event := &reviewv1.Planned{Parts: wire.Number(len(parts))}
+func (s *session) announcePlan(ctx context.Context, parts []review.Part, redactions int) error {
+	event := &reviewv1.Planned{Parts: wire.Number(len(parts)), Redactions: wire.Number(redactions)}
 	files := map[review.Path]bool{}
 	for i := range parts {
 		for _, path := range parts[i].Paths {
 			files[path] = true
 		}
-		event.Redactions += wire.Number(strings.Count(parts[i].Text, "[secret:"))
 	}
 	event.Files = wire.Number(len(files))
 	return s.log(ctx, stepContext, "planned", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Planned{Planned: event}})

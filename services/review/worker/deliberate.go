@@ -96,12 +96,28 @@ func (s *session) task(ctx context.Context, got *progress) (review.CouncilTask, 
 	if t.Proposals, err = s.readProposals(ctx, got); err != nil {
 		return t, err
 	}
-	redactor := s.p.Secrets.NewRedactor()
-	if t.Title, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Title}); err != nil {
-		return t, err
-	}
-	t.Description, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Description})
+	t.Title, t.Description, err = s.words(ctx)
 	return t, err
+}
+
+// words are the author's, without the secrets of the change, which may stand bare in them, and without their own.
+func (s *session) words(ctx context.Context) (title, description string, err error) {
+	if s.review.Title == "" && s.review.Description == "" {
+		return "", "", nil
+	}
+	in, err := s.load(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	redactor, err := s.redact(ctx, in)
+	if err != nil {
+		return "", "", err
+	}
+	if title, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Title}); err != nil {
+		return "", "", err
+	}
+	description, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Description})
+	return title, description, err
 }
 
 func (s *session) readProposals(ctx context.Context, got *progress) ([]review.Proposal, error) {

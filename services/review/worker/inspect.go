@@ -122,20 +122,9 @@ func guarded(ctx context.Context, r review.Reviewer, in review.Inspection) (repo
 func (s *session) proposals(
 	ctx context.Context, in *review.Inspection, reports []review.Report, outcomes []review.ReviewerOutcome,
 ) ([]review.Proposal, error) {
-	var out []review.Proposal
-	for i := range reports {
-		for n := range reports[i].Proposals {
-			p := reports[i].Proposals[n]
-			p.ID = fmt.Sprintf("%s-%d", outcomes[i].Name, n+1)
-			out = append(out, p)
-			outcomes[i].Proposals++
-		}
-	}
+	out := collect(reports, outcomes)
 	if len(out) == 0 {
 		return nil, nil
-	}
-	if len(out) > maxProposals {
-		out = worst(out)
 	}
 	redactor, err := s.redact(ctx, in)
 	if err != nil {
@@ -150,6 +139,42 @@ func (s *session) proposals(
 		})
 	}
 	return out, nil
+}
+
+// collect takes the proposals of all reviewers, the worst ones where there are too many. The files of those that are left
+// out are not reviewed in full, and their coverage says so.
+func collect(reports []review.Report, outcomes []review.ReviewerOutcome) []review.Proposal {
+	type from struct {
+		review.Proposal
+
+		reviewer int
+	}
+	var all []from
+	for i := range reports {
+		for n, p := range reports[i].Proposals {
+			p.ID = fmt.Sprintf("%s-%d", outcomes[i].Name, n+1)
+			all = append(all, from{p, i})
+		}
+	}
+	if len(all) > maxProposals {
+		slices.SortStableFunc(all, func(a, b from) int { return cmp.Compare(b.Severity, a.Severity) })
+	}
+	var out []review.Proposal
+	for n, p := range all {
+		o := &outcomes[p.reviewer]
+		if n < maxProposals {
+			out = append(out, p.Proposal)
+			o.Proposals++
+			continue
+		}
+		if o.Limits == nil {
+			o.Limits = make(map[review.Path][]review.Reason)
+		}
+		if path := review.Path(p.Location.Path); !slices.Contains(o.Limits[path], finding.ReasonBudget) {
+			o.Limits[path] = append(o.Limits[path], finding.ReasonBudget)
+		}
+	}
+	return out
 }
 
 // place is the path by which a location's file is known: the old one on the old side.
@@ -173,6 +198,7 @@ func redactProposal(ctx context.Context, r *secrets.Redactor, p *review.Proposal
 		if *t, err = r.Redact(ctx, secrets.Text{Text: *t}); err != nil {
 			return err
 		}
+		*t = r.ApplyCut(*t) // quotes are cut at their length
 	}
 	return nil
 }
@@ -185,10 +211,4 @@ func (s *session) announceReviewers(ctx context.Context, c *review.Change, outco
 		}})
 	}
 	return s.log(ctx, stepInspect, "reviewer_finished", events...)
-}
-
-// worst keeps the proposals of the highest severity, in their order.
-func worst(in []review.Proposal) []review.Proposal {
-	slices.SortStableFunc(in, func(a, b review.Proposal) int { return cmp.Compare(b.Severity, a.Severity) })
-	return in[:maxProposals]
 }

@@ -86,6 +86,38 @@ func (d *Redactor) Apply(text string) string {
 	return openKeys(d.current().Replace(text))
 }
 
+// ApplyCut is Apply for a text whose lines may have been cut off at their ends, such as the heading of a hunk: the
+// beginning of a known secret at the end of a line is taken out as well.
+func (d *Redactor) ApplyCut(text string) string {
+	lines := strings.SplitAfter(d.Apply(text), "\n")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, line := range lines {
+		bare := strings.TrimRight(line, "\r\n")
+		if n, words := d.beginning(bare); n > 0 {
+			lines[i] = bare[:len(bare)-n] + words + line[len(bare):]
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// beginning is the length of the longest beginning of a secret with which a line ends, and what stands for that secret;
+// 0 for none that shows more than may be shown. The caller holds mu.
+func (d *Redactor) beginning(line string) (longest int, words string) {
+	for secret, replacement := range d.known {
+		for n := min(len(secret)-1, len(line)); n > shownPart && n >= longest; n-- {
+			if !strings.HasSuffix(line, secret[:n]) {
+				continue
+			}
+			if n > longest || before(replacement, words) { // the same words whatever the order of the map
+				longest, words = n, replacement
+			}
+			break
+		}
+	}
+	return longest, words
+}
+
 func (d *Redactor) current() *strings.Replacer {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -240,6 +240,18 @@ func TestRedactorKeepsLinesAndKnowsWhatItLearned(t *testing.T) {
 	require.Equal(t, got, second, "the same key, the same words")
 }
 
+func TestRedactorTakesTheBeginningOfASecretThatWasCut(t *testing.T) {
+	t.Parallel()
+	d := newReviewer(t).NewRedactor()
+	require.NoError(t, d.Learn(t.Context(), secrets.Text{Text: "KEY_ID=" + cloudKey() + "\n"}))
+	whole := d.Apply(cloudKey())
+	require.Equal(t, "KEY_ID="+whole+"\n  next\n", d.ApplyCut("KEY_ID="+cloudKey()[:len(cloudKey())-3]+"\n  next\n"))
+	require.Equal(t, "KEY_ID="+whole+"\r\n", d.ApplyCut("KEY_ID="+cloudKey()[:5]+"\r\n"))
+	require.Equal(t, "KEY_ID="+whole, d.ApplyCut("KEY_ID="+cloudKey()))
+	require.Equal(t, "KEY_ID="+cloudKey()[:4], d.ApplyCut("KEY_ID="+cloudKey()[:4]), "as much as may be shown")
+	require.Equal(t, "nothing of it", d.ApplyCut("nothing of it"))
+}
+
 func TestRedactorTakesAKeyOutOfADiff(t *testing.T) {
 	t.Parallel()
 	key := privateKey(t)

@@ -1,0 +1,61 @@
+package worker
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/finding"
+	"witan.dev/services/review"
+	"witan.dev/services/review/material"
+	"witan.dev/services/review/reviewers/secrets"
+)
+
+// key is a cloud key that no scanner of this repository finds in this file.
+func key() string { return "AKIA" + "Z7QFN3LWRJ2MXKVB" }
+
+// TestNoPartHoldsHalfASecret cuts a change within a secret, as long lines and headings of hunks do.
+func TestNoPartHoldsHalfASecret(t *testing.T) {
+	t.Parallel()
+	reviewer, err := secrets.New([]byte(strings.Repeat("k", 32)))
+	require.NoError(t, err)
+	r := reviewer.NewRedactor()
+	require.NoError(t, r.Learn(t.Context(), secrets.Text{Text: "id = " + key() + "\n"}))
+	long := strings.Repeat("x", 1985) + " id = " + key() // a part shows 2,000 bytes of a line
+	change := &review.Change{Files: []review.File{{
+		Path: "a.txt", OldPath: "a.txt", Change: review.Modified, Nature: review.NatureText, Added: 1, Hunks: []review.Hunk{{
+			OldStart: 5, NewStart: 5, NewLines: 1, Section: "id = " + key()[:15], Lines: []review.Line{{Op: '+', Text: long}},
+		}},
+	}}}
+	clean := redactedChange(change, r)
+	require.Equal(t, long, change.Files[0].Hunks[0].Lines[0].Text, "the change itself stays")
+	plan := material.Build(clean, nil, nil, 4000)
+	require.Len(t, plan.Parts, 1)
+	require.Contains(t, plan.Parts[0].Text, "[secret:")
+	require.NotContains(t, plan.Parts[0].Text, key()[:5])
+}
+
+func TestProposalsThatAreLeftOutShowInTheCoverage(t *testing.T) {
+	t.Parallel()
+	many := review.Report{}
+	for range maxProposals {
+		many.Proposals = append(many.Proposals, review.Proposal{Severity: finding.SeverityHigh, Location: finding.Location{Path: "many"}})
+	}
+	one := review.Report{Proposals: []review.Proposal{
+		{Severity: finding.SeverityLow, Location: finding.Location{Path: "low"}},
+		{Severity: finding.SeverityCritical, Location: finding.Location{Path: "worst"}},
+	}}
+	outcomes := []review.ReviewerOutcome{{Name: "a"}, {Name: "b"}}
+	out := collect([]review.Report{many, one}, outcomes)
+	require.Len(t, out, maxProposals)
+	require.Equal(t, "b-2", out[0].ID)
+	require.Equal(t, []review.Reason{finding.ReasonBudget}, outcomes[1].Limits["low"])
+	require.Equal(t, []review.Reason{finding.ReasonBudget}, outcomes[0].Limits["many"])
+	require.NotContains(t, outcomes[1].Limits, review.Path("worst"))
+	require.Equal(t, 1, outcomes[1].Proposals)
+
+	few := []review.ReviewerOutcome{{Name: "b"}}
+	require.Len(t, collect([]review.Report{one}, few), 2)
+	require.Empty(t, few[0].Limits)
+}
