@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -48,6 +49,9 @@ func (a *app) ask(cmd *cobra.Command, question string, f askFlags) error {
 	ctx := cmd.Context()
 	if f.format != "text" && f.format != "json" {
 		return fmt.Errorf("--format %q is neither text nor json", f.format)
+	}
+	if !utf8.ValidString(question) {
+		return errors.New("the question is not UTF-8")
 	}
 	s, err := a.connect(ctx, cmd, f.server)
 	if err != nil {
