@@ -105,6 +105,8 @@ const (
 	ReasonSubjectClosed Reason = "SUBJECT_CLOSED"
 	// ReasonNotARepository: the folder is no git repository; name one.
 	ReasonNotARepository Reason = "NOT_A_REPOSITORY"
+	// ReasonRepositoryUnreadable: git fails on the repository, which may be damaged or incomplete; the detail has git's words.
+	ReasonRepositoryUnreadable Reason = "REPOSITORY_UNREADABLE"
 	// ReasonRevisionUnknown: the repository has no such revision; check its spelling or fetch it.
 	ReasonRevisionUnknown Reason = "REVISION_UNKNOWN"
 	// ReasonNoChanges: there is nothing to review; name another range.

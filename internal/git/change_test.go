@@ -1,6 +1,7 @@
 package git_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -161,6 +162,31 @@ func TestChangeIsTheSameWhateverTheConfiguration(t *testing.T) {
 	_, err = opened.WithObjects(frozen.Objects).Change(t.Context(), second, frozen.Tree)
 	require.NoError(t, err)
 	require.NoFileExists(t, ran, "a configured program was run")
+}
+
+// TestNothingIsFetchedByTheRepositorysWill takes an object away from a partial clone whose remote is a program, which its
+// own configuration allows.
+func TestNothingIsFetchedByTheRepositorysWill(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	r.write("a.txt", "1\n")
+	first := r.commit("first")
+	r.write("a.txt", "2\n")
+	second := r.commit("second")
+	blob := r.git("rev-parse", "HEAD:a.txt")
+	r.remove(filepath.Join(".git/objects", blob[:2], blob[2:]))
+	ran := filepath.Join(t.TempDir(), "ran")
+	for _, setting := range [][2]string{
+		{"core.repositoryFormatVersion", "1"}, {"extensions.partialClone", "origin"}, {"remote.origin.promisor", "true"},
+		{"remote.origin.url", "ext::touch " + ran}, {"protocol.ext.allow", "always"}, {"core.alternateRefsCommand", "touch " + ran},
+	} {
+		r.git("config", setting[0], setting[1])
+	}
+	_, err := r.open().Change(t.Context(), first, second)
+	failed, ok := errors.AsType[*git.CommandError](err)
+	require.True(t, ok, "%v", err)
+	require.Equal(t, 128, failed.Exit)
+	require.NoFileExists(t, ran, "the remote's program was run")
 }
 
 func TestChangeOfAnAttributeCommitShowsItsContent(t *testing.T) {

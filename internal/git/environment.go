@@ -15,12 +15,14 @@ func baseEnvironment(env []string) []string {
 	kept := []string{
 		"LC_ALL=C", "LANGUAGE=", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=", "GIT_PAGER=cat", "GIT_EDITOR=false",
 		"GIT_OPTIONAL_LOCKS=0", "GIT_NO_REPLACE_OBJECTS=1", "GIT_PROTOCOL_FROM_USER=0", "GIT_LITERAL_PATHSPECS=1",
+		// A partial clone's missing objects stay missing. No setting can say so: a repository's own protocol.ext.allow
+		// beats protocol.allow, and its remote then names a program. An empty list beats both.
+		"GIT_ALLOW_PROTOCOL=", "GIT_NO_LAZY_FETCH=1",
 	}
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
 		switch strings.ToUpper(name) {
-		case "PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "USER", "LOGNAME", "SYSTEMROOT", "USERPROFILE", "TEMP", "TMP",
-			"HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SUDO_UID":
+		case "PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "USER", "LOGNAME", "SYSTEMROOT", "USERPROFILE", "TEMP", "TMP", "SUDO_UID":
 			kept = append(kept, entry)
 		}
 	}
@@ -44,7 +46,6 @@ func safeSettings() []setting {
 		{"core.looseCompression", "1"},
 		{"credential.helper", ""},
 		{"protocol.allow", "never"},
-		{"protocol.https.allow", "always"},
 		{"gc.auto", "0"},
 		{"maintenance.auto", "false"},
 		{"advice.detachedHead", "false"},

@@ -12,6 +12,9 @@ var (
 	ErrNotFound = apierr.NotFound(apierr.ReasonReviewNotFound, "there is no such review")
 	// ErrNotRepository: the folder is no git repository that can be read.
 	ErrNotRepository = apierr.Precondition(apierr.ReasonNotARepository, "the folder is no git repository")
+	// ErrRepositoryUnreadable: git gave up on the repository: a damaged object or index, an object that a partial clone
+	// lacks, a file that cannot be added.
+	ErrRepositoryUnreadable = apierr.Precondition(apierr.ReasonRepositoryUnreadable, "git cannot read the repository")
 	// ErrRevisionUnknown: the repository has no such revision.
 	ErrRevisionUnknown = apierr.Invalid(apierr.ReasonRevisionUnknown, "the repository has no such revision")
 	// ErrNoChanges: there is nothing to review.

@@ -151,6 +151,28 @@ func TestNothingOfTheRepositoryRunsOrReplacesObjects(t *testing.T) {
 	require.NoFileExists(t, marker)
 }
 
+// TestMissingObjectsAreNotFetched takes an object away from a partial clone whose remote is a program, which its own
+// configuration allows.
+func TestMissingObjectsAreNotFetched(t *testing.T) {
+	t.Parallel()
+	dir, source := setup(t)
+	marker := filepath.Join(t.TempDir(), "ran")
+	blob := git(t, dir, "rev-parse", "HEAD:a.txt")
+	require.NoError(t, os.Remove(filepath.Join(dir, ".git", "objects", blob[:2], blob[2:])))
+	for _, setting := range [][2]string{
+		{"core.repositoryFormatVersion", "1"}, {"extensions.partialClone", "origin"}, {"remote.origin.promisor", "true"},
+		{"remote.origin.url", "ext::touch " + marker}, {"protocol.ext.allow", "always"},
+	} {
+		git(t, dir, "config", setting[0], setting[1])
+	}
+	blobs, err := gittree.New("").OpenBlobs(t.Context(), source)
+	require.NoError(t, err)
+	_, err = blobs.Read(blob, 100)
+	require.ErrorIs(t, err, retrieval.ErrBlobMissing)
+	require.NoError(t, blobs.Close())
+	require.NoFileExists(t, marker)
+}
+
 func TestWhatIsNoRepositoryOrObjectIsRefused(t *testing.T) {
 	t.Parallel()
 	dir, source := setup(t)

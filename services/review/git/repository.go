@@ -144,9 +144,11 @@ func sourceError(err error, s review.Source) error {
 		return review.ErrNotRepository.With("dir", s.Dir).With("detail", "the index has unmerged paths; resolve them first").Wrap(err)
 	case errors.Is(err, git.ErrTooLarge):
 		return review.ErrMaterialTooLarge.With("detail", err.Error()).Wrap(err)
-	default:
-		return review.DiffError(err)
 	}
+	if failed, ok := errors.AsType[*git.CommandError](err); ok && failed.Exit > 0 {
+		return review.ErrRepositoryUnreadable.With("detail", failed.Error()).Wrap(err)
+	}
+	return review.DiffError(err)
 }
 
 // Load implements review.Repository.

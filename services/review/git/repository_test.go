@@ -1,0 +1,53 @@
+package git_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/git"
+	"witan.dev/internal/job"
+	"witan.dev/services/review"
+	reviewgit "witan.dev/services/review/git"
+)
+
+// TestGitsFailuresAreToldInItsWords covers what git itself cannot read: the caller can mend it, so it is no failure of ours.
+func TestGitsFailuresAreToldInItsWords(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kind  review.SourceKind
+		spoil func(t *testing.T, dir string)
+		words string
+	}{
+		"damaged index": {review.SourceStaged, func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, ".git", "index"), []byte("garbage"), 0o600))
+		}, "index file"},
+		"nested repository without a commit": {review.SourceUncommitted, func(t *testing.T, dir string) {
+			run(t, dir, "init", "-q", "nested")
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "nested", "a.txt"), []byte("a\n"), 0o600))
+		}, "nested"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			run(t, dir, "init", "-q")
+			c.spoil(t, dir)
+			g, err := git.New(git.Params{})
+			require.NoError(t, err)
+			_, err = reviewgit.NewRepository(g, nil, t.TempDir()).Pin(t.Context(), job.NewID(), review.Source{Kind: c.kind, Dir: dir})
+			require.ErrorIs(t, err, review.ErrRepositoryUnreadable)
+			require.ErrorContains(t, err, c.words)
+		})
+	}
+}
+
+func run(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", args...) //nolint:gosec // the arguments are the tests'
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
