@@ -150,7 +150,7 @@ func collect(reports []review.Report, outcomes []review.ReviewerOutcome) []revie
 		reviewer int
 	}
 	var all []from
-	for i := range reports {
+	for i := range outcomes {
 		for n, p := range reports[i].Proposals {
 			p.ID = fmt.Sprintf("%s-%d", outcomes[i].Name, n+1)
 			all = append(all, from{p, i})

@@ -131,7 +131,7 @@ func (p *pair) candidate(d int, appeared []appeared) (candidate, bool) {
 	c := candidate{lang: p.lang, path: p.file.Path, oldPath: p.file.OldPath, old: *def}
 	same := named(p.new, def.QualifiedName)
 	if len(same) > 0 {
-		if p.file.Change == review.Renamed && !p.sameModule() {
+		if p.file.Change == review.Renamed && !p.lang.sameModule(p.file.OldPath, p.file.Path) {
 			return c.movedWith(p, same)
 		}
 		return c.resigned(p, same)
@@ -266,25 +266,6 @@ func (p *pair) mentioned(name string) bool {
 		}
 	}
 	return tokens > 0
-}
-
-// sameModule says whether the file has, after its renaming, still the name under which others import it.
-func (p *pair) sameModule() bool {
-	if p.lang.packageScope {
-		return path.Dir(p.file.Path) == path.Dir(p.file.OldPath)
-	}
-	return module(p.file.Path) == module(p.file.OldPath)
-}
-
-// module is the path by which a file is imported: without its ending, and without the name that stands for its folder.
-func module(file string) string {
-	file = strings.TrimSuffix(file, path.Ext(file))
-	switch path.Base(file) {
-	case "index", "__init__", "mod":
-		return path.Dir(file)
-	default:
-		return file
-	}
 }
 
 // movedWith is the candidate for a definition that went along when its file was renamed.

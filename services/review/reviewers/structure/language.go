@@ -18,6 +18,8 @@ type language struct {
 	dynamic bool
 	// packageScope: the files of a folder share one namespace.
 	packageScope bool
+	// relativeImports: files of the repository are imported by their place relative to the importing one.
+	relativeImports bool
 }
 
 // languageOf returns the description of the language, ok false where the reviewer does not know it.
@@ -26,9 +28,9 @@ func languageOf(name string) (language, bool) {
 	case "go":
 		return language{name: "Go", severity: finding.SeverityHigh, packageScope: true}, true
 	case "typescript", "tsx":
-		return language{name: "TypeScript", severity: finding.SeverityHigh, overloads: true, dynamic: true}, true
+		return language{name: "TypeScript", severity: finding.SeverityHigh, overloads: true, dynamic: true, relativeImports: true}, true
 	case "javascript", "jsx":
-		return language{name: "JavaScript", severity: finding.SeverityMedium, surplusOnly: true, dynamic: true}, true
+		return language{name: "JavaScript", severity: finding.SeverityMedium, surplusOnly: true, dynamic: true, relativeImports: true}, true
 	case "python":
 		return language{name: "Python", severity: finding.SeverityMedium, dynamic: true}, true
 	case "java":

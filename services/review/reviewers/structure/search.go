@@ -247,36 +247,6 @@ func importPaths(code *review.Code) []string {
 	return slices.Compact(out)
 }
 
-// leadsTo says whether the file imports the old place of the definition itself, and not something that passes it on, or
-// lies in the same package.
-func leadsTo(code *review.Code, file string, c *candidate) bool {
-	target := path.Base(module(c.oldPath))
-	if c.lang.packageScope {
-		if path.Dir(file) == path.Dir(c.oldPath) {
-			return true
-		}
-		target = path.Base(path.Dir(c.oldPath))
-	}
-	for _, p := range importPaths(code) {
-		if lastSegment(p) == target {
-			return true
-		}
-	}
-	return false
-}
-
-// lastSegment is the last part of an import's path in any of the languages: pkg.mod, ./dir/mod.js, crate::mod, A\B.
-func lastSegment(importPath string) string {
-	p := strings.NewReplacer("::", "/", `\`, "/").Replace(importPath)
-	for _, ext := range []string{".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".py", ".rb", ".php"} {
-		p = strings.TrimSuffix(p, ext)
-	}
-	if !strings.Contains(p, "/") || strings.HasPrefix(p, ".") && !strings.HasPrefix(p, "./") && !strings.HasPrefix(p, "../") {
-		p = strings.ReplaceAll(p, ".", "/")
-	}
-	return path.Base(p)
-}
-
 // plausible asks for more than a unique name: the file must know the definition's file or its container, and a call
 // must fit the signature that the definition had.
 func (s *search) plausible(c *candidate, code *review.Code, content []byte, r *review.Reference) bool {
