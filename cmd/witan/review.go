@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	councilv1 "witan.dev/gen/witan/council/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
@@ -133,19 +130,8 @@ func (a *app) concludeReview(ctx context.Context, client reviewv1.ReviewServiceC
 	return ended
 }
 
+// printReview writes the export, which is whole; what GetReview answers may be cut to the size of a message.
 func (a *app) printReview(ctx context.Context, client reviewv1.ReviewServiceClient, review *reviewv1.Review, format string) error {
-	if format == "json" {
-		raw, err := protojson.Marshal(review)
-		if err != nil {
-			return err
-		}
-		var indented bytes.Buffer
-		if err := json.Indent(&indented, raw, "", "  "); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(a.stdout, indented.String())
-		return err
-	}
 	stream, err := client.ExportReview(ctx, &reviewv1.ExportReviewRequest{Name: review.GetName(), Format: format})
 	if err != nil {
 		return err

@@ -66,7 +66,8 @@ func (p *pump) copy(events <-chan received, accepted <-chan struct{}) {
 		case <-silence.C:
 			ok = p.stayAlive()
 		case <-p.s.draining:
-			return // a clean end without `done`: the viewer comes back with its position
+			p.begin() // browsers come back to a stream that ended, not to an answer that was none
+			return    // a clean end without `done`: the viewer comes back with its position
 		case <-p.r.Context().Done():
 			return
 		}

@@ -354,6 +354,18 @@ func TestStopEndsStreamsCleanlyAndWithoutDone(t *testing.T) {
 	v.requireEnd()
 }
 
+// TestABrowserThatComesDuringAStopComesBack: EventSource gives up for good on an answer that is no event stream.
+func TestABrowserThatComesDuringAStopComesBack(t *testing.T) {
+	t.Parallel()
+	f := setup(t, server.Config{})
+	f.http.Drain()
+	for range 20 { // whichever of the two comes first
+		v := f.view("?after_seq=0", "Accept", acceptSSE)
+		require.Equal(t, http.StatusOK, v.resp.StatusCode)
+		require.Equal(t, "text/event-stream", v.resp.Header.Get("Content-Type"))
+	}
+}
+
 func TestAgedStreamEndsWithoutDone(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})

@@ -53,6 +53,7 @@ func (e *Engine) begun(id engine.ID) func() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.running[id]++
+	delete(e.idle, id) // what was seen between two bodies says nothing about the next pause
 	return func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
