@@ -248,7 +248,8 @@ func TestCleanChangesYieldNothing(t *testing.T) {
 		},
 		"a field that bears the name": {
 			goTree{"a/a.go": "package a\n\nfunc limit() int { return 1 }\n", "a/b.go": "package a\n\ntype box struct{ limit int }\n\nvar b = box{limit: 2}\n"},
-			goTree{"a/a.go": "package a\n", "a/b.go": "package a\n\ntype box struct{ limit int }\n\nvar b = box{limit: 2}\n"}, nil,
+			goTree{"a/a.go": "package a\n", "a/b.go": "package a\n\ntype box struct{ limit int }\n\nvar b = box{limit: 2}\n"},
+			nil,
 		},
 		"an ambiguous name": {
 			goTree{"a/a.go": "package a\n\ntype A struct{}\n\nfunc (A) Process() {}\n", "b/b.go": "package b\n\ntype B struct{}\n\nfunc (B) Process() {}\n\nfunc run(b B) { b.Process() }\n"},
