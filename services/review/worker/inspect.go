@@ -150,9 +150,9 @@ func collect(reports []review.Report, outcomes []review.ReviewerOutcome) []revie
 		reviewer int
 	}
 	var all []from
-	for i := range outcomes {
+	for i, o := range outcomes {
 		for n, p := range reports[i].Proposals {
-			p.ID = fmt.Sprintf("%s-%d", outcomes[i].Name, n+1)
+			p.ID = fmt.Sprintf("%s-%d", o.Name, n+1)
 			all = append(all, from{p, i})
 		}
 	}
