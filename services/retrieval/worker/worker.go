@@ -32,6 +32,7 @@ type Worker struct {
 	parser retrieval.Parser
 	logger *slog.Logger
 	now    func() time.Time
+	busy   inFlight
 }
 
 // Params are the parts of a Worker.
