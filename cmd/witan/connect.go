@@ -71,7 +71,7 @@ func (a *app) attachSuffix(cmd *cobra.Command) string {
 	var suffix strings.Builder
 	for _, name := range []string{"config", "data"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
-			suffix.WriteString(fmt.Sprintf(" --%s %s", name, f.Value))
+			fmt.Fprintf(&suffix, " --%s %s", name, f.Value)
 		}
 	}
 	return suffix.String()

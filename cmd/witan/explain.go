@@ -17,7 +17,7 @@ func detail(d any) []string {
 		var line strings.Builder
 		line.WriteString("reason: " + d.GetReason())
 		for _, key := range slices.Sorted(maps.Keys(d.GetMetadata())) {
-			line.WriteString(fmt.Sprintf(", %s: %s", key, d.GetMetadata()[key]))
+			fmt.Fprintf(&line, ", %s: %s", key, d.GetMetadata()[key])
 		}
 		return []string{line.String()}
 	case *errdetails.BadRequest:

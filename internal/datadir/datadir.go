@@ -27,7 +27,7 @@ const (
 )
 
 // ErrHeld is returned by Hold when another process holds the folder.
-var ErrHeld = apierr.Precondition("DATA_FOLDER_IN_USE", "the data folder is in use by another process")
+var ErrHeld = apierr.Precondition(apierr.ReasonDataFolderInUse, "the data folder is in use by another process")
 
 // ErrNoHolder is returned by FindHolder when no process serves the folder.
 var ErrNoHolder = errors.New("no process serves the data folder")
