@@ -40,6 +40,17 @@ type app struct {
 	progress       bool // standard error is a terminal: progress may redraw a line
 }
 
+// newApp returns an invocation that writes to a terminal only what shows itself, and to pipes and files every byte.
+func newApp(environ []string, in io.Reader, out, err io.Writer, interrupts <-chan os.Signal, outTerminal, errTerminal bool) *app {
+	if outTerminal {
+		out = shownWriter{out}
+	}
+	if errTerminal {
+		err = shownWriter{err}
+	}
+	return &app{environ: environ, stdin: in, stdout: out, stderr: err, interrupts: interrupts, terminal: outTerminal, progress: errTerminal}
+}
+
 // exitError carries an exit code. A nil err has been told to the user already.
 type exitError struct {
 	code int

@@ -13,9 +13,7 @@ import (
 func main() {
 	interrupts := make(chan os.Signal, 4)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
-	a := &app{
-		environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, interrupts: interrupts,
-		terminal: term.IsTerminal(int(os.Stdout.Fd())), progress: term.IsTerminal(int(os.Stderr.Fd())),
-	}
+	a := newApp(os.Environ(), os.Stdin, os.Stdout, os.Stderr, interrupts,
+		term.IsTerminal(int(os.Stdout.Fd())), term.IsTerminal(int(os.Stderr.Fd())))
 	os.Exit(a.run(context.Background(), os.Args[1:]))
 }
