@@ -388,7 +388,7 @@ func TestChairmanChain(t *testing.T) {
 
 func TestCallBudgetIsNeverExceeded(t *testing.T) {
 	t.Parallel()
-	for limit := 4; limit <= 9; limit++ {
+	for _, limit := range []int{4, 6, 8, 9} {
 		for _, policy := range []council.OnExceed{council.ExceedConclude, council.ExceedRankedOnly, council.ExceedFail} {
 			t.Run("", func(t *testing.T) {
 				t.Parallel()
