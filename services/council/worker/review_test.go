@@ -240,3 +240,16 @@ func TestManyFindingsAreJudgedInBatches(t *testing.T) {
 	require.Len(t, r.Review.Findings, 45)
 	require.Equal(t, 6, counciltest.Types(s.Events(t, j.ID))["council.votes_cast"])
 }
+
+func TestCouncilOfOneStillExaminesOutsideProposals(t *testing.T) {
+	t.Parallel()
+	outside := council.Proposal{
+		Source: "secrets", Path: "load.go", StartLine: 2, Claim: "looks like a key", Severity: finding.SeverityMedium, NeedsConfirmations: 1,
+	}
+	for vote, want := range map[string]finding.Outcome{"CONFIRMED": finding.Published, "UNCERTAIN": finding.Held} {
+		_, j, r := reviewOf(t, "rules:"+nothing+votes("m1", vote), change(outside), "a")
+		require.Equal(t, job.StateSucceeded, j.State, j.StateReason)
+		require.Equal(t, want, r.Review.Findings[0].Outcome)
+		require.Equal(t, council.OriginTemplate, r.Origin)
+	}
+}
