@@ -233,7 +233,8 @@ func (c CoverageStatus) String() string {
 // Reason says why a file is not simply reviewed, or what was limited.
 type Reason string
 
-// The reasons. Excluded, Generated, Vendored and Lockfile are policy: they do not make a review incomplete.
+// The reasons. Excluded, Generated, Vendored, Lockfile and ScannerAllowList are policy: they do not make a review
+// incomplete.
 const (
 	ReasonBudget             Reason = "BUDGET"
 	ReasonDeadline           Reason = "DEADLINE"
@@ -250,14 +251,14 @@ const (
 	ReasonTooLarge           Reason = "TOO_LARGE"
 	ReasonNotUTF8            Reason = "NOT_UTF8"
 	ReasonFetchFailed        Reason = "FETCH_FAILED"
-	// ReasonScannerAllowList: the secrets scanner's own path allow-list leaves this file out.
+	// ReasonScannerAllowList: the secrets scanner's own path allow-list leaves this file out, and nobody else read it.
 	ReasonScannerAllowList Reason = "SCANNER_ALLOW_LIST"
 )
 
 // Policy reports whether the reason is a decision of the configuration, which leaves a review complete.
 func (r Reason) Policy() bool {
 	switch r {
-	case ReasonExcluded, ReasonGenerated, ReasonVendored, ReasonLockfile:
+	case ReasonExcluded, ReasonGenerated, ReasonVendored, ReasonLockfile, ReasonScannerAllowList:
 		return true
 	default:
 		return false

@@ -15,6 +15,8 @@ type ReviewerOutcome struct {
 	Looked []Path            `json:"looked,omitempty"` // paths; nil with All
 	All    bool              `json:"all,omitempty"`    // it looked at every text file
 	Limits map[Path][]Reason `json:"limits,omitempty"`
+	// LeftOut are the text files that its own rules leave out by their path.
+	LeftOut []Path `json:"left_out,omitempty"`
 	// Planned are the paths that it would have looked at; only used when it failed.
 	Planned   []Path `json:"planned,omitempty"`
 	Proposals int    `json:"proposals"`
@@ -102,13 +104,27 @@ func coverFile(f *File, tree bool, reviewers []ReviewerOutcome, council CouncilO
 		row.Depth, row.LinesCovered = depthMetadata, row.LinesTotal
 	default:
 		row.Reasons = limits(f, tree, reviewers, council)
-		row.LinesCovered = row.LinesTotal
-		if len(row.Reasons) > 0 {
+		switch {
+		case len(row.Reasons) > 0:
 			row.Status = finding.Partial
 			row.LinesCovered = linesRead(row.LinesTotal, row.Reasons)
+		case len(row.Reviewers) == 0 && leftOut(f, reviewers): // nobody read it
+			row.Status, row.Reasons = finding.Skipped, []Reason{finding.ReasonScannerAllowList}
+		default:
+			row.LinesCovered = row.LinesTotal
 		}
 	}
 	return row
+}
+
+// leftOut says whether a reviewer's own rules leave the file out.
+func leftOut(f *File, reviewers []ReviewerOutcome) bool {
+	for i := range reviewers {
+		if slices.Contains(reviewers[i].LeftOut, Path(f.Path)) {
+			return true
+		}
+	}
+	return false
 }
 
 // unreadable returns the reason for which nothing of the file could be read, or "".

@@ -25,6 +25,8 @@ func TestCoverageOfOneFile(t *testing.T) {
 	binary.Nature = review.NatureBinary
 	failed := review.ReviewerOutcome{Name: "structure", Failed: "x", Planned: []review.Path{"a"}}
 	broken := review.ReviewerOutcome{Name: "structure", Looked: []review.Path{"a"}, Limits: map[review.Path][]review.Reason{"a": {finding.ReasonParseErrors}}}
+	scanner := review.ReviewerOutcome{Name: "secrets", LeftOut: []review.Path{"a"}}
+	reader := review.ReviewerOutcome{Name: "structure", Looked: []review.Path{"a"}}
 	for name, c := range map[string]struct {
 		file      review.File
 		tree      bool
@@ -42,6 +44,8 @@ func TestCoverageOfOneFile(t *testing.T) {
 		"a reviewer failed":   {text("a", review.Modified), true, []review.ReviewerOutcome{failed}, complete, finding.Partial, []review.Reason{finding.ReasonReviewerFailed}, 0, false},
 		"of another file":     {text("b", review.Modified), true, []review.ReviewerOutcome{failed}, complete, finding.Reviewed, nil, 4, true},
 		"parse errors":        {text("a", review.Modified), true, []review.ReviewerOutcome{broken}, complete, finding.Partial, []review.Reason{finding.ReasonParseErrors}, 4, false},
+		"nobody read it":      {text("a", review.Modified), true, []review.ReviewerOutcome{scanner}, complete, finding.Skipped, []review.Reason{finding.ReasonScannerAllowList}, 0, true},
+		"somebody else did":   {text("a", review.Modified), true, []review.ReviewerOutcome{scanner, reader}, complete, finding.Reviewed, nil, 4, true},
 		"a patch alone":       {text("a", review.Modified), false, nil, complete, finding.Partial, []review.Reason{finding.ReasonNoTree}, 4, false},
 		"a patch that adds":   {text("a", review.Added), false, nil, complete, finding.Reviewed, nil, 4, true},
 		"the council is away": {text("a", review.Modified), true, nil, review.CouncilOutcome{}, finding.Reviewed, nil, 4, false},

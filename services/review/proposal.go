@@ -62,6 +62,8 @@ type Report struct {
 	Looked []Path
 	// Limits says for which paths something could not be looked at, and why.
 	Limits map[Path][]Reason
+	// LeftOut are the text files that the reviewer's own rules leave out by their path.
+	LeftOut []Path
 }
 
 // Reviewer finds problems without a model. Implementations are safe for concurrent use, change nothing outside and

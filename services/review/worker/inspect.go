@@ -89,7 +89,7 @@ func (s *session) examine(ctx context.Context, r review.Reviewer, in review.Insp
 		}
 		return review.Report{}, o, nil
 	}
-	o.All, o.Looked, o.Limits = report.Looked == nil, report.Looked, report.Limits
+	o.All, o.Looked, o.Limits, o.LeftOut = report.Looked == nil, report.Looked, report.Limits, report.LeftOut
 	return report, o, nil
 }
 

@@ -1092,7 +1092,7 @@ type FileCoverage struct {
 	// How far it was reviewed.
 	Status FileCoverage_Status `protobuf:"varint,4,opt,name=status,proto3,enum=witan.review.v1.FileCoverage_Status" json:"status,omitempty"`
 	// Why not further: BUDGET, DEADLINE, MEMBER_FAILED, PART_TOO_BIG, PARSE_ERRORS, NO_TREE, REVIEWER_FAILED, COUNCIL_UNAVAILABLE (PARTIAL);
-	// EXCLUDED, GENERATED, VENDORED, LOCKFILE (SKIPPED by policy); TOO_LARGE, NOT_UTF8, FETCH_FAILED (SKIPPED otherwise).
+	// EXCLUDED, GENERATED, VENDORED, LOCKFILE, SCANNER_ALLOW_LIST (SKIPPED by policy); TOO_LARGE, NOT_UTF8, FETCH_FAILED (SKIPPED otherwise).
 	Reasons []string `protobuf:"bytes,5,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// The path's bytes when it is not UTF-8, else empty.
 	PathBytes []byte `protobuf:"bytes,6,opt,name=path_bytes,json=pathBytes,proto3" json:"path_bytes,omitempty"`

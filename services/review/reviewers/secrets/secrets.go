@@ -44,13 +44,16 @@ func (r *Reviewer) Name() string { return Name }
 
 // Review scans the added lines of every file, and the removed ones, which stay in history. A value that the other side
 // of the change holds as well is neither new nor gone, and not reported. Files that the rules leave out by their path
-// are not among those looked at. A scan that ends early is an error.
+// are not among those looked at but among those left out. A scan that ends early is an error.
 func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Report, error) {
 	report := review.Report{Looked: []review.Path{}}
 	before, after := side(in.Change, finding.Left), side(in.Change, finding.Right)
 	for i := range in.Change.Files {
 		f := &in.Change.Files[i]
 		if r.allowed(f.Path) {
+			if !f.Metadata() {
+				report.LeftOut = append(report.LeftOut, review.Path(f.Path))
+			}
 			continue
 		}
 		if !f.Metadata() {

@@ -196,6 +196,7 @@ func TestReviewLeavesOutWhatTheRulesLeaveOutAndSaysSo(t *testing.T) {
 	report := reviewed(t, added("go.sum", "KEY_ID="+cloudKey()+"\n")+added("x", "1\n"))
 	require.Empty(t, report.Proposals)
 	require.Equal(t, []review.Path{"x"}, report.Looked)
+	require.Equal(t, []review.Path{"go.sum"}, report.LeftOut)
 }
 
 func TestReviewFindsAKeyStoreByItsName(t *testing.T) {
