@@ -37,9 +37,6 @@ type Span struct {
 // Overlaps says whether the two spans share a line.
 func (s Span) Overlaps(o Span) bool { return s.StartLine <= o.EndLine && o.StartLine <= s.EndLine }
 
-// Within says whether s lies in o, byte for byte.
-func (s Span) Within(o Span) bool { return o.StartByte <= s.StartByte && s.EndByte <= o.EndByte }
-
 // Definition is a named thing that a file defines.
 type Definition struct {
 	Kind          SymbolKind `json:"kind"`

@@ -1,7 +1,6 @@
 package review
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -274,6 +273,3 @@ func plural(n int, noun string) string {
 	}
 	return noun + "s"
 }
-
-// ByPath orders files as every coverage lists them.
-func ByPath(a, b *File) int { return cmp.Compare(a.Path, b.Path) }

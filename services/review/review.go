@@ -145,12 +145,6 @@ func (r *Result) Outcome() (job.State, string) {
 	return job.StatePartiallySucceeded, r.Reason
 }
 
-// Blocking says whether a published finding reaches the severity from which the caller wants to fail.
-func Blocking(findings []finding.Finding, failOn finding.Severity) bool {
-	report := finding.Report{FailOn: failOn, Findings: findings}
-	return report.Failing()
-}
-
 // Reasons returns every reason that stands in the coverage, each once, in the order of the files.
 func Reasons(files []finding.FileCoverage) []Reason {
 	var out []Reason
