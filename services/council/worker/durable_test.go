@@ -298,6 +298,20 @@ func restarted(t *testing.T, rule string, answered, made int, change func(*counc
 	return first, out
 }
 
+func TestAPanicInACallEndsTheJobAndNotTheProcess(t *testing.T) {
+	t.Parallel()
+	calls := &counciltest.Calls{Note: func(c counciltest.Call) {
+		if c.Member == "m2" {
+			panic("a fault of ours")
+		}
+	}}
+	s := counciltest.Open(t, counciltest.Config{Calls: calls, Models: []string{"a", "b", "c"}, Presets: []council.Preset{preset("a", "b", "c")}})
+	j := s.Await(t, start(t, s, question("?")).ID)
+	require.Equal(t, job.StateFailed, j.State)
+	require.Equal(t, job.ReasonInternal, j.Error.Reason)
+	require.NotContains(t, j.Error.Message, "a fault of ours", "the log has the cause")
+}
+
 // onceEach requires that of the calls of an earlier life only the unanswered one came again, word for word.
 func onceEach(t *testing.T, first, then []counciltest.Call) {
 	t.Helper()

@@ -2,6 +2,8 @@ package worker
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -91,12 +93,17 @@ func hold[T any](ctx context.Context, d *deliberation, s stagePlan[T], units []u
 	for i, u := range units {
 		go func() {
 			r := result[T]{at: i}
+			defer func() { results <- r }()
+			defer func() { // a fault over one answer must not end the process with all its jobs
+				if v := recover(); v != nil {
+					r.err = fmt.Errorf("panic over %s in stage %s: %v\n%s", u.member, s.name, v, debug.Stack())
+				}
+			}()
 			if i < len(first) {
 				r.delivery, r.err = attend(stageCtx, d, u, grants[i], true, slots)
 			} else {
 				r.delivery, r.err = attend(stageCtx, d, u, nil, false, slots)
 			}
-			results <- r
 		}()
 	}
 	c := collector[T]{
