@@ -16,8 +16,12 @@ import (
 // exitInterrupted follows the shells' convention for a program ended by Ctrl-C: the job goes on, or pauses.
 const exitInterrupted = 130
 
-// reconnectPause is how long a follower waits before it asks again for a stream that was cut.
-const reconnectPause = 500 * time.Millisecond
+const (
+	// reconnectPause is how long a follower waits before it asks again for a stream that was cut.
+	reconnectPause = 500 * time.Millisecond
+	// reconnectLimit is how long a server may be away: longer than the restart of one that drains its work.
+	reconnectLimit = time.Minute
+)
 
 // follow watches a job to the end of its attempt and hands every event of the log to onEvent, in order, each once,
 // however often the stream is cut. Ctrl-C leaves the job alone; a second one cancels it.
@@ -26,7 +30,8 @@ func (a *app) follow(ctx context.Context, s *session, job string, after int64, o
 	watching, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	ended := make(chan error, 1)
-	go func() { ended <- followLog(watching, jobs, job, after, onEvent) }()
+	log := logFollower{jobs: jobs, job: job, after: after, onEvent: onEvent, pause: reconnectPause, limit: reconnectLimit, say: a.say}
+	go func() { ended <- a.gone(log.follow(watching), job, s) }()
 	for interrupted := false; ; {
 		select {
 		case err := <-ended:
@@ -70,10 +75,34 @@ func (a *app) cancelled(ctx context.Context, jobs jobsv1.JobServiceClient, job s
 	return jobs.WaitJob(ctx, &jobsv1.WaitJobRequest{Name: job})
 }
 
-// followLog reads the log from after on until the final event.
-func followLog(ctx context.Context, jobs jobsv1.JobServiceClient, job string, after int64, onEvent func(*jobsv1.JobEvent)) error {
+// gone tells how to come back to a job whose server went away. With a command that ran the system inside itself goes
+// the server of all commands that had joined it.
+func (a *app) gone(err error, job string, s *session) error {
+	if !errors.Is(err, errServerGone) {
+		return err
+	}
+	return exit(exitUnreachable, fmt.Errorf("%w; what is stored is kept, and %s goes on at the next start; follow it with: witan attach %s%s", err, job, job, s.attach))
+}
+
+var errServerGone = errors.New("the server is gone")
+
+// logFollower reads the log of one job behind the event after.
+type logFollower struct {
+	jobs    jobsv1.JobServiceClient
+	job     string
+	after   int64
+	onEvent func(*jobsv1.JobEvent)
+	// pause before each new try, and how long all tries in a row may fail.
+	pause, limit time.Duration
+	say          func(format string, args ...any)
+}
+
+// follow reads until the final event. A server that stays away is errServerGone.
+func (f *logFollower) follow(ctx context.Context) error {
+	var away time.Time
 	for {
-		final, err := followOnce(ctx, jobs, job, &after, onEvent)
+		before := f.after
+		final, err := followOnce(ctx, f.jobs, f.job, &f.after, f.onEvent)
 		switch {
 		case final:
 			return nil
@@ -81,11 +110,18 @@ func followLog(ctx context.Context, jobs jobsv1.JobServiceClient, job string, af
 			return context.Cause(ctx)
 		case err != nil && status.Code(err) != codes.Unavailable:
 			return err
+		case err == nil || f.after > before:
+			away = time.Time{}
+		case away.IsZero():
+			away = time.Now()
+			f.say("  the server does not answer; trying again for %s", f.limit)
+		case time.Since(away) > f.limit:
+			return errServerGone
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(reconnectPause):
+		case <-time.After(f.pause):
 		}
 	}
 }

@@ -92,9 +92,9 @@ func newParser(stack *lifecycle.Stack, logger *slog.Logger) service {
 	return service{register: s.Register}
 }
 
-func newRetrieval(p parts) service {
+func newRetrieval(p parts, leaks *secrets.Reviewer) service {
 	store := retrievalsqlite.New(p.db)
-	trees := gittree.New("git")
+	trees := retrieval.Masked(gittree.New("git"), leaks)
 	client := parserclient.New(p.conn)
 	server := retrievalserver.New(retrievalserver.Params{
 		Catalog: store, Library: retrieval.NewLibrary(store, vek.Products), Trees: trees, Parser: client, Jobs: p.jobs,
@@ -155,15 +155,16 @@ func modelConfig(m config.Model) llm.Config {
 	return c
 }
 
-func newReview(p parts) (service, error) {
+// newSecrets reads the rules for secrets. The folder's key makes what stands for a secret the same after a restart.
+func newSecrets(p parts) (*secrets.Reviewer, error) {
 	key, err := p.dir.Key()
 	if err != nil {
-		return service{}, err
+		return nil, err
 	}
-	leaks, err := secrets.New(key)
-	if err != nil {
-		return service{}, err
-	}
+	return secrets.New(key)
+}
+
+func newReview(p parts, leaks *secrets.Reviewer) (service, error) {
 	g, err := git.New(git.Params{Env: p.environ, IndexFile: config.Getenv(p.environ, "GIT_INDEX_FILE")})
 	if err != nil {
 		return service{}, err

@@ -123,11 +123,15 @@ func (s *system) register(ctx context.Context, noWorkers bool, p parts) error {
 	if err != nil {
 		return err
 	}
-	review, err := newReview(p)
+	leaks, err := newSecrets(p)
 	if err != nil {
 		return err
 	}
-	retrieval := newRetrieval(p)
+	review, err := newReview(p, leaks)
+	if err != nil {
+		return err
+	}
+	retrieval := newRetrieval(p, leaks)
 	if !noWorkers {
 		p.jobs.Handle(job.KindIndex, p.config.Workers.Index, retrieval.body)
 		p.jobs.Handle(job.KindCouncil, p.config.Workers.Council, council.body)

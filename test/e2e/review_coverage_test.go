@@ -266,11 +266,16 @@ func TestTheSecretItselfIsNowhere(t *testing.T) {
 	council.info.Members, council.info.ContextTokens = 1, 16000
 	s := startReviews(t, council)
 	repo := gittest.New(t)
-	base := repo.Commit("base", map[string]string{"main.go": "package main\n"})
+	base := repo.Commit("base", map[string]string{
+		"go.mod": "module example.com/m\n", "main.go": "package main\n\nfunc main() { Gone() }\n", "gone.go": "package main\n\nfunc Gone() {}\n",
+	})
 	key := leakedKey()
-	head := repo.Commit("head", map[string]string{"deploy.go": "package main\n\nconst key = \"" + key + "\" // for now\n"})
+	head := repo.Commit("head", map[string]string{
+		"deploy.go": "package main\n\nconst key = \"" + key + "\" // for now\n", "gone.go": "package main\n", // so that an index is needed
+	})
 	r, _ := s.review(t, gitRange(repo.Dir, base, head))
-	require.Len(t, r.GetFindings(), 1)
+	require.Len(t, r.GetFindings(), 2)
+	require.NotEmpty(t, r.GetIndex())
 	for i := range council.last.Parts {
 		sent = append(sent, council.last.Parts[i].Text...)
 	}
@@ -287,7 +292,7 @@ func TestTheSecretItselfIsNowhere(t *testing.T) {
 		}
 		content, err := os.ReadFile(path) //nolint:gosec // the test's own folder
 		require.NoError(t, err)
-		require.NotContains(t, strconv.Quote(string(content)), key, path)
+		require.NotContains(t, strings.ToLower(strconv.Quote(string(content))), strings.ToLower(key), path)
 		return nil
 	}))
 }

@@ -135,12 +135,12 @@ func startReviews(t *testing.T, council review.Council) *reviewSystem {
 	require.NoError(t, err)
 	extractor := treesitter.New()
 
-	index := retrievalsqlite.New(db)
-	trees, parsing := gittree.New(""), parserclient.New(conn)
-	jobs.Handle(job.KindIndex, 2, retrievalworker.New(retrievalworker.Params{Store: index, Trees: trees, Parser: parsing, Logger: logger}).Body)
-
 	scanner, err := secrets.New([]byte("0123456789abcdef0123456789abcdef"))
 	require.NoError(t, err)
+	index := retrievalsqlite.New(db)
+	trees, parsing := retrieval.Masked(gittree.New(""), scanner), parserclient.New(conn)
+	jobs.Handle(job.KindIndex, 2, retrievalworker.New(retrievalworker.Params{Store: index, Trees: trees, Parser: parsing, Logger: logger}).Body)
+
 	g, err := git.New(git.Params{})
 	require.NoError(t, err)
 	blobs := blobsqlite.New(db, nil)

@@ -347,3 +347,27 @@ func BenchmarkRedact(b *testing.B) {
 		}
 	}
 }
+
+func TestMaskKeepsLengthsAndLines(t *testing.T) {
+	t.Parallel()
+	r := newReviewer(t)
+	pemKey := privateKey(t)
+	before := "package a\n\nconst key = \"" + cloudKey() + "\" // again: " + cloudKey() + "\n\nvar pem = `" + pemKey + "`\n\nfunc f() {}\n"
+	after, err := r.Mask(t.Context(), []byte(before))
+	require.NoError(t, err)
+	require.NotContains(t, string(after), cloudKey())
+	for line := range strings.SplitSeq(strings.TrimSpace(pemKey), "\n") {
+		if !strings.HasPrefix(line, "-----") {
+			require.NotContains(t, string(after), line)
+		}
+	}
+	require.Len(t, after, len(before))
+	require.Equal(t, strings.Count(before, "\n"), strings.Count(string(after), "\n"))
+	require.True(t, strings.HasPrefix(string(after), "package a\n\nconst key = \"xxxx"))
+	require.True(t, strings.HasSuffix(string(after), "`\n\nfunc f() {}\n"))
+
+	plain := []byte("package a\n\nfunc f() {}\n")
+	after, err = r.Mask(t.Context(), plain)
+	require.NoError(t, err)
+	require.Equal(t, "package a\n\nfunc f() {}\n", string(after))
+}
