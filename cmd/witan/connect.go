@@ -20,6 +20,9 @@ import (
 
 const (
 	reachTimeout = 5 * time.Second
+	// holderPatience is how long a command waits for a holder that starts or stops, holderPause between two looks.
+	holderPatience = 5 * time.Second
+	holderPause    = 100 * time.Millisecond
 	// maxMessage is what a client accepts in one message: a full review with its findings and coverage.
 	maxMessage = 64 << 20
 )
@@ -55,7 +58,13 @@ func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, no
 	if err != nil {
 		return nil, err
 	}
-	suffix := a.attachSuffix(cmd)
+	return settle(ctx, holderPatience, func() (*session, error) {
+		return a.joinOrHold(ctx, c, a.attachSuffix(cmd), noWorkers)
+	})
+}
+
+// joinOrHold becomes a client of the process that holds the data folder, or its holder.
+func (a *app) joinOrHold(ctx context.Context, c config.Config, suffix string, noWorkers bool) (*session, error) {
 	holder, err := datadir.FindHolder(c.Data)
 	switch {
 	case err == nil:
@@ -64,6 +73,23 @@ func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, no
 		return nil, err
 	}
 	return a.runInside(ctx, c, suffix, noWorkers)
+}
+
+// settle tries again for a while where the folder is held by a process that cannot be reached: one that starts has not
+// announced itself yet, and one that stops, or was killed, takes no calls any more.
+func settle(ctx context.Context, patience time.Duration, try func() (*session, error)) (*session, error) {
+	for end := time.Now().Add(patience); ; {
+		s, err := try()
+		code, _ := codeOf(err)
+		if err == nil || time.Now().After(end) || !errors.Is(err, datadir.ErrHeld) && code != exitUnreachable {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(holderPause):
+		}
+	}
 }
 
 // attachSuffix repeats the flags that lead to the same data folder.

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/datadir"
+)
+
+// TestACommandWaitsForAHolderThatStarts is about two commands at the same moment: the second one finds the folder held
+// by the first, which does not answer yet.
+func TestACommandWaitsForAHolderThatStarts(t *testing.T) {
+	t.Parallel()
+	for _, transient := range []error{datadir.ErrHeld, exit(exitUnreachable, errors.New("no Witan answers"))} {
+		tries, joined := 0, &session{}
+		s, err := settle(t.Context(), time.Minute, func() (*session, error) {
+			if tries++; tries < 3 {
+				return nil, transient
+			}
+			return joined, nil
+		})
+		require.NoError(t, err)
+		require.Same(t, joined, s)
+		_, err = settle(t.Context(), 0, func() (*session, error) { return nil, transient })
+		require.ErrorIs(t, err, transient)
+	}
+	tries, final := 0, errors.New("no space left")
+	_, err := settle(t.Context(), time.Minute, func() (*session, error) { tries++; return nil, final })
+	require.ErrorIs(t, err, final)
+	require.Equal(t, 1, tries)
+}
