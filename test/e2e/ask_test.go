@@ -99,7 +99,7 @@ func TestAskStreamsWhileItRuns(t *testing.T) {
 		case "council.member_delta":
 			delta := c.GetMemberDelta()
 			require.Equal(t, int64(texts[delta.GetMember()].Len()), delta.GetOffset())
-			texts[delta.GetMember()].WriteString(delta.GetText())
+			_, _ = texts[delta.GetMember()].WriteString(delta.GetText())
 		case "council.member_answered":
 			answered[c.GetMemberAnswered().GetAnswer().GetMember()] = c.GetMemberAnswered().GetAnswer().GetText()
 		case "council.ballot_cast":

@@ -143,14 +143,14 @@ func TestCouncilPublishesWhatItConfirmsAndHoldsTheRestBack(t *testing.T) {
 
 	sarif := w.run("review", "--diff", w.write("change.diff", storeDiff), "--format", "sarif", "--server", n.GRPC)
 	require.Equal(t, 1, sarif.Code, sarif.Stderr)
-	var log struct {
+	var report struct {
 		Runs []struct {
 			Results []struct{ Kind, Level string }
 		}
 	}
-	require.NoError(t, json.Unmarshal([]byte(sarif.Stdout), &log))
+	require.NoError(t, json.Unmarshal([]byte(sarif.Stdout), &report))
 	var kinds []string
-	for _, result := range log.Runs[0].Results {
+	for _, result := range report.Runs[0].Results {
 		kinds = append(kinds, result.Kind)
 	}
 	require.ElementsMatch(t, []string{"fail", "review"}, kinds, "what is held back is there, but breaks nothing")

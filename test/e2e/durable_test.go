@@ -101,9 +101,16 @@ func TestKilledDeliberationIsFinishedByTheNextServer(t *testing.T) {
 		kind string
 		nth  int
 	}{
-		{"job.state_changed", 1}, {"council.planned", 1}, {"council.member_started", 3}, {"council.member_answered", 1},
-		{"council.member_answered", 3}, {"council.stage_completed", 1}, {"council.ballot_cast", 1}, {"council.synthesis_started", 1},
-		{"council.synthesis_delta", 1}, {"council.synthesis_completed", 1},
+		{"job.state_changed", 1},
+		{"council.planned", 1},
+		{"council.member_started", 3},
+		{"council.member_answered", 1},
+		{"council.member_answered", 3},
+		{"council.stage_completed", 1},
+		{"council.ballot_cast", 1},
+		{"council.synthesis_started", 1},
+		{"council.synthesis_delta", 1},
+		{"council.synthesis_completed", 1},
 	} {
 		first := len(n.log())
 		d := n.ask(question(fmt.Sprintf("What happens at %s %d?", moment.kind, moment.nth)))
@@ -159,9 +166,14 @@ func TestKilledReviewIsFinishedByTheNextServer(t *testing.T) {
 		own, council string // kinds of the review's events, and of its council's
 		nth          int
 	}{
-		{own: "job.state_changed", nth: 2}, {own: "review.resolved", nth: 1}, {own: "review.planned", nth: 1},
-		{own: "review.deliberation_started", nth: 1}, {council: "council.member_proposed", nth: 2},
-		{council: "council.votes_cast", nth: 1}, {council: "council.synthesis_started", nth: 1}, {own: "review.finding_located", nth: 1},
+		{own: "job.state_changed", nth: 2},
+		{own: "review.resolved", nth: 1},
+		{own: "review.planned", nth: 1},
+		{own: "review.deliberation_started", nth: 1},
+		{council: "council.member_proposed", nth: 2},
+		{council: "council.votes_cast", nth: 1},
+		{council: "council.synthesis_started", nth: 1},
+		{own: "review.finding_located", nth: 1},
 	} {
 		first := len(n.log())
 		made := n.reviewCommit(repo)
@@ -210,7 +222,7 @@ func TestStoppedGracefullyGoesOnAtTheNextStart(t *testing.T) {
 	n := w.serve()
 	d := n.ask(question("Are we done?"))
 	seen := n.underway(d.GetJob())
-	n.stopGracefully()
+	n.Stop()
 	require.NotContains(t, n.Output(), "level=ERROR")
 	n = w.serve()
 	require.Equal(t, jobsv1.Job_SUCCEEDED, n.wait(d.GetJob()).GetState())
@@ -219,9 +231,9 @@ func TestStoppedGracefullyGoesOnAtTheNextStart(t *testing.T) {
 
 	d = n.ask(question("And again?"))
 	n.until(d.GetJob(), nth(1, "council.member_delta"))
-	n.stopGracefully()
+	n.Stop()
 	n = w.serve()
 	require.Equal(t, jobsv1.Job_SUCCEEDED, n.wait(d.GetJob()).GetState())
 	requireDense(t, n.events(d.GetJob()))
-	n.stopGracefully()
+	n.Stop()
 }

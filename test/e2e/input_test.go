@@ -54,32 +54,39 @@ func TestUnusableSourcesAreRefused(t *testing.T) {
 		reason string
 	}{
 		"not a repository": {
-			gitRange(plain, "HEAD~1", "HEAD"), []string{"--repo", plain, "--base", "HEAD~1"},
+			gitRange(plain, "HEAD~1", "HEAD"),
+			[]string{"--repo", plain, "--base", "HEAD~1"},
 			codes.FailedPrecondition, http.StatusBadRequest, "NOT_A_REPOSITORY",
 		},
 		"no such folder": {
-			gitRange(filepath.Join(plain, "none"), "HEAD~1", "HEAD"), []string{"--repo", filepath.Join(plain, "none"), "--base", "HEAD~1"},
+			gitRange(filepath.Join(plain, "none"), "HEAD~1", "HEAD"),
+			[]string{"--repo", filepath.Join(plain, "none"), "--base", "HEAD~1"},
 			codes.FailedPrecondition, http.StatusBadRequest, "NOT_A_REPOSITORY",
 		},
 		"unknown revision": {
-			gitRange(repo.Dir, "nowhere", "HEAD"), []string{"--repo", repo.Dir, "--base", "nowhere"},
+			gitRange(repo.Dir, "nowhere", "HEAD"),
+			[]string{"--repo", repo.Dir, "--base", "nowhere"},
 			codes.InvalidArgument, http.StatusBadRequest, "REVISION_UNKNOWN",
 		},
 		"a revision like an option": {
-			gitRange(repo.Dir, "--output=x", "HEAD"), []string{"--repo", repo.Dir, "--base=--output=x"},
+			gitRange(repo.Dir, "--output=x", "HEAD"),
+			[]string{"--repo", repo.Dir, "--base=--output=x"},
 			codes.InvalidArgument, http.StatusBadRequest, "REVISION_UNKNOWN",
 		},
 		"nothing changed": {
-			gitRange(repo.Dir, "HEAD", "HEAD"), []string{"--repo", repo.Dir, "--base", "HEAD"},
+			gitRange(repo.Dir, "HEAD", "HEAD"),
+			[]string{"--repo", repo.Dir, "--base", "HEAD"},
 			codes.InvalidArgument, http.StatusBadRequest, "NO_CHANGES",
 		},
 		"an empty diff": {data(""), []string{"--diff", w.write("empty.diff", "")}, codes.InvalidArgument, http.StatusBadRequest, "NO_CHANGES"},
 		"no diff": {
-			data("Dear reviewer,\nplease look.\n"), []string{"--diff", w.write("letter.diff", "Dear reviewer,\nplease look.\n")},
+			data("Dear reviewer,\nplease look.\n"),
+			[]string{"--diff", w.write("letter.diff", "Dear reviewer,\nplease look.\n")},
 			codes.InvalidArgument, http.StatusBadRequest, "NOT_A_DIFF",
 		},
 		"a broken diff": {
-			data(strings.Replace(storeDiff, "+1,10", "+1,99", 1)), []string{"--diff", w.write("broken.diff", strings.Replace(storeDiff, "+1,10", "+1,99", 1))},
+			data(strings.Replace(storeDiff, "+1,10", "+1,99", 1)),
+			[]string{"--diff", w.write("broken.diff", strings.Replace(storeDiff, "+1,10", "+1,99", 1))},
 			codes.InvalidArgument, http.StatusBadRequest, "NOT_A_DIFF",
 		},
 	} {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -105,10 +104,10 @@ type node struct {
 }
 
 // serve starts a server on the world's data folder.
-func (w *world) serve(args ...string) *node {
+func (w *world) serve() *node {
 	w.t.Helper()
-	args = append([]string{"serve", "--config", w.Config, "--data", w.Data, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"}, args...)
-	n := &node{world: w, Process: process.Start(w.t, w.Dir, nil, args...)}
+	n := &node{world: w, Process: process.Start(w.t, w.Dir, nil,
+		"serve", "--config", w.Config, "--data", w.Data, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")}
 	ready := n.Expect(`msg=serving .*grpc_addr=(\S+) http_addr=(\S+)`)
 	n.GRPC, n.HTTP = ready[1], "http://"+ready[2]
 	conn, err := grpc.NewClient(n.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -219,13 +218,6 @@ func (n *node) conversation(name string) *councilv1.Conversation {
 	c, err := n.Council.GetConversation(bounded(n.t), &councilv1.GetConversationRequest{Name: name})
 	require.NoError(n.t, err)
 	return c
-}
-
-// stopGracefully sends SIGTERM and expects exit code 0.
-func (n *node) stopGracefully() {
-	n.t.Helper()
-	n.Signal(syscall.SIGTERM)
-	require.Zero(n.t, n.Wait())
 }
 
 // name is the event's kind as server-sent events spell it, council.ballot_cast for example.
