@@ -50,9 +50,13 @@ review: build ## review a real change: REPO=. BASE=HEAD~1 HEAD=HEAD FORMAT=text
 demo: build ## show the council at work without a key: planted defects, simulated members, votes and dissent
 	@bash tools/demo/run.sh $(WITAN)
 
+# Under the race detector these tests take a sample of the shared diffs.
+WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*)$$
+
 .PHONY: test
-test: needs ## run all tests with the race detector
-	@go test -json -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PACKAGES),./...) | go run ./tools/testreport
+test: needs ## run all tests with the race detector, and those over all shared diffs once more without
+	@{ go test -json -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PACKAGES),./...) && \
+		$(if $(RUN)$(PACKAGES),true,go test -json -timeout 10m -run '$(WHOLE)' ./test/e2e ./services/review/reviewers/secrets); } | go run ./tools/testreport
 
 .PHONY: test-clients
 test-clients: build ## clients that others wrote: Python grpcio and SSE clients (PyPI, npm)
