@@ -83,7 +83,7 @@ func (a *app) ask(cmd *cobra.Command, question string, f askFlags) error {
 	a.say("%s  (follow it from elsewhere: witan attach %s%s)", created.GetName(), created.GetJob(), s.attach)
 	printer := a.progressPrinter()
 	printer.streams = a.terminal && f.format == "text"
-	job, err := a.follow(ctx, s, created.GetJob(), 0, printer.event)
+	job, err := a.follow(ctx, s, created.GetJob(), 0, viewer{event: printer.event})
 	if err != nil {
 		return err
 	}

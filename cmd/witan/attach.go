@@ -54,16 +54,16 @@ func jobName(arg string) string {
 
 func (a *app) attach(ctx context.Context, s *session, name string, after int64, format string) error {
 	printer := a.progressPrinter()
-	onEvent := printer.event
+	v := viewer{event: printer.event, council: printer.council}
 	var failed error
 	if format == "jsonl" {
-		onEvent = func(e *jobsv1.JobEvent) {
+		v = viewer{event: func(e *jobsv1.JobEvent) {
 			if err := a.printEvent(e); err != nil && failed == nil {
 				failed = err
 			}
-		}
+		}}
 	}
-	job, err := a.follow(ctx, s, name, after, onEvent)
+	job, err := a.follow(ctx, s, name, after, v)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (a *app) indexCommand() *cobra.Command {
 			if detach {
 				return a.detached(index.GetJob(), s)
 			}
-			job, err := a.follow(ctx, s, index.GetJob(), 0, a.progressPrinter().event)
+			job, err := a.follow(ctx, s, index.GetJob(), 0, viewer{event: a.progressPrinter().event})
 			if err != nil {
 				return err
 			}

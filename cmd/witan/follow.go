@@ -23,14 +23,31 @@ const (
 	reconnectLimit = time.Minute
 )
 
-// follow watches a job to the end of its attempt and hands every event of the log to onEvent, in order, each once,
-// however often the stream is cut. Ctrl-C leaves the job alone; a second one cancels it.
-func (a *app) follow(ctx context.Context, s *session, job string, after int64, onEvent func(*jobsv1.JobEvent)) (*jobsv1.Job, error) {
+// viewer takes the events of a followed job, in order, each once.
+type viewer struct {
+	event func(*jobsv1.JobEvent)
+	// council takes those of the deliberation that a review waits for, while it waits; nil: they are not read.
+	council func(*jobsv1.JobEvent)
+}
+
+// follow watches a job to the end of its attempt and hands every event of the log to the viewer, however often the
+// stream is cut. Ctrl-C leaves the job alone; a second one cancels it.
+func (a *app) follow(ctx context.Context, s *session, job string, after int64, v viewer) (*jobsv1.Job, error) {
 	jobs := jobsv1.NewJobServiceClient(s.conn)
 	watching, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	ended := make(chan error, 1)
-	log := logFollower{jobs: jobs, job: job, after: after, onEvent: onEvent, pause: reconnectPause, limit: reconnectLimit, say: a.say}
+	log := logFollower{jobs: jobs, job: job, after: after, onEvent: v.event, pause: reconnectPause, limit: reconnectLimit, say: a.say}
+	if v.council != nil {
+		log.onEvent = func(e *jobsv1.JobEvent) {
+			v.event(e)
+			if child := e.GetReview().GetDeliberationStarted().GetJob(); child != "" {
+				inner := log
+				inner.job, inner.after, inner.onEvent = child, 0, v.council
+				_ = inner.follow(watching) // what it would say, the review's own log says as well
+			}
+		}
+	}
 	go func() { ended <- a.gone(log.follow(watching), job, s) }()
 	for interrupted := false; ; {
 		select {

@@ -37,6 +37,13 @@ func (p *progressPrinter) event(e *jobsv1.JobEvent) {
 	}
 }
 
+// council tells what the deliberation of a review does. Its job's own states say nothing that the stages do not.
+func (p *progressPrinter) council(e *jobsv1.JobEvent) {
+	if line := describeCouncil(e.GetCouncil()); line != "" {
+		_, _ = fmt.Fprintln(p.err, "    "+line)
+	}
+}
+
 // stream writes what is new of the chairman's text. A later attempt voids the earlier text, and says so.
 func (p *progressPrinter) stream(d *councilv1.SynthesisDelta) {
 	if d.GetAttempt() > p.attempt {

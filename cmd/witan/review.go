@@ -102,7 +102,8 @@ func (a *app) review(cmd *cobra.Command, f reviewFlags) error {
 		return a.detached(created.GetJob(), s)
 	}
 	a.say("%s  (follow it from elsewhere: witan attach %s%s)", created.GetName(), created.GetJob(), s.attach)
-	job, err := a.follow(ctx, s, created.GetJob(), 0, a.progressPrinter().event)
+	printer := a.progressPrinter()
+	job, err := a.follow(ctx, s, created.GetJob(), 0, viewer{event: printer.event, council: printer.council})
 	if err != nil {
 		return err
 	}
