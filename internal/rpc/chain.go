@@ -29,7 +29,7 @@ func (s *Server) chain() []interceptor {
 		both("request_id", s.requestID),
 		both("metrics", s.metrics.observe),
 		both("log", s.logCall),
-		both("errors", mapErrors),
+		both("errors", s.mapErrors),
 		both("recover", recoverPanic),
 		both("auth", s.authenticate),
 		{name: "deadline", unary: s.setDeadline, stream: s.endAtStop},

@@ -2,9 +2,11 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"witan.dev/internal/apierr"
@@ -34,13 +36,19 @@ func (e *mappedError) GRPCStatus() *status.Status { return e.status }
 // Unwrap is the cause.
 func (e *mappedError) Unwrap() error { return e.cause }
 
-// mapErrors is the one place where errors become statuses.
-func mapErrors(ctx context.Context, _ call, next func(context.Context) error) error {
+// mapErrors is the one place where errors become statuses. While the server is going down, parts that calls need close
+// under them: what would be a failure of ours at any other time is then the stop, and the caller may ask elsewhere.
+func (s *Server) mapErrors(ctx context.Context, _ call, next func(context.Context) error) error {
 	err := next(ctx)
 	if err == nil {
 		return nil
 	}
-	return &mappedError{status: rpcstatus.From(err), cause: err}
+	mapped := rpcstatus.From(err)
+	var panicked *panicError
+	if mapped.Code() == codes.Internal && s.draining.Load() && !errors.As(err, &panicked) {
+		mapped = rpcstatus.From(errStopping)
+	}
+	return &mappedError{status: mapped, cause: err}
 }
 
 // panicError is a panic of a handler. It is a bug of ours; the process goes on.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -37,6 +38,7 @@ type Server struct {
 	grpc       *grpc.Server
 	memory     *bufconn.Listener
 	streams    openStreams
+	draining   atomic.Bool
 
 	mu      sync.Mutex
 	started bool
@@ -148,7 +150,10 @@ func (s *Server) SetServing(service string, ok bool) {
 }
 
 // Drain makes health checks say NOT_SERVING. Calls are still served.
-func (s *Server) Drain() { s.health.Shutdown() }
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.health.Shutdown()
+}
 
 // Stop drains, ends streams with a resumable error, lets unary calls end, and cuts what is left when ctx ends.
 func (s *Server) Stop(ctx context.Context) error {

@@ -247,6 +247,22 @@ func TestStopEndsStreamsWithAReason(t *testing.T) {
 	require.Equal(t, apierr.ReasonServerStopping, rpcstatus.Parse(err).Reason())
 }
 
+func TestAFailureWhileTheServerGoesDownIsTheStop(t *testing.T) {
+	t.Parallel()
+	f := setup(t, rpc.Config{}, &jobs{get: func(context.Context) (*jobsv1.Job, error) {
+		return nil, errors.New("the database is closed")
+	}}, "")
+	ask := func() error {
+		_, err := f.client.GetJob(t.Context(), &jobsv1.GetJobRequest{Name: jobName})
+		return err
+	}
+	require.Equal(t, codes.Internal, status.Code(ask()))
+	f.srv.Drain()
+	err := ask()
+	require.Equal(t, codes.Unavailable, status.Code(err))
+	require.Equal(t, apierr.ReasonServerStopping, rpcstatus.Parse(err).Reason())
+}
+
 func TestStopCutsWhatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
