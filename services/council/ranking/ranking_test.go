@@ -433,24 +433,26 @@ func TestEarlyConsensusNeverErrs(t *testing.T) {
 // answers: recused at collection, it wins as often as everyone else. Tie keys are drawn per trial, as per job.
 func TestSelfishMemberGainsNothing(t *testing.T) {
 	t.Parallel()
-	const trials = 20_000
+	const trials = 5000
 	for n := 3; n <= 5; n++ {
 		for _, m := range []ranking.Method{ranking.Kemeny, ranking.Copeland, ranking.Borda} {
 			t.Run(fmt.Sprintf("%s/%d", m, n), func(t *testing.T) {
 				t.Parallel()
 				r := rand.New(rand.NewPCG(7, uint64(n))) //nolint:gosec // a repeatable test
+				all := ids(n)
 				wins := 0
 				for range trials {
-					keys := r.Perm(n)
+					keys := map[string]string{}
+					for i, key := range r.Perm(n) {
+						keys[all[i]] = all[key]
+					}
 					var bs []ranking.Ballot
 					for i := range n {
-						others := slices.Delete(ids(n), i, i+1) // nobody sees its own answer, so selfishness has no ballot
+						others := slices.Delete(slices.Clone(all), i, i+1) // nobody sees its own answer, so selfishness has no ballot
 						r.Shuffle(len(others), func(a, b int) { others[a], others[b] = others[b], others[a] })
 						bs = append(bs, ranking.Ballot{Ranking: others})
 					}
-					in := ranking.Input{Candidates: ids(n), Ballots: bs, Method: m, Tie: func(id string) string {
-						return fmt.Sprintf("%02d", keys[slices.Index(ids(n), id)])
-					}}
+					in := ranking.Input{Candidates: all, Ballots: bs, Method: m, Tie: func(id string) string { return keys[id] }}
 					if in.Aggregate().Ranked[0].Answer == "m1" {
 						wins++
 					}
