@@ -115,35 +115,20 @@ func (m *Manager) Preset(name string) (Preset, error) {
 // NewConversation asks for a conversation.
 type NewConversation struct {
 	Owner, Title, Council string
-	Temporary             bool
 	Labels                map[string]string
-	// ExpireAt of a temporary conversation; zero: a day from now.
-	ExpireAt time.Time
-	Request  Request
+	Request               Request
 }
-
-const temporaryLife = 24 * time.Hour
 
 // CreateConversation makes an empty conversation.
 func (m *Manager) CreateConversation(ctx context.Context, n NewConversation) (Conversation, error) {
 	now := m.now()
 	c := Conversation{
-		ID: string(job.NewID()), Owner: n.Owner, Title: n.Title, Council: n.Council, Temporary: n.Temporary,
-		Labels: n.Labels, CreatedAt: now, UpdatedAt: now, Revision: 1,
+		ID: string(job.NewID()), Owner: n.Owner, Title: n.Title, Council: n.Council, Labels: n.Labels,
+		CreatedAt: now, UpdatedAt: now, Revision: 1,
 	}
 	if n.Council != "" {
 		if _, err := m.Preset(n.Council); err != nil {
 			return Conversation{}, err
-		}
-	}
-	if n.Temporary {
-		c.Title = ""
-		c.ExpireAt = n.ExpireAt
-		if c.ExpireAt.IsZero() {
-			c.ExpireAt = now.Add(temporaryLife)
-		}
-		if !c.ExpireAt.After(now) {
-			return Conversation{}, invalid(ErrTaskInvalid, "conversation.expire_time", errors.New("lies in the past"))
 		}
 	}
 	return m.store.CreateConversation(ctx, c, n.Request)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	councilv1 "witan.dev/gen/witan/council/v1"
 	"witan.dev/internal/auth"
@@ -145,6 +147,24 @@ func TestErrorsNameWhatCanBeDone(t *testing.T) {
 	require.Equal(t, "NOT_IMPLEMENTED", reason(t, err, codes.Unimplemented).GetReason())
 	_, err = s.Jobs.Cancel(ctx, job.ID(running.GetJob()[len("jobs/"):]), counciltest.Owner)
 	require.NoError(t, err)
+}
+
+func TestTemporaryConversationsAreRefused(t *testing.T) {
+	t.Parallel()
+	_, client := setup(t, three(""))
+	later := timestamppb.New(time.Now().Add(time.Hour))
+	for name, asked := range map[string]*councilv1.Conversation{
+		"temporary":   {Temporary: true},
+		"expire_time": {ExpireTime: later},
+		"both":        {Temporary: true, ExpireTime: later},
+	} {
+		_, err := client.CreateConversation(t.Context(), &councilv1.CreateConversationRequest{Conversation: asked})
+		require.Equal(t, "NOT_IMPLEMENTED", reason(t, err, codes.Unimplemented).GetReason(), name)
+		require.Contains(t, status.Convert(err).Message(), "temporary", name)
+	}
+	list, err := client.ListConversations(t.Context(), &councilv1.ListConversationsRequest{})
+	require.NoError(t, err)
+	require.Empty(t, list.GetConversations(), "nothing was made")
 }
 
 func TestNoModelConfigured(t *testing.T) {
