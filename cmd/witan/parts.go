@@ -164,12 +164,15 @@ func newSecrets(p parts) (*secrets.Reviewer, error) {
 	return secrets.New(key)
 }
 
-func newReview(p parts, leaks *secrets.Reviewer) (service, error) {
+func newReview(ctx context.Context, p parts, leaks *secrets.Reviewer) (service, error) {
 	g, err := git.New(git.Params{Env: p.environ, IndexFile: config.Getenv(p.environ, "GIT_INDEX_FILE")})
 	if err != nil {
 		return service{}, err
 	}
 	repository := reviewgit.NewRepository(g, p.blobs, p.dir.Frozen())
+	if err := repository.Sweep(ctx, p.jobs.States); err != nil { // costs space only
+		p.logger.WarnContext(ctx, "frozen work of earlier reviews was not removed", "error", err)
+	}
 	parser, index, members := peers.NewParser(p.conn), peers.NewIndex(p.conn), peers.NewCouncil(p.conn, 0)
 	store := reviewsqlite.NewStore(p.db)
 	limits := reviewworker.Limits{ContextTokens: p.config.Context.Tokens}

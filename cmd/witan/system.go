@@ -127,7 +127,7 @@ func (s *system) register(ctx context.Context, noWorkers bool, p parts) error {
 	if err != nil {
 		return err
 	}
-	review, err := newReview(p, leaks)
+	review, err := newReview(ctx, p, leaks)
 	if err != nil {
 		return err
 	}

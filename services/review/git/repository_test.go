@@ -1,6 +1,8 @@
 package git_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +44,28 @@ func TestGitsFailuresAreToldInItsWords(t *testing.T) {
 			require.ErrorContains(t, err, c.words)
 		})
 	}
+}
+
+// TestSweepRemovesWhatNoJobNeeds leaves the work of unfinished reviews where it is.
+func TestSweepRemovesWhatNoJobNeeds(t *testing.T) {
+	t.Parallel()
+	frozen := t.TempDir()
+	states := map[job.ID]job.State{"queued": job.StateQueued, "running": job.StateRunning, "failed": job.StateFailed}
+	for _, id := range []string{"queued", "running", "failed", "unknown"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(frozen, id, "objects"), 0o750))
+	}
+	r := reviewgit.NewRepository(nil, nil, frozen)
+	broken := errors.New("the database is away")
+	require.ErrorIs(t, r.Sweep(t.Context(), func(context.Context, ...job.ID) (map[job.ID]job.State, error) { return nil, broken }), broken)
+	require.DirExists(t, filepath.Join(frozen, "unknown"), "nothing is removed that nobody could ask about")
+
+	require.NoError(t, r.Sweep(t.Context(), func(context.Context, ...job.ID) (map[job.ID]job.State, error) { return states, nil }))
+	left, err := filepath.Glob(filepath.Join(frozen, "*"))
+	require.NoError(t, err)
+	require.Equal(t, []string{filepath.Join(frozen, "queued"), filepath.Join(frozen, "running")}, left)
+
+	none := reviewgit.NewRepository(nil, nil, filepath.Join(frozen, "none"))
+	require.NoError(t, none.Sweep(t.Context(), nil), "a new data folder has none")
 }
 
 func run(t *testing.T, dir string, args ...string) {
