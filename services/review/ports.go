@@ -72,9 +72,12 @@ type JobState struct {
 // Done says whether the job has a result, be it partial.
 func (s JobState) Done() bool { return s.State == "SUCCEEDED" || s.State == "PARTIALLY_SUCCEEDED" }
 
-// Jobs follows other services' jobs.
+// Jobs follows other services' jobs, and stops them.
 type Jobs interface {
 	// Wait watches the job to its end, through lost connections. It returns ctx's error when that ends first; the job
 	// goes on.
 	Wait(ctx context.Context, job string) (JobState, error)
+	// CancelStarted asks every unfinished job of the kind that the parent has started to stop, and is durable when it
+	// returns. Without any it does nothing. The error is ErrUnavailable where the jobs cannot be reached.
+	CancelStarted(ctx context.Context, parent string, kind job.Kind) error
 }

@@ -37,7 +37,7 @@ func (s *Server) WatchJob(req *jobsv1.WatchJobRequest, stream grpc.ServerStreami
 		return err
 	}
 	if snapshot {
-		frame, err := s.snapshot(ctx, j)
+		frame, err := s.snapshot(ctx, j, req.GetOmitDeltas())
 		if err != nil {
 			return err
 		}
@@ -65,14 +65,14 @@ func start(req *jobsv1.WatchJobRequest, j job.Job) (after int64, snapshot bool) 
 }
 
 // snapshot is the job as of its last event, with the texts that are being written. Row and events commit together, so
-// the row's last number says which events it contains.
-func (s *Server) snapshot(ctx context.Context, j job.Job) (*jobsv1.JobEvent, error) {
+// the row's last number says which events it contains. A viewer that wants no texts makes nobody read the log for them.
+func (s *Server) snapshot(ctx context.Context, j job.Job, omitTexts bool) (*jobsv1.JobEvent, error) {
 	m, err := encodeWhole(j)
 	if err != nil {
 		return nil, err
 	}
 	m.AsOfSeq = j.LastSeq
-	if !j.State.Terminal() {
+	if !omitTexts && !j.State.Terminal() {
 		if m.PartialTexts, err = s.partialTexts(ctx, j); err != nil {
 			return nil, err
 		}

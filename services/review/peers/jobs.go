@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	"witan.dev/internal/job"
 	"witan.dev/services/review"
 )
 
@@ -32,15 +33,15 @@ func NewJobs(conn grpc.ClientConnInterface) *Jobs {
 
 // Wait implements review.Jobs: it watches like any client does, and watches again from a snapshot when the stream ends
 // before the job.
-func (j *Jobs) Wait(ctx context.Context, job string) (review.JobState, error) {
+func (j *Jobs) Wait(ctx context.Context, name string) (review.JobState, error) {
 	pause := firstPause
 	for {
-		state, alive, err := j.watch(ctx, job)
+		state, alive, err := j.watch(ctx, name)
 		if state.State != "" || ctx.Err() != nil {
 			return state, context.Cause(ctx)
 		}
 		if err != nil {
-			if failed := callError(ctx, "watch "+job, err); !errors.Is(failed, review.ErrUnavailable) {
+			if failed := callError(ctx, "watch "+name, err); !errors.Is(failed, review.ErrUnavailable) {
 				return review.JobState{}, failed
 			}
 		}
@@ -58,11 +59,34 @@ func (j *Jobs) Wait(ctx context.Context, job string) (review.JobState, error) {
 	}
 }
 
-// watch follows one stream. It returns a state only when the job has ended; alive says that anything came.
-func (j *Jobs) watch(ctx context.Context, job string) (state review.JobState, alive bool, err error) {
+// CancelStarted implements review.Jobs.
+func (j *Jobs) CancelStarted(ctx context.Context, parent string, kind job.Kind) error {
+	req := &jobsv1.ListJobsRequest{
+		Kind: string(kind), ParentJob: parent, States: []jobsv1.Job_State{jobsv1.Job_QUEUED, jobsv1.Job_RUNNING},
+	}
+	for {
+		page, err := j.client.ListJobs(ctx, req)
+		if err != nil {
+			return callError(ctx, "list what "+parent+" started", err)
+		}
+		for _, started := range page.GetJobs() {
+			if _, err := j.client.CancelJob(ctx, &jobsv1.CancelJobRequest{Name: started.GetName()}); err != nil {
+				return callError(ctx, "cancel "+started.GetName(), err)
+			}
+		}
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
+			return nil
+		}
+	}
+}
+
+// watch follows one stream: states are all that it needs, so that the server neither reads nor sends anything else. It returns a state only when the job has ended; alive says that anything came.
+func (j *Jobs) watch(ctx context.Context, name string) (state review.JobState, alive bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := j.client.WatchJob(ctx, &jobsv1.WatchJobRequest{Name: job, From: jobsv1.WatchJobRequest_SNAPSHOT})
+	stream, err := j.client.WatchJob(ctx, &jobsv1.WatchJobRequest{
+		Name: name, From: jobsv1.WatchJobRequest_SNAPSHOT, OmitDeltas: true, Types: []string{job.TypeStateChanged},
+	})
 	if err != nil {
 		return review.JobState{}, false, err
 	}

@@ -49,6 +49,11 @@ func (p *Parser) Parse(ctx context.Context, files []review.ParseInput) ([]review
 	if err := group.Wait(); err != nil {
 		return nil, callError(ctx, "parse files", err)
 	}
+	for i := range out {
+		if out[i].Status == "" {
+			return nil, fmt.Errorf("parse files: the parser ended without an answer for file %d of %d", i+1, len(files))
+		}
+	}
 	return out, nil
 }
 
@@ -81,7 +86,10 @@ func sendAll(
 	return stream.CloseSend()
 }
 
+// receiveAll takes one answer for each file that was sent. An answer that nobody waits for is an error: it would take
+// the place of another file's.
 func receiveAll(stream parserv1.ParserService_ParseManyClient, files []review.ParseInput, slots <-chan struct{}, out []review.Code) error {
+	answered := make([]bool, len(files))
 	for {
 		answer, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -91,11 +99,18 @@ func receiveAll(stream parserv1.ParserService_ParseManyClient, files []review.Pa
 			return err
 		}
 		i, err := strconv.Atoi(answer.GetResponse().GetId())
-		if err != nil || i < 0 || i >= len(files) {
+		if err != nil || i < 0 || i >= len(files) || len(files[i].Content) > review.MaxText {
 			return fmt.Errorf("the parser answered for a file that was not sent: %.40q", answer.GetResponse().GetId())
 		}
-		out[i] = code(files[i].Path, answer.GetResponse())
-		<-slots
+		if answered[i] {
+			return fmt.Errorf("the parser answered twice for a file: %.40q", answer.GetResponse().GetId())
+		}
+		select {
+		case <-slots: // taken before the file was sent
+		default:
+			return fmt.Errorf("the parser answered for a file before it was sent: %.40q", answer.GetResponse().GetId())
+		}
+		answered[i], out[i] = true, code(files[i].Path, answer.GetResponse())
 	}
 }
 
