@@ -114,7 +114,7 @@ func (j jobsBeside) Wait(ctx context.Context, name string) (review.JobState, err
 	return j.Jobs.Wait(ctx, name)
 }
 
-func startReviews(t *testing.T, council review.Council) *reviewSystem {
+func startReviews(t *testing.T, council review.Council, change ...func(*reviewworker.Params)) *reviewSystem {
 	t.Helper()
 	data := t.TempDir()
 	ctx, logger := context.WithoutCancel(t.Context()), slog.New(slog.DiscardHandler)
@@ -147,11 +147,15 @@ func startReviews(t *testing.T, council review.Council) *reviewSystem {
 	repository := reviewgit.NewRepository(g, blobs, filepath.Join(data, "frozen"))
 	reviews, graph := reviewsqlite.NewStore(db), peers.NewIndex(conn)
 	code := peers.NewParser(conn)
-	jobs.Handle(job.KindReview, 4, reviewworker.New(reviewworker.Params{
+	params := reviewworker.Params{
 		Repository: repository, Parser: code, Index: graph, Council: council, Jobs: jobsBeside{peers.NewJobs(conn)},
 		Store: reviews, Blobs: blobs, Secrets: scanner, Reviewers: []review.Reviewer{scanner, structure.New(code, graph)}, Logger: logger,
 		Limits: reviewworker.Limits{Retry: 10 * time.Millisecond},
-	}).Body)
+	}
+	for _, c := range change {
+		c(&params)
+	}
+	jobs.Handle(job.KindReview, 4, reviewworker.New(params).Body)
 
 	require.NoError(t, server.Register(func(r grpc.ServiceRegistrar) {
 		parserv1.RegisterParserServiceServer(r, parserserver.New(parser.NewService(enry.Detector{}, extractor, logger)))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/finding"
@@ -12,6 +13,9 @@ import (
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
+
+// errUnscanned: the scanner failed over what the council was to read, so it must not be sent.
+var errUnscanned = errors.New("the text could not be scanned for secrets")
 
 // deliberated is what the deliberate step stores.
 type deliberated struct {
@@ -28,16 +32,23 @@ type deliberated struct {
 // between, the next execution gets the same deliberation again and watches on.
 func (s *session) deliberate(got *progress) (*engine.Failure, error) {
 	return step(s, stepDeliberate, &got.deliberated, func(ctx context.Context) (deliberated, error) {
-		if away := got.planned.Away; away == string(finding.ReasonCouncilUnavailable) {
+		if away := cmp.Or(got.inspected.Unscanned, got.planned.Away); away != "" {
 			return deliberated{Away: away}, nil
 		}
 		d, err := s.convene(ctx, got)
-		if err != nil && (fatal(ctx, err) || !errors.Is(err, review.ErrUnavailable)) {
+		switch {
+		case err == nil:
+		case fatal(ctx, err):
 			return d, err
-		}
-		if err != nil {
+		case errors.Is(err, errUnscanned):
+			s.p.Logger.WarnContext(ctx, "the author's words could not be scanned for secrets", "review", string(s.review.ID), "error", err)
+			d.Away = string(finding.ReasonReviewerFailed)
+		case errors.Is(err, review.ErrUnavailable):
 			s.p.Logger.WarnContext(ctx, "the council cannot be reached", "review", string(s.review.ID), "error", err)
+			s.dismiss(ctx)
 			d.Away = string(finding.ReasonCouncilUnavailable)
+		default:
+			return d, err
 		}
 		return d, nil
 	})
@@ -111,13 +122,15 @@ func (s *session) words(ctx context.Context) (title, description string, err err
 	}
 	redactor, err := s.redact(ctx, in)
 	if err != nil {
-		return "", "", err
+		return "", "", fmt.Errorf("%w: %w", errUnscanned, err)
 	}
 	if title, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Title}); err != nil {
-		return "", "", err
+		return "", "", fmt.Errorf("%w: %w", errUnscanned, err)
 	}
-	description, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Description})
-	return title, description, err
+	if description, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Description}); err != nil {
+		return "", "", fmt.Errorf("%w: %w", errUnscanned, err)
+	}
+	return title, description, nil
 }
 
 func (s *session) readProposals(ctx context.Context, got *progress) ([]review.Proposal, error) {

@@ -23,7 +23,12 @@ const maxProposals = 500
 type inspected struct {
 	Proposals string                   `json:"proposals,omitempty"` // blob
 	Outcomes  []review.ReviewerOutcome `json:"outcomes"`
+	// Unscanned is the reason for which the proposals were not scanned for secrets and must not be sent, empty otherwise.
+	Unscanned string `json:"unscanned,omitempty"`
 }
+
+// failedReviewer is what a caller is told of a reviewer's failure.
+const failedReviewer = "the reviewer failed; the server's log has the cause"
 
 // inspect runs the static reviewers side by side, each under its own limit.
 func (s *session) inspect(got *progress) (*engine.Failure, error) {
@@ -48,9 +53,15 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		if err := group.Wait(); err != nil {
 			return inspected{}, err
 		}
-		proposals, err := s.proposals(ctx, &in, reports, out.Outcomes)
-		if err != nil {
-			return inspected{}, err
+		proposals := collect(reports, out.Outcomes)
+		if err := s.clean(ctx, &in, proposals); err != nil {
+			if fatal(ctx, err) {
+				return inspected{}, err
+			}
+			s.p.Logger.WarnContext(ctx, "the proposals could not be scanned for secrets", "review", string(s.review.ID), "error", err)
+			withhold(proposals)
+			s.blame(out.Outcomes)
+			out.Unscanned = string(finding.ReasonReviewerFailed)
 		}
 		if out.Proposals, err = s.put(ctx, review.PortableProposals(proposals)); err != nil {
 			return inspected{}, err
@@ -82,7 +93,7 @@ func (s *session) examine(ctx context.Context, r review.Reviewer, in review.Insp
 		return report, o, err
 	case err != nil:
 		s.p.Logger.WarnContext(ctx, "a static reviewer failed", "reviewer", r.Name(), "review", string(s.review.ID), "error", err)
-		o.Failed = "the reviewer failed; the server's log has the cause"
+		o.Failed = failedReviewer
 		o.All = !needsCode
 		if needsCode {
 			o.Planned = plannedPaths(user, in)
@@ -118,27 +129,51 @@ func guarded(ctx context.Context, r review.Reviewer, in review.Inspection) (repo
 	return r.Review(ctx, in)
 }
 
-// proposals joins what the reviewers found, with IDs, fingerprints and without secrets.
-func (s *session) proposals(
-	ctx context.Context, in *review.Inspection, reports []review.Report, outcomes []review.ReviewerOutcome,
-) ([]review.Proposal, error) {
-	out := collect(reports, outcomes)
-	if len(out) == 0 {
-		return nil, nil
+// clean takes the secrets out of the proposals and gives them their fingerprints. After an error the proposals are as
+// they were up to some of them.
+func (s *session) clean(ctx context.Context, in *review.Inspection, proposals []review.Proposal) error {
+	if len(proposals) == 0 {
+		return nil
 	}
 	redactor, err := s.redact(ctx, in)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for i := range out {
-		if err := redactProposal(ctx, redactor, &out[i]); err != nil {
-			return nil, err
+	for i := range proposals {
+		if err := redactProposal(ctx, redactor, &proposals[i]); err != nil {
+			return err
 		}
-		out[i].Fingerprint = finding.Fingerprint(finding.Key{
-			Path: place(out[i].Location), Symbol: out[i].Location.Symbol, Category: out[i].Category, Code: out[i].Location.Code,
-		})
+		identify(&proposals[i])
 	}
-	return out, nil
+	return nil
+}
+
+func identify(p *review.Proposal) {
+	p.Fingerprint = finding.Fingerprint(finding.Key{
+		Path: place(p.Location), Symbol: p.Location.Symbol, Category: p.Category, Code: p.Location.Code,
+	})
+}
+
+// withhold keeps proposals that were not scanned, without the code that they quote: it may hold secrets.
+func withhold(proposals []review.Proposal) {
+	for i := range proposals {
+		p := &proposals[i]
+		identify(p)
+		p.Location.Code = ""
+		p.Related = slices.Clone(p.Related)
+		for n := range p.Related {
+			p.Related[n].Code = ""
+		}
+	}
+}
+
+// blame notes that the scanner failed: no file was scanned in full.
+func (s *session) blame(outcomes []review.ReviewerOutcome) {
+	for i := range outcomes {
+		if o := &outcomes[i]; o.Name == s.p.Secrets.Name() && o.Failed == "" {
+			o.Failed, o.All = failedReviewer, true
+		}
+	}
 }
 
 // collect takes the proposals of all reviewers, the worst ones where there are too many. The files of those that are left

@@ -148,10 +148,12 @@ func absent(got *progress, parts []review.Part) review.CouncilOutcome {
 }
 
 func awayReason(away string) review.Reason {
-	if away == string(finding.ReasonCouncilUnavailable) {
-		return finding.ReasonCouncilUnavailable
+	switch r := review.Reason(away); r {
+	case finding.ReasonCouncilUnavailable, finding.ReasonReviewerFailed:
+		return r
+	default:
+		return finding.ReasonMemberFailed
 	}
-	return finding.ReasonMemberFailed
 }
 
 // addLimits adds what the plan could not fit to what the council left out.

@@ -78,6 +78,9 @@ func (s *session) result(got *progress, in *review.Inspection, findings []findin
 		Deliberation: got.deliberated.Name, Index: got.fetched.Index, BaseIndex: got.fetched.BaseIndex, Usage: got.located.Verdict.Usage,
 		Notes: slices.Concat(got.fetched.Notes, got.planned.Notes), PublishedAt: s.p.Clock().UTC(),
 	}
+	if got.inspected.Unscanned != "" {
+		r.Notes = append(r.Notes, "the findings could not be scanned for secrets: they quote no code, and none was sent to a model")
+	}
 	if !s.review.Pinned.HasTree() {
 		r.Notes = append(r.Notes, "there is no repository beside the diff: structure could not look")
 	}

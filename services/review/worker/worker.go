@@ -16,6 +16,7 @@ import (
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/reviewers/secrets"
+	"witan.dev/services/review/wire"
 )
 
 // Params are what a worker needs.
@@ -64,6 +65,9 @@ func New(p Params) *Worker {
 	}
 	return &Worker{p: p}
 }
+
+// dismissTime bounds the attempt to stop the council of a review that has failed (own choice).
+const dismissTime = 15 * time.Second
 
 // The steps, in their order. Their names are stored: they never change.
 const (
@@ -121,7 +125,7 @@ func step[T any](s *session, name string, into *T, fn func(ctx context.Context) 
 		}
 		value, err := fn(ctx)
 		if f := failureOf(ctx, err); f != nil {
-			return none, f, nil
+			return value, f, nil
 		}
 		return value, nil, err
 	})
@@ -139,7 +143,8 @@ func stageProgress(name string) *job.Progress {
 	return nil
 }
 
-// end finishes a job that has no result.
+// end finishes a job that has no result. Its council is stopped before that, so that a process that dies in between does
+// it again.
 func (s *session) end(f *engine.Failure) error {
 	o := job.Outcome{State: job.StateFailed, Reason: f.Reason}
 	switch f.Class {
@@ -152,11 +157,25 @@ func (s *session) end(f *engine.Failure) error {
 		o.Error = &job.Error{Code: codes[f.Class], Reason: f.Reason, Message: f.Message}
 	}
 	ctx := context.WithoutCancel(s.run.Context())
+	s.dismiss(ctx)
 	if err := s.run.Finish(ctx, o); err != nil {
 		return err
 	}
 	s.release(ctx)
 	return nil
+}
+
+// dismiss stops the council, whose result nobody will read and which would go on spending. It asks for whatever this job
+// started: a call whose answer was lost may have convened it too.
+func (s *session) dismiss(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, dismissTime)
+	defer cancel()
+	err := s.patiently(ctx, func(ctx context.Context) error {
+		return s.p.Jobs.CancelStarted(ctx, wire.JobName(s.run.Job().ID), job.KindCouncil)
+	})
+	if err != nil {
+		s.p.Logger.WarnContext(ctx, "the council was not stopped", "review", string(s.review.ID), "error", err)
+	}
 }
 
 // release removes frozen work; nobody reads it any more. What stays behind costs space only.
