@@ -24,6 +24,9 @@ func (m *Manager) execute(er engine.Run, body Body) error {
 	m.announce(er.Context(), w)
 	switch {
 	case errors.Is(err, ErrEnded):
+		if w.LastSeq > 0 { // ended just now, after too many starts
+			m.abandon(er.Context(), er.Job())
+		}
 		return nil
 	case errors.Is(err, ErrNotFound):
 		m.logger.WarnContext(er.Context(), "the engine holds a job that the store does not know", "job_id", er.Job())
@@ -111,6 +114,15 @@ func (m *Manager) fail(r *Run, err error) {
 	failure := failureOf(err)
 	if e := r.Finish(r.ctx, Outcome{State: StateFailed, Reason: failure.Reason, Error: failure}); e != nil {
 		m.logger.ErrorContext(r.ctx, "a job could not be ended", "job_id", r.job.ID, "error", e)
+		return
+	}
+	m.abandon(context.WithoutCancel(r.ctx), r.job.ID)
+}
+
+// abandon stops what a job has started that its own body could not end: nobody will read the results.
+func (m *Manager) abandon(ctx context.Context, id ID) {
+	if _, err := m.Cancel(ctx, id, ""); err != nil {
+		m.logger.WarnContext(ctx, "what a failed job has started goes on", "job_id", id, "error", err)
 	}
 }
 

@@ -228,6 +228,33 @@ func TestCancellingReachesTheJobsThatAJobStarted(t *testing.T) {
 	require.Equal(t, job.StateCancelled, await(t, s, child).State)
 }
 
+func TestAJobThatIsGivenUpStopsWhatItStarted(t *testing.T) {
+	t.Parallel()
+	children := make(chan job.ID, 1)
+	s := setup(t)
+	s.Handle(job.KindReview, 0, func(r *job.Run) error {
+		c := creation()
+		c.Parent = r.Job().ID
+		j, _, err := s.Create(r.Context(), c)
+		if err != nil {
+			return err
+		}
+		children <- j.ID
+		panic("boom")
+	})
+	s.Handle(job.KindCouncil, 0, func(r *job.Run) error {
+		<-r.Context().Done()
+		return finish(r, job.StateCancelled)
+	})
+	require.NoError(t, s.Start(t.Context()))
+	c := creation()
+	c.Kind = job.KindReview
+	parent, _, err := s.Create(t.Context(), c)
+	require.NoError(t, err)
+	require.Equal(t, job.StateCancelled, await(t, s, receive(t, children)).State)
+	require.Equal(t, job.StateFailed, await(t, s, parent.ID).State)
+}
+
 func TestTheDeadlineEndsAStepAsAValue(t *testing.T) {
 	t.Parallel()
 	s := started(t, func(r *job.Run) error {

@@ -107,6 +107,7 @@ func (m *Manager) bury(ctx context.Context, id ID) error {
 	if ended {
 		m.logger.ErrorContext(ctx, "gave up a job that the engine has lost", "job_id", id)
 		m.announce(ctx, w)
+		m.abandon(ctx, id)
 	}
 	return nil
 }
