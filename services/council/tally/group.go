@@ -35,8 +35,59 @@ type placed struct {
 	council.Proposal
 
 	print string
-	words map[string]bool
-	exact bool // the quoted code stands in the material
+	words []int // of the claim, numbered, ascending
+	lines []int // of the quoted code, bare and numbered, ascending
+	exact bool  // the quoted code stands in the material
+}
+
+// numbers gives equal texts one number, so that sets are compared without reading the texts again.
+type numbers map[string]int
+
+// set is the numbers of texts, ascending, each once.
+func (n numbers) set(texts []string) []int {
+	out := make([]int, len(texts))
+	for i, text := range texts {
+		if _, ok := n[text]; !ok {
+			n[text] = len(n)
+		}
+		out[i] = n[text]
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// common is how many numbers stand in both sets.
+func common(a, b []int) int {
+	n := 0
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] < b[0]:
+			a = a[1:]
+		case a[0] > b[0]:
+			b = b[1:]
+		default:
+			n, a, b = n+1, a[1:], b[1:]
+		}
+	}
+	return n
+}
+
+// source is who reports, a member or something outside.
+type source struct {
+	name    string
+	outside bool
+}
+
+// gathered is a finding that grows.
+type gathered struct {
+	all     []placed
+	prints  map[string]bool
+	sources map[source]bool
+}
+
+func (g *gathered) add(p placed) {
+	g.all = append(g.all, p)
+	g.prints[p.print], g.sources[source{p.Source, p.Outside}] = true, true
 }
 
 // Group forms the distinct findings, each proposal in one of them, never across files. Proposals with one fingerprint
@@ -45,25 +96,29 @@ type placed struct {
 // mean different code, so these need similar claims in any case. The result does not depend on the order of the proposals. Findings are named f1, f2 … by path and line.
 func (g Grouping) Group(proposals []council.Proposal) []council.Finding {
 	all := make([]placed, len(proposals))
-	texts := g.texts()
+	texts, seen := g.texts(), numbers{}
 	for i, p := range proposals {
-		all[i] = g.place(p, texts)
+		all[i] = g.place(p, texts, seen)
 	}
 	slices.SortFunc(all, func(a, b placed) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.StartLine, b.StartLine), cmp.Compare(a.Side, b.Side), strings.Compare(a.ID, b.ID))
 	})
-	var groups [][]placed
+	var groups []*gathered
+	first := 0 // the first group of the file
 	for _, p := range all {
-		at := slices.IndexFunc(groups, func(group []placed) bool { return g.joins(p, group) })
-		if at < 0 {
-			groups = append(groups, []placed{p})
-			continue
+		if len(groups) > 0 && groups[first].all[0].Path != p.Path {
+			first = len(groups)
 		}
-		groups[at] = append(groups[at], p)
+		at := slices.IndexFunc(groups[first:], func(group *gathered) bool { return g.joins(p, group) })
+		if at < 0 {
+			groups = append(groups, &gathered{prints: map[string]bool{}, sources: map[source]bool{}})
+			at = len(groups) - 1 - first
+		}
+		groups[first+at].add(p)
 	}
 	findings := make([]council.Finding, len(groups))
 	for i, group := range groups {
-		findings[i] = g.finding(fmt.Sprintf("f%d", i+1), group)
+		findings[i] = g.finding(fmt.Sprintf("f%d", i+1), group.all)
 	}
 	return findings
 }
@@ -83,8 +138,8 @@ func (g Grouping) texts() map[string][]string {
 	return byPath
 }
 
-func (g Grouping) place(p council.Proposal, texts map[string][]string) placed {
-	out := placed{Proposal: p, words: words(p.Claim), print: p.Fingerprint}
+func (g Grouping) place(p council.Proposal, texts map[string][]string, seen numbers) placed {
+	out := placed{Proposal: p, words: seen.set(words(p.Claim)), print: p.Fingerprint}
 	if out.Symbol == "" {
 		out.Symbol = g.symbol(p)
 	}
@@ -92,6 +147,7 @@ func (g Grouping) place(p council.Proposal, texts map[string][]string) placed {
 		out.print = g.Fingerprint(p.Path, out.Symbol, string(p.Category), p.Code)
 	}
 	if code := bare(p.Code); code != "" {
+		out.lines = seen.set(strings.Split(code, "\n"))
 		out.exact = slices.ContainsFunc(texts[p.Path], func(text string) bool { return strings.Contains(text, code) })
 	}
 	return out
@@ -116,39 +172,27 @@ func (g Grouping) symbol(p council.Proposal) string {
 	return symbol
 }
 
-func (g Grouping) joins(p placed, group []placed) bool {
-	if group[0].Path != p.Path {
+// joins compares with the group's first only: no chains of near places.
+func (g Grouping) joins(p placed, group *gathered) bool {
+	if p.print != "" && group.prints[p.print] {
+		return true
+	}
+	q := group.all[0]
+	near, symbol := near(p, q), p.Symbol != "" && p.Symbol == q.Symbol
+	switch {
+	case !near && !symbol:
+		return false
+	case similarity(p.words, q.words) >= g.Threshold:
+		return true
+	case group.sources[source{p.Source, p.Outside}]:
 		return false
 	}
-	for _, q := range group {
-		if p.print != "" && p.print == q.print {
-			return true
-		}
-	}
-	q := group[0] // compared with the first only: no chains of near places
-	similar := similarity(p.words, q.words) >= g.Threshold
-	own := slices.ContainsFunc(group, func(x placed) bool { return x.Source == p.Source && x.Outside == p.Outside })
-	if (own || elsewhere(p, q)) && !similar {
-		return false
-	}
-	if near(p, q) {
-		return similar || (p.Category != "" && p.Category == q.Category)
-	}
-	return similar && p.Symbol != "" && p.Symbol == q.Symbol
+	return near && p.Category != "" && p.Category == q.Category && !elsewhere(p, q)
 }
 
 // elsewhere says that both quote code and have no line of it in common.
 func elsewhere(p, q placed) bool {
-	a, b := bare(p.Code), bare(q.Code)
-	if a == "" || b == "" {
-		return false
-	}
-	for line := range strings.Lines(a) {
-		if slices.Contains(strings.Split(b, "\n"), strings.TrimSpace(line)) {
-			return false
-		}
-	}
-	return true
+	return len(p.lines) > 0 && len(q.lines) > 0 && common(p.lines, q.lines) == 0
 }
 
 func near(p, q placed) bool {
@@ -210,26 +254,15 @@ func bare(text string) string {
 }
 
 // words are the claim's words of three and more letters, lower case.
-func words(text string) map[string]bool {
-	out := map[string]bool{}
-	for _, w := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' }) {
-		if len(w) > 2 {
-			out[w] = true
-		}
-	}
-	return out
+func words(text string) []string {
+	all := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' })
+	return slices.DeleteFunc(all, func(w string) bool { return len(w) <= 2 })
 }
 
 // similarity is Dice's coefficient of two sets of words, 0 where both are empty.
-func similarity(a, b map[string]bool) float64 {
+func similarity(a, b []int) float64 {
 	if len(a)+len(b) == 0 {
 		return 0
 	}
-	both := 0
-	for w := range a {
-		if b[w] {
-			both++
-		}
-	}
-	return 2 * float64(both) / float64(len(a)+len(b))
+	return 2 * float64(common(a, b)) / float64(len(a)+len(b))
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -363,4 +364,24 @@ func TestUnconcludedAppliesNoPolicy(t *testing.T) {
 			require.True(t, v.Proposed)
 		}
 	}
+}
+
+// TestHostileProposalsAreGroupedInTime reports 1,000 different claims at one place, as long as a reply may have them.
+func TestHostileProposalsAreGroupedInTime(t *testing.T) {
+	t.Parallel()
+	ps := make([]council.Proposal, 1000)
+	for i := range ps {
+		ps[i] = proposal(fmt.Sprintf("p%d", i+1), "m1", 10, "")
+		var claim, code strings.Builder
+		for w := range 150 {
+			fmt.Fprintf(&claim, "w%d_%d ", w, i)
+			fmt.Fprintf(&code, "line %d of %d\n", w, i)
+		}
+		ps[i].Claim, ps[i].Code = claim.String(), code.String()
+		ps[i].Source = fmt.Sprintf("m%d", i%64)
+	}
+	start := time.Now()
+	require.Len(t, grouping().Group(ps), len(ps))
+	t.Log(time.Since(start))
+	require.Less(t, time.Since(start), 10*time.Second, "far more than it takes, far less than reading every text again")
 }
