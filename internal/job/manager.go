@@ -103,7 +103,7 @@ func (m *Manager) Stop(ctx context.Context) error {
 
 // Create stores a job with its resource and puts it into its queue, in one transaction. The same owner, method, request
 // ID and body get the first job again, at any later time and when both calls run at once; another body is
-// ErrRequestIDReused.
+// ErrRequestIDReused. A request that c.Existing answers gets that job from then on.
 func (m *Manager) Create(ctx context.Context, c Creation) (Job, bool, error) {
 	j, reused, err := m.store.Create(ctx, c, func(ctx context.Context, tx Tx) error {
 		return m.engine.EnqueueTx(ctx, tx, engine.Request{
@@ -154,7 +154,8 @@ func (m *Manager) List(ctx context.Context, q ListQuery) ([]Job, ListPosition, e
 	return jobs[:limit], ListPosition{CreatedAt: last.CreatedAt, ID: last.ID}, nil
 }
 
-// Events returns the log after a position, at most limit entries (1,000 at the most).
+// Events returns the log after a position, at most limit entries (1,000 at the most) and about EventsBytes of
+// payloads; none means that nothing follows.
 func (m *Manager) Events(ctx context.Context, id ID, after int64, limit int) ([]Event, error) {
 	return m.store.Events(ctx, id, after, min(max(limit, 1), 1000))
 }

@@ -21,6 +21,9 @@ type Creation struct {
 	Labels   map[string]string
 	// Spec is kept for the body.
 	Spec []byte
+	// Existing is a job that does what is asked for already. A request that was not seen before is noted as answered by
+	// it, and nothing is created; "" creates. Without a RequestID, nothing is noted.
+	Existing ID
 	// Deadline ends the job; zero means none.
 	Deadline time.Time
 	// ExpireAt is when the resource of a temporary thing goes; zero means never.
@@ -102,6 +105,9 @@ type Creator interface {
 	Create(ctx context.Context, c Creation, enqueue func(ctx context.Context, tx Tx) error) (j Job, reused bool, err error)
 }
 
+// EventsBytes bounds the payloads that one read of a log holds in memory, give or take the last event.
+const EventsBytes = 4 << 20
+
 // A Reader answers questions without changing anything.
 type Reader interface {
 	// Get returns ErrNotFound for an unknown job.
@@ -109,7 +115,8 @@ type Reader interface {
 	// States leaves unknown jobs out.
 	States(ctx context.Context, ids []ID) (map[ID]State, error)
 	List(ctx context.Context, q ListQuery) ([]Job, error)
-	// Events returns those with Seq > after in order, at most limit.
+	// Events returns those with Seq > after in order, at most limit, and ends with the one whose payload brings their
+	// sum to EventsBytes. So fewer than limit do not mean that nothing follows; none means it.
 	Events(ctx context.Context, id ID, after int64, limit int) ([]Event, error)
 	// LastSeqs leaves unknown jobs out.
 	LastSeqs(ctx context.Context, ids []ID) (map[ID]int64, error)

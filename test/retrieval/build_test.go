@@ -220,6 +220,31 @@ func TestTheSameRequestGivesTheSameIndexAndAnotherOneIsRefused(t *testing.T) {
 	require.Equal(t, "REQUEST_ID_REUSED", reason(err))
 }
 
+func TestARequestIDDecidesBeforeAnIndexOfTheSameTree(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	dir := repository(t, map[string]string{"a.go": "package p\n"})
+	older := s.index(t, dir, head(t, dir))
+	newer := s.index(t, dir, commit(t, dir, map[string]string{"a.go": "package q\n"}))
+	request := &retrievalv1.CreateIndexRequest{
+		RequestId: "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+		Index:     &retrievalv1.Index{Source: &retrievalv1.Index_GitTree{GitTree: &retrievalv1.GitTree{Dir: dir, ObjectId: head(t, dir)}}},
+	}
+	for range 2 {
+		got, err := s.CreateIndex(t.Context(), request)
+		require.NoError(t, err)
+		require.Equal(t, newer.GetName(), got.GetName(), "an index of the tree is there")
+	}
+	request.Index.GetGitTree().ObjectId = git(t, dir, "rev-parse", "HEAD~1")
+	_, err := s.CreateIndex(t.Context(), request)
+	require.Equal(t, codes.AlreadyExists, status.Code(err), "also where an index of the other tree is ready")
+	require.Equal(t, "REQUEST_ID_REUSED", reason(err))
+	request.RequestId = ""
+	got, err := s.CreateIndex(t.Context(), request)
+	require.NoError(t, err)
+	require.Equal(t, older.GetName(), got.GetName())
+}
+
 func TestAnIndexIsReadableOnlyWhenItsJobHasSucceeded(t *testing.T) {
 	t.Parallel()
 	s := setup(t)

@@ -69,6 +69,26 @@ var creating = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 		require.NoError(t, err)
 		repeat()
 	},
+	"a request that an existing job answers is known from then on": func(t *testing.T, s job.Store) {
+		existing, other := create(t, s, creation()), create(t, s, creation())
+		answered := func(body string, by job.ID) (job.Job, error) {
+			c := request("r", body)
+			c.Existing, c.Write = by, mustNotRun(t)
+			j, reused, err := s.Create(t.Context(), c, mustNotRun(t))
+			require.Equal(t, err == nil, reused)
+			return j, err
+		}
+		j, err := answered("body", existing.ID)
+		require.NoError(t, err)
+		require.Equal(t, existing, j)
+		for _, by := range []job.ID{other.ID, ""} {
+			j, err = answered("body", by)
+			require.NoError(t, err)
+			require.Equal(t, existing.ID, j.ID)
+		}
+		_, err = answered("other body", existing.ID)
+		require.ErrorIs(t, err, job.ErrRequestIDReused)
+	},
 	"another body, owner or method": func(t *testing.T, s job.Store) {
 		create(t, s, request("r", "body"))
 		_, _, err := s.Create(t.Context(), request("r", "other"), enqueued)

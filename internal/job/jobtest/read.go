@@ -35,6 +35,24 @@ var reading = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 		}
 		require.Equal(t, []string{"create/0", "begin/1", "a", "b", "c"}, got)
 	},
+	"a page of large events ends early and none is lost": func(t *testing.T, s job.Store) {
+		f := began(t, s)
+		large := func(key string, bytes int) job.NewEvent {
+			return job.NewEvent{Key: key, Type: "council.planned", Payload: make([]byte, bytes)}
+		}
+		apply(t, s, f, large("a", job.EventsBytes/2), large("b", job.EventsBytes/2), large("c", 2*job.EventsBytes), large("d", 1), large("e", 1))
+		var pages [][]string
+		for after := int64(0); ; {
+			page, err := s.Events(t.Context(), f.ID, after, 1000)
+			require.NoError(t, err)
+			if len(page) == 0 {
+				break
+			}
+			pages = append(pages, keys(page))
+			after = page[len(page)-1].Seq
+		}
+		require.Equal(t, [][]string{{"create/0", "begin/1", "a", "b"}, {"c"}, {"d", "e"}}, pages)
+	},
 	"last sequence numbers of many": func(t *testing.T, s job.Store) {
 		a, b := create(t, s, creation()), began(t, s)
 		seqs, err := s.LastSeqs(t.Context(), []job.ID{a.ID, b.ID, "unknown"})

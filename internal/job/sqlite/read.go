@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -153,19 +154,28 @@ func anys[T any](values []T) []any {
 	return out
 }
 
+// errFull ends a read before its last row.
+var errFull = errors.New("the page is full")
+
 // Events implements job.Reader.
 func (s *Store) Events(ctx context.Context, id job.ID, after int64, limit int) ([]job.Event, error) {
-	events := make([]job.Event, 0, min(max(limit, 0), 64))
+	events, bytes := make([]job.Event, 0, min(max(limit, 0), 64)), 0
 	err := s.query(ctx, func(row scanner) error {
 		e := job.Event{JobID: id}
 		var at int64
 		err := row.Scan(&e.Seq, &e.Key, &e.Epoch, &e.Attempt, &e.Type, &at, &e.Final, &e.Payload)
 		e.Time = time.UnixMicro(at).UTC()
+		if err != nil {
+			return err
+		}
 		events = append(events, e)
-		return err
+		if bytes += len(e.Payload); bytes >= job.EventsBytes {
+			return errFull
+		}
+		return nil
 	}, `SELECT seq, key, epoch, attempt, type, time, final, payload FROM job_events WHERE job_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
 		id, after, max(limit, 0))
-	if err != nil {
+	if err != nil && !errors.Is(err, errFull) {
 		return nil, fmt.Errorf("read events of job %s: %w", id, err)
 	}
 	return events, nil

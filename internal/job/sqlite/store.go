@@ -64,6 +64,11 @@ func (s *Store) Create(ctx context.Context, c job.Creation, enqueue func(ctx con
 			created, err = get(ctx, tx, first)
 			return err
 		}
+		if c.Existing != "" {
+			reused = true
+			created, err = s.answer(ctx, tx, c)
+			return err
+		}
 		created, err = s.create(ctx, tx, c, enqueue)
 		return err
 	})
@@ -92,13 +97,31 @@ func (s *Store) earlier(ctx context.Context, tx *sql.Tx, c job.Creation) (job.ID
 	return first, nil
 }
 
+// answer notes that a job which is there answers the request.
+func (s *Store) answer(ctx context.Context, tx *sql.Tx, c job.Creation) (job.Job, error) {
+	existing, err := get(ctx, tx, c.Existing)
+	if err != nil {
+		return job.Job{}, fmt.Errorf("answer with job %s: %w", c.Existing, err)
+	}
+	return existing, note(ctx, tx, c, existing.ID, existing.Resource, s.now())
+}
+
+// note stores which job answers a request, so that its repetition gets the same.
+func note(ctx context.Context, tx *sql.Tx, c job.Creation, id job.ID, resource string, now time.Time) error {
+	if c.RequestID == "" {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO requests (owner, method, request_id, body_sha256, job_id, resource, create_time)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`, c.Owner, c.Method, c.RequestID, c.BodySHA256[:], id, resource, micros(now)); err != nil {
+		return fmt.Errorf("note request %s: %w", c.RequestID, err)
+	}
+	return nil
+}
+
 func (s *Store) create(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue func(ctx context.Context, tx job.Tx) error) (job.Job, error) {
 	now := s.now()
-	if c.RequestID != "" {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO requests (owner, method, request_id, body_sha256, job_id, resource, create_time)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`, c.Owner, c.Method, c.RequestID, c.BodySHA256[:], c.ID, c.Resource, micros(now)); err != nil {
-			return job.Job{}, fmt.Errorf("note request %s: %w", c.RequestID, err)
-		}
+	if err := note(ctx, tx, c, c.ID, c.Resource, now); err != nil {
+		return job.Job{}, err
 	}
 	labels, err := json.Marshal(c.Labels)
 	if err != nil {

@@ -66,10 +66,19 @@ func (t *tail) catchUp() error {
 			return err
 		}
 		t.grow(events)
-		if len(events) < page {
+		if whole(events) {
 			return nil
 		}
 	}
+}
+
+// whole says that a read ended with the log, not at one of its bounds.
+func whole(events []job.Event) bool {
+	bytes := 0
+	for _, e := range events {
+		bytes += len(e.Payload)
+	}
+	return len(events) < page && bytes < job.EventsBytes
 }
 
 // grow appends events, drops the oldest beyond the bounds, and wakes the viewers.

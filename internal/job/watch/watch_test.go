@@ -284,3 +284,28 @@ func cutViewer(t *testing.T, f *fixture, rng *rand.Rand) {
 		v.Close()
 	}
 }
+
+// A hint for a log that is longer than one read may hold brings all of it.
+func TestLargeEventsReachTheViewerInPieces(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	live, err := f.hub.Open(t.Context(), f.fence.ID, 2)
+	require.NoError(t, err)
+	defer live.Close()
+	late, err := f.hub.Open(t.Context(), f.fence.ID, 0)
+	require.NoError(t, err)
+	defer late.Close()
+	const large, bytes = 12, 1 << 20
+	f.append(t, large, bytes)
+	for _, v := range []*watch.Viewer{live, late} {
+		for v.After() < 2+large {
+			before := v.After()
+			events, err := v.Next(t.Context())
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(events), 2+job.EventsBytes/bytes)
+			for i, e := range events {
+				require.Equal(t, before+int64(i)+1, e.Seq)
+			}
+		}
+	}
+}

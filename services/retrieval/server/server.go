@@ -64,7 +64,8 @@ var (
 	errDelete   = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version keeps all indexes")
 )
 
-// CreateIndex starts a job, or returns the index that the owner has of the same tree.
+// CreateIndex starts a job, or returns the index that the owner has of the same tree. A request ID that was seen before
+// decides first.
 func (s *Server) CreateIndex(ctx context.Context, request *retrievalv1.CreateIndexRequest) (*retrievalv1.Index, error) {
 	asked := request.GetIndex()
 	tree := asked.GetGitTree()
@@ -78,8 +79,9 @@ func (s *Server) CreateIndex(ctx context.Context, request *retrievalv1.CreateInd
 	if err != nil {
 		return nil, err
 	}
-	if same, found, err := s.same(ctx, index, parent(asked)); err != nil || found {
-		return messages.Index(same), err
+	existing, err := s.same(ctx, index, parent(asked))
+	if err != nil {
+		return nil, err
 	}
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(asked)
 	if err != nil {
@@ -87,7 +89,7 @@ func (s *Server) CreateIndex(ctx context.Context, request *retrievalv1.CreateInd
 	}
 	j, _, err := s.p.Jobs.Create(ctx, job.Creation{
 		ID: job.ID(index.ID), Kind: job.KindIndex, Owner: index.Owner, Parent: parent(asked), Method: "CreateIndex", RequestID: request.GetRequestId(),
-		BodySHA256: sha256.Sum256(body), Resource: messages.Name(index.ID), Labels: index.Labels,
+		BodySHA256: sha256.Sum256(body), Resource: messages.Name(index.ID), Labels: index.Labels, Existing: job.ID(existing),
 		Write: func(ctx context.Context, tx job.Tx) error { return s.p.Catalog.Insert(ctx, tx, index) },
 	})
 	if err != nil {
@@ -124,31 +126,31 @@ func (s *Server) describe(ctx context.Context, asked *retrievalv1.Index) (retrie
 }
 
 // same finds an index of the same repository and tree that is ready, or that a job is building which nobody else can
-// cancel.
-func (s *Server) same(ctx context.Context, index retrieval.Index, parent job.ID) (retrieval.Index, bool, error) {
+// cancel; "" where there is none.
+func (s *Server) same(ctx context.Context, index retrieval.Index, parent job.ID) (retrieval.ID, error) {
 	all, err := s.p.Catalog.Same(ctx, index.Owner, index.Tree, index.Version)
 	if err != nil {
-		return retrieval.Index{}, false, fmt.Errorf("look for the same tree: %w", err)
+		return "", fmt.Errorf("look for the same tree: %w", err)
 	}
 	for _, i := range all {
 		if i.Repository != index.Repository {
 			continue
 		}
 		if i.State == retrieval.Ready {
-			return i, true, nil
+			return i.ID, nil
 		}
 		j, err := s.p.Jobs.Get(ctx, job.ID(i.ID), "")
 		if errors.Is(err, job.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return retrieval.Index{}, false, err
+			return "", err
 		}
 		if (j.State == job.StateQueued || j.State == job.StateRunning) && (j.Parent == "" || j.Parent == parent) {
-			return i, true, nil
+			return i.ID, nil
 		}
 	}
-	return retrieval.Index{}, false, nil
+	return "", nil
 }
 
 // GetIndex reads an index.
