@@ -308,8 +308,9 @@ func (d *deliberation) crossExamine(ctx context.Context, p proposed, g grouped) 
 	var voted, abstained []string
 	if len(batches) > 0 {
 		units := make([]unit[map[string]reply.Vote], len(batches))
+		quotes := newExcerpts(d.Task.CodeReview.Parts)
 		for i, b := range batches {
-			units[i] = d.voteUnit(b, g)
+			units[i] = d.voteUnit(b, g, quotes)
 			in.Shown[b.member.ID] = append(in.Shown[b.member.ID], b.ids)
 		}
 		h, err := hold(ctx, d, stagePlan[map[string]reply.Vote]{name: council.StageCrossExamine, want: d.Spec.Quorum.Ballots(len(membersOf(units)))}, units)
@@ -343,12 +344,12 @@ func (d *deliberation) crossExamine(ctx context.Context, p proposed, g grouped) 
 	return d.complete(ctx, out.Coverage, voted, abstained, out, events...)
 }
 
-func (d *deliberation) voteUnit(b batch, g grouped) unit[map[string]reply.Vote] {
+func (d *deliberation) voteUnit(b batch, g grouped, quotes *excerpts) unit[map[string]reply.Vote] {
 	nonce := d.plan.Key.Nonce(council.StageCrossExamine, b.member.ID+"/"+b.part, "fence")
 	labels := b.labels()
 	claims := make([]prompt.Claim, len(b.ids))
 	for i, id := range b.ids {
-		claims[i] = d.claim(labels[i], id, g)
+		claims[i] = d.claim(labels[i], id, g, quotes)
 	}
 	return unit[map[string]reply.Vote]{
 		member: b.member.ID, part: b.part, nonce: nonce,
@@ -388,12 +389,12 @@ func votesOf(b batch, votes map[string]reply.Vote) map[string]council.Vote {
 }
 
 // claim shows a finding without its author.
-func (d *deliberation) claim(label, id string, g grouped) prompt.Claim {
+func (d *deliberation) claim(label, id string, g grouped, quotes *excerpts) prompt.Claim {
 	at := slices.IndexFunc(g.Findings, func(f council.Finding) bool { return f.ID == id })
 	p := proposalOf(g.Proposals, g.Findings[at].Representative)
 	return prompt.Claim{
 		Label: label, Place: placeOf(p), Category: string(p.Category), Claim: p.Claim, Reason: p.Reason,
-		Excerpt: excerpt(d.Task.CodeReview.Parts, p),
+		Excerpt: quotes.of(p),
 	}
 }
 
