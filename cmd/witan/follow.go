@@ -37,18 +37,18 @@ func (a *app) follow(ctx context.Context, s *session, job string, after int64, v
 	watching, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	ended := make(chan error, 1)
-	log := logFollower{jobs: jobs, job: job, after: after, onEvent: v.event, pause: reconnectPause, limit: reconnectLimit, say: a.say}
+	reader := logFollower{jobs: jobs, job: job, after: after, onEvent: v.event, pause: reconnectPause, limit: reconnectLimit, say: a.say}
 	if v.council != nil {
-		log.onEvent = func(e *jobsv1.JobEvent) {
+		reader.onEvent = func(e *jobsv1.JobEvent) {
 			v.event(e)
 			if child := e.GetReview().GetDeliberationStarted().GetJob(); child != "" {
-				inner := log
+				inner := reader
 				inner.job, inner.after, inner.onEvent = child, 0, v.council
 				_ = inner.follow(watching) // what it would say, the review's own log says as well
 			}
 		}
 	}
-	go func() { ended <- a.gone(log.follow(watching), job, s) }()
+	go func() { ended <- a.gone(reader.follow(watching), job, s) }()
 	for interrupted := false; ; {
 		select {
 		case err := <-ended:

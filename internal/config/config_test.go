@@ -51,10 +51,10 @@ func TestFlagsBeatTheEnvironmentAndThatTheFile(t *testing.T) {
 func TestUnknownKeysAndWrongValuesAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load(config.Source{
-		File:    file(t, "datta: x\nlog: {lvl: info, format: loud}\nmodels: [{name: a, provider: openai, modle: b}]\n"),
+		File:    file(t, "datta: x\nlog: {lvl: info, format: loud}\nmodels: [{name: a, provider: openai, modell: b}]\n"),
 		Environ: []string{"WITAN_HTP_ADDR=127.0.0.1:20"},
 	})
-	for _, key := range []string{"datta", "log.lvl", "log.format", "models[0].modle", "WITAN_HTP_ADDR"} {
+	for _, key := range []string{"datta", "log.lvl", "log.format", "models[0].modell", "WITAN_HTP_ADDR"} {
 		require.ErrorContains(t, err, key)
 	}
 	_, err = config.Load(config.Source{File: file(t, "drain: soon\n")})

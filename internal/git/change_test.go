@@ -177,8 +177,12 @@ func TestNothingIsFetchedByTheRepositorysWill(t *testing.T) {
 	r.remove(filepath.Join(".git/objects", blob[:2], blob[2:]))
 	ran := filepath.Join(t.TempDir(), "ran")
 	for _, setting := range [][2]string{
-		{"core.repositoryFormatVersion", "1"}, {"extensions.partialClone", "origin"}, {"remote.origin.promisor", "true"},
-		{"remote.origin.url", "ext::touch " + ran}, {"protocol.ext.allow", "always"}, {"core.alternateRefsCommand", "touch " + ran},
+		{"core.repositoryFormatVersion", "1"},
+		{"extensions.partialClone", "origin"},
+		{"remote.origin.promisor", "true"},
+		{"remote.origin.url", "ext::touch " + ran},
+		{"protocol.ext.allow", "always"},
+		{"core.alternateRefsCommand", "touch " + ran},
 	} {
 		r.git("config", setting[0], setting[1])
 	}

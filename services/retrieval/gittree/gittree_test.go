@@ -160,8 +160,11 @@ func TestMissingObjectsAreNotFetched(t *testing.T) {
 	blob := git(t, dir, "rev-parse", "HEAD:a.txt")
 	require.NoError(t, os.Remove(filepath.Join(dir, ".git", "objects", blob[:2], blob[2:])))
 	for _, setting := range [][2]string{
-		{"core.repositoryFormatVersion", "1"}, {"extensions.partialClone", "origin"}, {"remote.origin.promisor", "true"},
-		{"remote.origin.url", "ext::touch " + marker}, {"protocol.ext.allow", "always"},
+		{"core.repositoryFormatVersion", "1"},
+		{"extensions.partialClone", "origin"},
+		{"remote.origin.promisor", "true"},
+		{"remote.origin.url", "ext::touch " + marker},
+		{"protocol.ext.allow", "always"},
 	} {
 		git(t, dir, "config", setting[0], setting[1])
 	}

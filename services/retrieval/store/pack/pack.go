@@ -106,7 +106,7 @@ func (r *reader) small() uint8 {
 	if n > math.MaxUint8 {
 		r.fail()
 	}
-	return uint8(n & math.MaxUint8) //nolint:gosec // masked
+	return uint8(n & math.MaxUint8)
 }
 
 func (r *reader) signed() int {
