@@ -24,33 +24,57 @@ import (
 // patience bounds every wait: a test that needs longer is broken, not slow.
 const patience = 60 * time.Second
 
-//nolint:gochecknoglobals // the program is built once for all tests of the binary
-var build = sync.OnceValues(func() (string, error) {
+// The program is built once for all tests of the binary.
+//
+//nolint:gochecknoglobals // see above
+var (
+	raced = sync.OnceValues(func() (string, error) { return build("-race") })
+	plain = sync.OnceValues(func() (string, error) { return build() })
+
+	mu    sync.Mutex
+	built []string // folders that Cleanup removes
+)
+
+func build(flags ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "witan-e2e-")
 	if err != nil {
 		return "", err
 	}
+	mu.Lock()
+	built = append(built, dir)
+	mu.Unlock()
 	binary := filepath.Join(dir, "witan")
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-race", "-o", binary, "./cmd/witan") //nolint:gosec // our own program
+	args := append(append([]string{"build"}, flags...), "-o", binary, "./cmd/witan")
+	cmd := exec.CommandContext(context.Background(), "go", args...) //nolint:gosec // our own program
 	cmd.Dir = Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", errors.Join(errors.New(string(out)), err)
 	}
 	return binary, nil
-})
+}
 
-// Binary is the path of the built program.
+// Binary is the path of the built program, with the race detector.
 func Binary(t testing.TB) string {
 	t.Helper()
-	path, err := build()
+	path, err := raced()
 	require.NoError(t, err)
 	return path
 }
 
-// Cleanup removes what Binary built; a TestMain calls it at the end.
+// Plain is the path of the program without the race detector, for inputs that are too large for it.
+func Plain(t testing.TB) string {
+	t.Helper()
+	path, err := plain()
+	require.NoError(t, err)
+	return path
+}
+
+// Cleanup removes what was built; a TestMain calls it at the end.
 func Cleanup() {
-	if path, err := build(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	mu.Lock()
+	defer mu.Unlock()
+	for _, dir := range built {
+		_ = os.RemoveAll(dir)
 	}
 }
 
@@ -75,9 +99,15 @@ func Run(t testing.TB, dir string, env []string, args ...string) Result {
 // RunInput is Run with a standard input.
 func RunInput(t testing.TB, dir string, env []string, stdin []byte, args ...string) Result {
 	t.Helper()
+	return RunBinary(t, Binary(t), dir, env, stdin, args...)
+}
+
+// RunBinary is RunInput of a certain build.
+func RunBinary(t testing.TB, binary, dir string, env []string, stdin []byte, args ...string) Result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, Binary(t), args...) //nolint:gosec // our own program
+	cmd := exec.CommandContext(ctx, binary, args...) //nolint:gosec // our own program
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, environment(env), bytes.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
