@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/testdata"
 )
 
 // patience bounds every wait: a test that needs longer is broken, not slow.
@@ -80,8 +81,11 @@ func Cleanup() {
 
 // Root is the project's folder.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+	root, err := testdata.Root()
+	if err != nil {
+		panic(err) // tests run in their package's folder
+	}
+	return root
 }
 
 // Result is how a command ended.
