@@ -64,6 +64,8 @@ const (
 	ReasonViewerTooSlow Reason = "VIEWER_TOO_SLOW"
 	// ReasonRecoveryAttemptsExceeded: the job was taken over too often without progress; look at the log, then retry it.
 	ReasonRecoveryAttemptsExceeded Reason = "RECOVERY_ATTEMPTS_EXCEEDED"
+	// ReasonQueueExpired: no worker took the job in time; see that one runs for its queue, then retry the job.
+	ReasonQueueExpired Reason = "QUEUE_EXPIRED"
 
 	// ReasonBlobNotFound: there is no such blob, or it is someone else's; upload it again.
 	ReasonBlobNotFound Reason = "BLOB_NOT_FOUND"

@@ -157,7 +157,7 @@ func writeEvents(b *testing.B, store *jobsqlite.Store, n, writer int) {
 		b.Error(err)
 		return
 	}
-	j, _, err := store.Begin(b.Context(), c.ID, 1)
+	j, _, err := store.Begin(b.Context(), job.Attempt{ID: c.ID, Number: 1}, 1)
 	if err != nil {
 		b.Error(err)
 		return

@@ -12,6 +12,14 @@ var (
 	ErrNotFound = apierr.NotFound(apierr.ReasonJobNotFound, "there is no such job")
 	// ErrRequestIDReused: the request ID was used before with another body.
 	ErrRequestIDReused = apierr.AlreadyExists(apierr.ReasonRequestIDReused, "this request_id was used before for another request; take a new one")
+	// ErrDeleted: the request is known, and what it created has been deleted since.
+	ErrDeleted = apierr.NotFound(apierr.ReasonJobNotFound, "what this request_id created was deleted; take a new one to create it again")
+	// ErrNotFinished: only a job that has ended can be retried or deleted.
+	ErrNotFinished = apierr.Precondition(apierr.ReasonJobNotFinished, "the job, or one that belongs to it, has not ended; wait for it or cancel it first")
+	// ErrNotRetryable: the job has everything that was planned.
+	ErrNotRetryable = apierr.Precondition(apierr.ReasonJobNotRetryable, "a succeeded job has nothing to retry; create a new one")
+	// ErrETagMismatch: the job is not as the caller has seen it.
+	ErrETagMismatch = apierr.Aborted(apierr.ReasonETagMismatch, "the job has changed since it was read; read it again")
 	// ErrHistoryExpired: the events asked for are no longer kept.
 	ErrHistoryExpired = apierr.OutOfRange(apierr.ReasonHistoryExpired, "the job's history has expired; GetJob still answers")
 	// ErrSequenceAhead: the position lies beyond the log.
@@ -40,10 +48,14 @@ const (
 	ReasonCancelled = "CANCELLED"
 	// ReasonDeadline: the job's deadline passed.
 	ReasonDeadline = string(apierr.ReasonDeadlineExceeded)
+	// ReasonQueueExpired: no worker took the job in time.
+	ReasonQueueExpired = string(apierr.ReasonQueueExpired)
 )
 
 // CodeInternal is google.rpc.Code INTERNAL.
 const CodeInternal uint32 = 13
+
+const codeDeadlineExceeded uint32 = 4
 
 // failureOf tells callers what they may know of a fault: all of it when it is an error for callers, else only that there
 // was one; the log has the rest.

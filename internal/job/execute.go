@@ -15,26 +15,31 @@ const maxPause = time.Minute
 
 // execute is one execution of a body: begin under the next epoch, run, and see that the job ends or runs again.
 func (m *Manager) execute(er engine.Run, body Body) error {
-	asked, err := m.bus.Subscribe(er.Context(), cancelTopic(er.Job()))
+	a, err := attemptOf(er.Job())
 	if err != nil {
-		return m.unready(er, fmt.Errorf("listen for the cancellation of job %s: %w", er.Job(), err))
+		m.logger.ErrorContext(er.Context(), "the engine holds what is no job's", "error", err)
+		return nil
+	}
+	asked, err := m.bus.Subscribe(er.Context(), cancelTopic(a.ID))
+	if err != nil {
+		return m.unready(er, fmt.Errorf("listen for the cancellation of job %s: %w", a.ID, err))
 	}
 	defer asked.Close()
-	j, w, err := m.store.Begin(er.Context(), er.Job(), m.cfg.MaxStalled)
+	j, w, err := m.store.Begin(er.Context(), a, m.cfg.MaxStalled)
 	m.announce(er.Context(), w)
 	switch {
 	case errors.Is(err, ErrEnded):
 		if w.LastSeq > 0 { // ended just now, after too many starts
-			m.abandon(er.Context(), er.Job())
+			m.abandon(er.Context(), a.ID)
 		}
 		return nil
 	case errors.Is(err, ErrNotFound):
-		m.logger.WarnContext(er.Context(), "the engine holds a job that the store does not know", "job_id", er.Job())
+		m.logger.WarnContext(er.Context(), "the engine holds a job that the store does not know", "job_id", a.ID)
 		return nil
 	case err != nil:
-		return m.unready(er, fmt.Errorf("begin job %s: %w", er.Job(), err))
+		return m.unready(er, fmt.Errorf("begin job %s: %w", a.ID, err))
 	}
-	if j.Epoch > 1 {
+	if j.Stalled > 0 {
 		m.logger.InfoContext(er.Context(), "took over", "job_id", j.ID, "epoch", j.Epoch, "stalled", j.Stalled)
 	}
 	r := &Run{m: m, engine: er, job: j}

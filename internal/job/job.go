@@ -106,8 +106,13 @@ type Job struct {
 	Usage        Usage
 	// Stalled counts the executions in a row that began without a new step or call result before them.
 	Stalled int
+	// Priority, Timeout, QueueTimeout and HistoryKept are those of the Creation.
+	Priority                           uint
+	Timeout, QueueTimeout, HistoryKept time.Duration
 
-	CreatedAt, StartedAt, EndedAt, CancelAskedAt, DeadlineAt, ExpireAt, HistoryExpireAt time.Time
+	CreatedAt, StartedAt, EndedAt, CancelAskedAt, ExpireAt, HistoryExpireAt time.Time
+	// DeadlineAt ends this attempt, QueueExpireAt does while no worker has taken it.
+	DeadlineAt, QueueExpireAt time.Time
 }
 
 // Progress is how far a job is, in a unit that the kind chooses. Total 0 means unknown.

@@ -26,6 +26,8 @@ type Config struct {
 	CancelPoll time.Duration
 	// Sweep is how often jobs are looked for that the engine has given up. 0 means 30 s.
 	Sweep time.Duration
+	// HistoryKept is how long the log of a finished job stays, by kind; 0 means DefaultHistoryKept.
+	HistoryKept map[Kind]time.Duration
 	// EngineKeep is how long the engine's record of finished executions stays. 0 means 7 days.
 	EngineKeep time.Duration
 }
@@ -35,11 +37,12 @@ func (c Config) withDefaults() Config {
 		MaxStalled: cmp.Or(c.MaxStalled, 10), ErrorRetries: cmp.Or(c.ErrorRetries, 5),
 		Backoff: cmp.Or(c.Backoff, 500*time.Millisecond), CancelPoll: cmp.Or(c.CancelPoll, 500*time.Millisecond),
 		Sweep: cmp.Or(c.Sweep, 30*time.Second), EngineKeep: cmp.Or(c.EngineKeep, 7*24*time.Hour),
+		HistoryKept: c.HistoryKept,
 	}
 }
 
-// defaultPriority is that of work that a person waits for.
-const defaultPriority = 10
+// DefaultPriority is that of work that a person waits for.
+const DefaultPriority uint = 10
 
 // Manager creates jobs and has them computed. Safe for concurrent use; Handle before Start only.
 type Manager struct {
@@ -48,6 +51,9 @@ type Manager struct {
 	bus    bus.Bus
 	logger *slog.Logger
 	cfg    Config
+
+	removers map[Kind]Remover
+	chores   []Chore
 
 	mu      sync.Mutex
 	running map[*Run]context.CancelCauseFunc
@@ -59,7 +65,7 @@ type Manager struct {
 func NewManager(store Store, eng engine.Engine, b bus.Bus, logger *slog.Logger, cfg Config) *Manager {
 	return &Manager{
 		store: store, engine: eng, bus: b, logger: logger, cfg: cfg.withDefaults(),
-		running: make(map[*Run]context.CancelCauseFunc),
+		removers: make(map[Kind]Remover), running: make(map[*Run]context.CancelCauseFunc),
 	}
 }
 
@@ -68,6 +74,19 @@ func (m *Manager) Handle(kind Kind, workers int, body Body) {
 	q := engine.Queue{Name: QueueOf(kind), WorkerConcurrency: workers}
 	m.engine.Handle(kind, q, func(er engine.Run) error { return m.execute(er, body) })
 }
+
+// A Remover takes away what a service keeps of a job of its kind, in the transaction that deletes the job.
+type Remover func(ctx context.Context, tx Tx, j Job) error
+
+// OnDelete registers what belongs to the jobs of a kind outside of the job layer, before Start only.
+func (m *Manager) OnDelete(kind Kind, remove Remover) { m.removers[kind] = remove }
+
+// A Chore is a service's part of the housekeeping: it runs at start and then regularly, and must be quick when there is
+// nothing to do.
+type Chore func(ctx context.Context, now time.Time) error
+
+// OnHousekeeping registers a chore, before Start only.
+func (m *Manager) OnHousekeeping(c Chore) { m.chores = append(m.chores, c) }
 
 // Start starts the engine, which first takes up what an earlier process left, and the watch over cancellations and lost
 // jobs.
@@ -105,10 +124,10 @@ func (m *Manager) Stop(ctx context.Context) error {
 // ID and body get the first job again, at any later time and when both calls run at once; another body is
 // ErrRequestIDReused. A request that c.Existing answers gets that job from then on.
 func (m *Manager) Create(ctx context.Context, c Creation) (Job, bool, error) {
+	c.Priority = cmp.Or(c.Priority, DefaultPriority)
+	c.HistoryKept = cmp.Or(c.HistoryKept, m.cfg.HistoryKept[c.Kind], DefaultHistoryKept)
 	j, reused, err := m.store.Create(ctx, c, func(ctx context.Context, tx Tx) error {
-		return m.engine.EnqueueTx(ctx, tx, engine.Request{
-			ID: c.ID, Kind: c.Kind, Queue: QueueOf(c.Kind), Priority: cmp.Or(c.Priority, defaultPriority),
-		})
+		return m.enqueue(ctx, tx, Attempt{ID: c.ID, Number: 1}, c.Kind, c.Priority)
 	})
 	if err != nil {
 		return Job{}, false, fmt.Errorf("create %s job: %w", c.Kind, err)
@@ -118,6 +137,61 @@ func (m *Manager) Create(ctx context.Context, c Creation) (Job, bool, error) {
 	}
 	return j, reused, nil
 }
+
+// enqueue puts an attempt into its queue. The engine learns its ID and nothing else.
+func (m *Manager) enqueue(ctx context.Context, tx Tx, a Attempt, kind Kind, priority uint) error {
+	return m.engine.EnqueueTx(ctx, tx, engine.Request{ID: a.execution(), Kind: kind, Queue: QueueOf(kind), Priority: priority})
+}
+
+// Retry starts the next attempt of a job that ended FAILED, CANCELLED, PARTIALLY_SUCCEEDED or EXPIRED, in the same log and
+// with what its journal holds. Errors: ErrNotFound, ErrRequestIDReused, ErrETagMismatch, ErrNotFinished, ErrNotRetryable.
+// The same request starts one attempt only and gets the job as it is.
+func (m *Manager) Retry(ctx context.Context, r Retrial) (Job, error) {
+	j, reused, err := m.store.Retry(ctx, r, func(ctx context.Context, tx Tx, j Job) error {
+		return m.enqueue(ctx, tx, Attempt{ID: j.ID, Number: j.Attempt}, j.Kind, j.Priority)
+	})
+	if err != nil {
+		return Job{}, fmt.Errorf("retry job %s: %w", r.ID, err)
+	}
+	if !reused {
+		m.announce(ctx, Written{ID: j.ID, LastSeq: j.LastSeq})
+	}
+	return j, nil
+}
+
+// Delete removes jobs that have ended with all that they started and all that belongs to them. Errors: ErrNotFound,
+// ErrETagMismatch, ErrNotFinished. d.Remove is run after what OnDelete registered for the job's kind.
+func (m *Manager) Delete(ctx context.Context, d Deletion) error {
+	also := d.Remove
+	d.Remove = func(ctx context.Context, tx Tx, j Job) error {
+		if remove := m.removers[j.Kind]; remove != nil {
+			if err := remove(ctx, tx, j); err != nil {
+				return fmt.Errorf("remove what belongs to %s job %s: %w", j.Kind, j.ID, err)
+			}
+		}
+		if also != nil {
+			return also(ctx, tx, j)
+		}
+		return nil
+	}
+	gone, err := m.store.Delete(ctx, d)
+	if err != nil {
+		return fmt.Errorf("delete jobs: %w", err)
+	}
+	var ids []engine.ID
+	for _, a := range gone {
+		for n := range a.Number {
+			ids = append(ids, Attempt{ID: a.ID, Number: n + 1}.execution())
+		}
+	}
+	if err := m.engine.Remove(ctx, ids); err != nil {
+		m.logger.WarnContext(ctx, "the engine keeps its record of deleted jobs until it is purged", "error", err)
+	}
+	return nil
+}
+
+// DeadLetters counts the jobs that were given up and wait for a retry or their deletion.
+func (m *Manager) DeadLetters(ctx context.Context) (int64, error) { return m.store.DeadLetters(ctx) }
 
 // Get returns a job of owner, and ErrNotFound for every other one. Owner "" is for internal callers and sees all.
 func (m *Manager) Get(ctx context.Context, id ID, owner string) (Job, error) {
@@ -170,19 +244,24 @@ func (m *Manager) Cancel(ctx context.Context, id ID, owner string) (Job, error) 
 	if err != nil {
 		return Job{}, fmt.Errorf("cancel job %s: %w", id, err)
 	}
-	var gone []ID
+	m.ended(ctx, endings)
+	return m.Get(ctx, id, owner)
+}
+
+// ended tells viewers, bodies and the engine what became of jobs.
+func (m *Manager) ended(ctx context.Context, endings []Ending) {
+	var gone []Attempt
 	for _, e := range endings {
 		m.announce(ctx, e.Written)
-		if e.State == StateCancelled {
-			gone = append(gone, e.ID)
+		if e.State.Terminal() {
+			gone = append(gone, Attempt{ID: e.ID, Number: e.Attempt})
 			continue
 		}
 		m.bus.Publish(ctx, cancelTopic(e.ID), 1)
 	}
-	if err := m.engine.Forget(ctx, gone); err != nil {
-		m.logger.WarnContext(ctx, "cancelled jobs stay in their queue until a worker drops them", "error", err)
+	if err := m.engine.Forget(ctx, executions(gone)); err != nil {
+		m.logger.WarnContext(ctx, "jobs that ended stay in their queue until a worker drops them", "error", err)
 	}
-	return m.Get(ctx, id, owner)
 }
 
 // announce tells viewers that a job's log has grown.

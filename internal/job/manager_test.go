@@ -268,7 +268,7 @@ func TestTheDeadlineEndsAStepAsAValue(t *testing.T) {
 		return r.Finish(r.Context(), job.Outcome{State: job.StateFailed, Reason: failure.Reason})
 	})
 	c := creation()
-	c.Deadline = time.Now().Add(300 * time.Millisecond)
+	c.Timeout = 300 * time.Millisecond
 	j, _, err := s.Create(t.Context(), c)
 	require.NoError(t, err)
 	j = await(t, s, j.ID)

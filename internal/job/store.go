@@ -24,14 +24,56 @@ type Creation struct {
 	// Existing is a job that does what is asked for already. A request that was not seen before is noted as answered by
 	// it, and nothing is created; "" creates. Without a RequestID, nothing is noted.
 	Existing ID
-	// Deadline ends the job; zero means none.
-	Deadline time.Time
+	// Timeout ends an attempt of the job: its deadline is this long after its creation, and after each retry. QueueTimeout
+	// does the same to an attempt that no worker has taken until then. 0 means never.
+	Timeout, QueueTimeout time.Duration
 	// ExpireAt is when the resource of a temporary thing goes; zero means never.
 	ExpireAt time.Time
+	// HistoryKept is how long the log stays after the end of an attempt; 0 means DefaultHistoryKept.
+	HistoryKept time.Duration
 	// Priority orders the queue, lower first; 0 means 10, that of a person who waits.
 	Priority uint
 	// Write stores the resource in the same transaction. It is not called when an earlier creation is returned.
 	Write func(ctx context.Context, tx Tx) error
+}
+
+// DefaultHistoryKept is how long the log of a finished job stays.
+const DefaultHistoryKept = 30 * 24 * time.Hour
+
+// Retrial asks for the next attempt of a job.
+type Retrial struct {
+	ID ID
+	// Owner must be the job's; "" is for internal callers.
+	Owner string
+	// RequestID and BodySHA256 make it idempotent for the job's owner, like a creation of method RetryMethod. RequestID ""
+	// means that it is not.
+	RequestID  string
+	BodySHA256 [32]byte
+	// Revision is what the job's revision must be; 0 means anything.
+	Revision int64
+}
+
+// RetryMethod is the method under which requests of retries are noted.
+const RetryMethod = "RetryJob"
+
+// Deletion asks for the removal of jobs that have ended, and of those that they started.
+type Deletion struct {
+	IDs []ID
+	// Owner must be that of each; "" is for internal callers.
+	Owner string
+	// Revision is what the revision of the first must be; 0 means anything.
+	Revision int64
+	// Remove takes away what belongs to a job elsewhere. It is called once for each removed job, children first, while its
+	// rows are still there.
+	Remove func(ctx context.Context, tx Tx, j Job) error
+	// Write is called last, when the jobs are gone.
+	Write func(ctx context.Context, tx Tx) error
+}
+
+// Attempt names one attempt of a job.
+type Attempt struct {
+	ID     ID
+	Number int32
 }
 
 // ListQuery selects jobs of an owner, newest first.
@@ -102,7 +144,15 @@ type Written struct {
 type Creator interface {
 	// Create stores the job, its first event and the request, and calls c.Write and enqueue in the same transaction.
 	// With a known request it returns the first job and reused, or ErrRequestIDReused for another body.
+	// When that job was deleted the error is ErrDeleted.
 	Create(ctx context.Context, c Creation, enqueue func(ctx context.Context, tx Tx) error) (j Job, reused bool, err error)
+	// Retry starts the next attempt of a job that has ended: attempt + 1, QUEUED, the event KeyRetry, and enqueue in the
+	// same transaction with the job as it is then. Reason, error, end, cancellation, stage and progress are cleared,
+	// deadlines begin anew; log, journal and the last result stay. With a known request it returns the job as it is and
+	// reused. The order of its refusals: ErrNotFound (unknown, or another owner), then what the request says (reused,
+	// ErrRequestIDReused), then RetryRefused. While the job that started it is unfinished and its cancellation was asked
+	// for, the error is ErrNotFinished.
+	Retry(ctx context.Context, r Retrial, enqueue func(ctx context.Context, tx Tx, j Job) error) (j Job, reused bool, err error)
 }
 
 // EventsBytes bounds the payloads that one read of a log holds in memory, give or take the last event.
@@ -122,19 +172,24 @@ type Reader interface {
 	LastSeqs(ctx context.Context, ids []ID) (map[ID]int64, error)
 	// CancelAsked returns those of ids whose cancellation was asked for.
 	CancelAsked(ctx context.Context, ids []ID) ([]ID, error)
-	// Unfinished returns jobs that are not terminal, with ID > after in the order of IDs, at most limit.
-	Unfinished(ctx context.Context, after ID, limit int) ([]ID, error)
+	// Unfinished returns the attempts of jobs that are not terminal, with ID > after in the order of IDs, at most limit.
+	Unfinished(ctx context.Context, after ID, limit int) ([]Attempt, error)
+	// Expired returns jobs of any state whose ExpireAt has come, oldest first, at most limit.
+	Expired(ctx context.Context, now time.Time, limit int) ([]ID, error)
+	// DeadLetters counts the jobs that are FAILED with ReasonRecoveryAttempts.
+	DeadLetters(ctx context.Context) (int64, error)
 }
 
 // A Writer stores what an execution does. Each method is one transaction, fenced by the epoch: ErrFenced means that
 // another execution owns the job, and nothing was written.
 type Writer interface {
-	// Begin raises the epoch and puts the job to RUNNING (CANCELLING stays). ErrEnded: the attempt is over, nothing was
-	// written. A job that began more than maxStalled times in a row without advancing is ended as FAILED with reason
-	// RECOVERY_ATTEMPTS_EXCEEDED, and the error is ErrEnded as well.
-	Begin(ctx context.Context, id ID, maxStalled int) (Job, Written, error)
+	// Begin raises the epoch and puts the job to RUNNING (CANCELLING stays). ErrEnded: the attempt is over or is not the
+	// job's, and nothing was written. A job for which Unbeginnable has an end is ended so, and the error is ErrEnded as
+	// well.
+	Begin(ctx context.Context, a Attempt, maxStalled int) (Job, Written, error)
 	Apply(ctx context.Context, f Fence, c Change) (Written, error)
-	// OpenCalls writes the intents of calls that are made together and answers in their order.
+	// OpenCalls writes the intents of calls that are made together and answers in their order. Answers of all attempts of
+	// the job are used again; tries that failed count only in the attempt in which they were made.
 	OpenCalls(ctx context.Context, f Fence, intents []CallIntent) ([]CallGrant, Written, error)
 	CloseCall(ctx context.Context, f Fence, d CallDone) (Written, error)
 	// Finish ends the attempt. Repeating it in the same epoch does nothing.
@@ -146,17 +201,25 @@ type Ender interface {
 	// Cancel notes that the job and all its descendants are to end: queued ones are CANCELLED at once, running ones
 	// become CANCELLING. It returns what was changed, in no order; a finished job is left as it is.
 	Cancel(ctx context.Context, id ID) ([]Ending, error)
-	// End ends an unfinished job whatever its epoch, and raises it. ended is false when it was finished already.
-	End(ctx context.Context, id ID, o Outcome) (w Written, ended bool, err error)
+	// End ends an unfinished attempt whatever its epoch, and raises it. ended is false when it was finished already.
+	End(ctx context.Context, a Attempt, o Outcome) (w Written, ended bool, err error)
+	// ExpireQueued ends at most n QUEUED jobs for which QueueOver has an end, like End, and returns them.
+	ExpireQueued(ctx context.Context, now time.Time, n int) ([]Ending, error)
 	// ExpireHistory removes the events of at most n jobs whose history has expired.
 	ExpireHistory(ctx context.Context, now time.Time, n int) (int, error)
+	// Delete removes jobs, all that they started, and everything that belongs to these: rows, logs, journals. Of their
+	// requests the job and the resource are forgotten and the hashes stay. All of it or nothing: the errors are
+	// ErrNotFound, then DeleteRefused of any of them, and ErrNotFinished also while the job that started one of IDs is
+	// unfinished and not removed with it. It returns what is gone, in no order.
+	Delete(ctx context.Context, d Deletion) ([]Attempt, error)
 }
 
-// Ending is what Cancel did to one job.
+// Ending is what Cancel or ExpireQueued did to one job.
 type Ending struct {
 	Written
 
-	State State
+	State   State
+	Attempt int32
 }
 
 // Store is all of it. Adapters: internal/job/sqlite. Suite: internal/job/jobtest.

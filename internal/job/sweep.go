@@ -55,17 +55,26 @@ func (m *Manager) sweepRegularly(ctx context.Context) {
 	sweep, purge := time.NewTicker(m.cfg.Sweep), time.NewTicker(purgeEvery)
 	defer sweep.Stop()
 	defer purge.Stop()
-	m.report(ctx, "jobs that were given up could not be looked for", m.sweep(ctx))
+	m.housekeep(ctx)
 	m.report(ctx, "what has expired could not be removed", m.purge(ctx))
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-sweep.C:
-			m.report(ctx, "jobs that were given up could not be looked for", m.sweep(ctx))
+			m.housekeep(ctx)
 		case <-purge.C:
 			m.report(ctx, "what has expired could not be removed", m.purge(ctx))
 		}
+	}
+}
+
+func (m *Manager) housekeep(ctx context.Context) {
+	m.report(ctx, "jobs that were given up could not be looked for", m.sweep(ctx))
+	m.report(ctx, "jobs that waited too long could not be ended", m.expireQueued(ctx))
+	m.report(ctx, "temporary jobs could not be removed", m.removeExpired(ctx))
+	for _, chore := range m.chores {
+		m.report(ctx, "a service's housekeeping failed", chore(ctx, time.Now()))
 	}
 }
 
@@ -79,37 +88,79 @@ func (m *Manager) report(ctx context.Context, what string, err error) {
 func (m *Manager) sweep(ctx context.Context) error {
 	var after ID
 	for {
-		ids, err := m.store.Unfinished(ctx, after, sweepPage)
-		if err != nil || len(ids) == 0 {
+		attempts, err := m.store.Unfinished(ctx, after, sweepPage)
+		if err != nil || len(attempts) == 0 {
 			return err
 		}
-		after = ids[len(ids)-1]
-		lost, err := m.engine.Lost(ctx, ids)
+		after = attempts[len(attempts)-1].ID
+		lost, err := m.engine.Lost(ctx, executions(attempts))
 		if err != nil {
 			return err
 		}
 		for _, id := range lost {
-			if err := m.bury(ctx, id); err != nil {
+			a, err := attemptOf(id)
+			if err != nil {
+				return err
+			}
+			if err := m.bury(ctx, a); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (m *Manager) bury(ctx context.Context, id ID) error {
-	w, ended, err := m.store.End(ctx, id, Outcome{
-		State: StateFailed, Reason: ReasonRecoveryAttempts,
-		Error: &Error{Code: CodeInternal, Reason: ReasonRecoveryAttempts, Message: "the job engine has given this job up"},
-	})
+func (m *Manager) bury(ctx context.Context, a Attempt) error {
+	j, err := m.store.Get(ctx, a.ID)
 	if err != nil {
-		return fmt.Errorf("end lost job %s: %w", id, err)
+		return fmt.Errorf("look at lost job %s: %w", a.ID, err)
+	}
+	w, ended, err := m.store.End(ctx, a, GivenUp(j, "the job engine has given this job up"))
+	if err != nil {
+		return fmt.Errorf("end lost job %s: %w", a.ID, err)
 	}
 	if ended {
-		m.logger.ErrorContext(ctx, "gave up a job that the engine has lost", "job_id", id)
+		m.logger.ErrorContext(ctx, "gave up a job that the engine has lost", "job_id", a.ID, "attempt", a.Number)
 		m.announce(ctx, w)
-		m.abandon(ctx, id)
+		m.abandon(ctx, a.ID)
 	}
 	return nil
+}
+
+// expireQueued ends jobs that waited too long, whether or not a worker ever looks at their queue.
+func (m *Manager) expireQueued(ctx context.Context) error {
+	for {
+		endings, err := m.store.ExpireQueued(ctx, time.Now(), sweepPage)
+		if err != nil {
+			return fmt.Errorf("end jobs that waited too long: %w", err)
+		}
+		m.ended(ctx, endings)
+		for _, e := range endings {
+			m.abandon(ctx, e.ID)
+		}
+		if len(endings) < sweepPage {
+			return nil
+		}
+	}
+}
+
+// removeExpired deletes temporary jobs whose time is over. One that is not finished is cancelled, and removed by a later
+// sweep.
+func (m *Manager) removeExpired(ctx context.Context) error {
+	ids, err := m.store.Expired(ctx, time.Now(), sweepPage)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, id := range ids {
+		err := m.Delete(ctx, Deletion{IDs: []ID{id}})
+		if errors.Is(err, ErrNotFinished) {
+			_, err = m.Cancel(ctx, id, "")
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			failed = errors.Join(failed, fmt.Errorf("remove job %s, whose time is over: %w", id, err))
+		}
+	}
+	return failed
 }
 
 func (m *Manager) purge(ctx context.Context) error {

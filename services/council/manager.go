@@ -219,7 +219,7 @@ func (m *Manager) CreateDeliberation(ctx context.Context, n NewDeliberation) (De
 	created, reused, err := m.jobs.Create(ctx, job.Creation{
 		ID: id, Kind: job.KindCouncil, Owner: n.Owner, Parent: n.ParentJob,
 		Method: "CreateDeliberation", RequestID: n.Request.ID, BodySHA256: n.Request.Body,
-		Resource: "deliberations/" + string(id), Labels: n.Labels, Deadline: now.Add(timeout),
+		Resource: "deliberations/" + string(id), Labels: n.Labels, Timeout: timeout,
 		Write: func(ctx context.Context, tx job.Tx) error {
 			var err error
 			made, err = m.write(ctx, tx, n, Deliberation{

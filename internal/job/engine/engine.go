@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ID names one job, and its execution in the engine.
+// ID names what the engine runs to its end once: one attempt of a job. Of the first it is the job's own ID.
 type ID string
 
 // Kind says which body computes a job.
@@ -41,6 +41,8 @@ type Engine interface {
 	// Lost says which of ids the engine will never run again by itself, because it gave up, recorded a result, or does
 	// not know them.
 	Lost(ctx context.Context, ids []ID) ([]ID, error)
+	// Remove forgets all about ids, whose bodies have returned or are about to. Unknown ones are left out.
+	Remove(ctx context.Context, ids []ID) error
 	// Purge removes at most n finished executions that ended before the given time.
 	Purge(ctx context.Context, ended time.Time, n int) error
 }
@@ -76,7 +78,7 @@ type Body func(run Run) error
 type Run interface {
 	// Context ends when the process stops (cause ErrStopping) or this execution is no longer the job's.
 	Context() context.Context
-	// Job is the job that is computed.
+	// Job is the ID under which the body was enqueued.
 	Job() ID
 	// Checkpoint runs fn and stores what it returned under the step's name; a replay returns the stored bytes without
 	// running fn. When fn returns an error nothing is stored and the body must return: it runs again. Names and order

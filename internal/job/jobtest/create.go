@@ -14,8 +14,8 @@ import (
 var creating = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglobals // a table of tests
 	"a job comes back as it went in": func(t *testing.T, s job.Store) {
 		c := creation()
-		c.Parent, c.Deadline = "", time.Now().Add(time.Hour).Truncate(time.Microsecond).UTC()
-		c.ExpireAt = c.Deadline.Add(time.Hour)
+		c.Timeout, c.QueueTimeout, c.HistoryKept, c.Priority = time.Hour, time.Minute, 7*time.Hour, 20
+		c.ExpireAt = time.Now().Add(time.Hour).Truncate(time.Microsecond).UTC()
 		j := create(t, s, c)
 		require.Equal(t, j, get(t, s, c.ID))
 		require.Equal(t, c.ID, j.ID)
@@ -24,7 +24,9 @@ var creating = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 		require.Equal(t, c.Resource, j.Resource)
 		require.Equal(t, c.Labels, j.Labels)
 		require.Equal(t, c.Spec, j.Spec)
-		require.Equal(t, c.Deadline, j.DeadlineAt)
+		require.Equal(t, j.CreatedAt.Add(c.Timeout), j.DeadlineAt)
+		require.Equal(t, j.CreatedAt.Add(c.QueueTimeout), j.QueueExpireAt)
+		require.Equal(t, []any{c.Timeout, c.QueueTimeout, c.HistoryKept, c.Priority}, []any{j.Timeout, j.QueueTimeout, j.HistoryKept, j.Priority})
 		require.Equal(t, c.ExpireAt, j.ExpireAt)
 		require.Equal(t, job.StateQueued, j.State)
 		require.Equal(t, int32(1), j.Attempt)
@@ -33,6 +35,11 @@ var creating = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 		require.Zero(t, j.Epoch)
 		require.True(t, j.StartedAt.IsZero())
 		require.Nil(t, j.Error)
+		plain := create(t, s, creation())
+		require.Equal(t, []any{time.Duration(0), time.Duration(0), job.DefaultHistoryKept, job.DefaultPriority},
+			[]any{plain.Timeout, plain.QueueTimeout, plain.HistoryKept, plain.Priority})
+		require.True(t, plain.DeadlineAt.IsZero())
+		require.True(t, plain.QueueExpireAt.IsZero())
 		require.Equal(t, []string{"create/0"}, keys(dense(t, s, c.ID)))
 	},
 	"nothing is left when the resource or the queue refuses": func(t *testing.T, s job.Store) {

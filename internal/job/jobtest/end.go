@@ -2,6 +2,7 @@ package jobtest
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ var ending = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknogloba
 		require.NoError(t, err)
 		require.Equal(t, first, second)
 		require.Equal(t, job.StateSucceeded, get(t, s, f.ID).State)
-		_, _, err = s.Begin(t.Context(), f.ID, maxStalled)
+		_, _, err = s.Begin(t.Context(), attemptOne(f.ID), maxStalled)
 		require.ErrorIs(t, err, job.ErrEnded)
 		dense(t, s, f.ID)
 	},
@@ -72,7 +73,7 @@ var ending = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknogloba
 		got := get(t, s, j.ID)
 		require.Equal(t, job.StateCancelled, got.State)
 		require.Equal(t, endings[0].LastSeq, got.LastSeq)
-		_, _, err = s.Begin(t.Context(), j.ID, maxStalled)
+		_, _, err = s.Begin(t.Context(), attemptOne(j.ID), maxStalled)
 		require.ErrorIs(t, err, job.ErrEnded)
 		dense(t, s, j.ID)
 	},
@@ -120,24 +121,26 @@ var ending = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknogloba
 	},
 	"ending from outside raises the epoch": func(t *testing.T, s job.Store) {
 		f := began(t, s)
-		w, ended, err := s.End(t.Context(), f.ID, job.Outcome{State: job.StateFailed, Reason: "R"})
+		w, ended, err := s.End(t.Context(), attemptOne(f.ID), job.Outcome{State: job.StateFailed, Reason: "R"})
 		require.NoError(t, err)
 		require.True(t, ended)
 		require.Equal(t, get(t, s, f.ID).LastSeq, w.LastSeq)
 		_, err = s.Finish(t.Context(), f, job.Outcome{State: job.StateSucceeded})
 		require.ErrorIs(t, err, job.ErrFenced)
-		_, ended, err = s.End(t.Context(), f.ID, job.Outcome{State: job.StateFailed})
+		_, ended, err = s.End(t.Context(), attemptOne(f.ID), job.Outcome{State: job.StateFailed})
 		require.NoError(t, err)
 		require.False(t, ended)
 		dense(t, s, f.ID)
 	},
 	"a deadline that passes in the queue expires the job": func(t *testing.T, s job.Store) {
 		c := creation()
-		c.Deadline = time.Now().Add(-time.Second)
+		c.Timeout = time.Microsecond
 		j := create(t, s, c)
-		_, _, err := s.Begin(t.Context(), j.ID, maxStalled)
+		passed(j.DeadlineAt)
+		_, _, err := s.Begin(t.Context(), attemptOne(j.ID), maxStalled)
 		require.ErrorIs(t, err, job.ErrEnded)
-		require.Equal(t, job.StateExpired, get(t, s, j.ID).State)
+		got := get(t, s, j.ID)
+		require.Equal(t, []any{job.StateExpired, job.ReasonDeadline, job.ReasonDeadline}, []any{got.State, got.StateReason, got.Error.Reason})
 		dense(t, s, j.ID)
 	},
 	"every race ends in one terminal state": races,
@@ -164,6 +167,15 @@ var ending = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknogloba
 	},
 }
 
+func attemptOne(id job.ID) job.Attempt { return job.Attempt{ID: id, Number: 1} }
+
+// passed returns when a time of the store's clock is over.
+func passed(t time.Time) {
+	for !time.Now().After(t) {
+		runtime.Gosched()
+	}
+}
+
 func childOf(id job.ID) job.Creation {
 	c := creation()
 	c.Parent = id
@@ -177,8 +189,8 @@ func races(t *testing.T, s job.Store) {
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = s.Finish(t.Context(), f, job.Outcome{State: job.StateSucceeded}) })
 		wg.Go(func() { _, _ = s.Cancel(t.Context(), f.ID) })
-		wg.Go(func() { _, _, _ = s.End(t.Context(), f.ID, job.Outcome{State: job.StateFailed}) })
-		wg.Go(func() { _, _, _ = s.Begin(t.Context(), f.ID, maxStalled) })
+		wg.Go(func() { _, _, _ = s.End(t.Context(), attemptOne(f.ID), job.Outcome{State: job.StateFailed}) })
+		wg.Go(func() { _, _, _ = s.Begin(t.Context(), attemptOne(f.ID), maxStalled) })
 		wg.Wait()
 		require.True(t, get(t, s, f.ID).State.Terminal())
 		dense(t, s, f.ID)

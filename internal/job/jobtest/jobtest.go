@@ -18,6 +18,7 @@ func Run(t *testing.T, newStore func(t *testing.T) job.Store) {
 	t.Helper()
 	groups := map[string]map[string]func(t *testing.T, s job.Store){
 		"create": creating, "log": logging, "fence": fencing, "end": ending, "calls": calling, "read": reading,
+		"retry": retrying, "remove": removing,
 		"model": {"random scripts agree with a model of the log": script},
 	}
 	for group, tests := range groups {
@@ -55,10 +56,15 @@ const maxStalled = 3
 // begin begins the next execution and returns its fence.
 func begin(t *testing.T, s job.Store, id job.ID) job.Fence {
 	t.Helper()
-	j, w, err := s.Begin(t.Context(), id, maxStalled)
+	j, w, err := s.Begin(t.Context(), job.Attempt{ID: id, Number: attemptOf(t, s, id)}, maxStalled)
 	require.NoError(t, err)
 	require.Equal(t, j.LastSeq, w.LastSeq)
 	return job.Fence{ID: j.ID, Epoch: j.Epoch, Attempt: j.Attempt}
+}
+
+func attemptOf(t *testing.T, s job.Store, id job.ID) int32 {
+	t.Helper()
+	return get(t, s, id).Attempt
 }
 
 // began creates a job and begins it.
@@ -87,7 +93,8 @@ func dense(t *testing.T, s job.Store, id job.ID) []job.Event {
 		require.Equal(t, id, e.JobID)
 		require.False(t, keys[e.Key], "key %s is there twice", e.Key)
 		keys[e.Key] = true
-		require.Equal(t, j.State.Terminal() && i == len(events)-1, e.Final, "final of %s", e.Key)
+		last := i == len(events)-1
+		require.Equal(t, last && j.State.Terminal() || !last && events[i+1].Key == job.KeyRetry(e.Attempt+1), e.Final, "final of %s", e.Key)
 	}
 	return events
 }
@@ -219,7 +226,7 @@ var fencing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 		require.ErrorIs(t, err, job.ErrFenced)
 	},
 	"an unknown job is not begun": func(t *testing.T, s job.Store) {
-		_, _, err := s.Begin(t.Context(), "unknown", maxStalled)
+		_, _, err := s.Begin(t.Context(), attemptOne("unknown"), maxStalled)
 		require.ErrorIs(t, err, job.ErrNotFound)
 	},
 	"after its end an execution writes nothing": func(t *testing.T, s job.Store) {
@@ -244,7 +251,7 @@ var fencing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 		for range maxStalled {
 			f = begin(t, s, f.ID)
 		}
-		_, w, err := s.Begin(t.Context(), f.ID, maxStalled)
+		_, w, err := s.Begin(t.Context(), attemptOne(f.ID), maxStalled)
 		require.ErrorIs(t, err, job.ErrEnded)
 		j := get(t, s, f.ID)
 		require.Equal(t, w.LastSeq, j.LastSeq)

@@ -72,7 +72,7 @@ func act(t *testing.T, s job.Store, rng *rand.Rand, id job.ID, m *model) {
 			require.ErrorIs(t, err, job.ErrFenced)
 		}
 	case n < 90: // a take-over after a crash
-		_, _, err := s.Begin(t.Context(), id, 1000)
+		_, _, err := s.Begin(t.Context(), attemptOne(id), 1000)
 		if m.state.Terminal() {
 			require.ErrorIs(t, err, job.ErrEnded)
 			return

@@ -71,11 +71,11 @@ var reading = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 		_, err = s.Finish(t.Context(), done, job.Outcome{State: job.StateFailed})
 		require.NoError(t, err)
 		slices.Sort(want)
-		first, err := s.Unfinished(t.Context(), "", 2)
+		head, err := s.Unfinished(t.Context(), "", 2)
 		require.NoError(t, err)
-		rest, err := s.Unfinished(t.Context(), first[1], 2)
+		rest, err := s.Unfinished(t.Context(), head[1].ID, 2)
 		require.NoError(t, err)
-		require.Equal(t, want, append(first, rest...))
+		require.Equal(t, []job.Attempt{attemptOne(want[0]), attemptOne(want[1]), attemptOne(want[2])}, append(head, rest...))
 	},
 	"lists are newest first, filtered and paged": func(t *testing.T, s job.Store) {
 		var want []job.ID

@@ -22,6 +22,8 @@ type try struct {
 	result         []byte
 	usage          string
 	errorClass     string
+	// jobAttempt is the job's attempt in which the try was made.
+	jobAttempt int32
 }
 
 // OpenCalls implements job.Writer.
@@ -56,7 +58,7 @@ func open(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, l *lo
 		switch {
 		case same && t.state == job.CallResult:
 			return reuse(ctx, tx, f, t)
-		case same && t.state == job.CallFailed:
+		case same && t.state == job.CallFailed && t.jobAttempt == f.Attempt:
 			failed, lastFailure = failed+1, t.errorClass
 		}
 	}
@@ -73,10 +75,10 @@ func triesOf(ctx context.Context, tx *sql.Tx, id job.ID, key job.CallKey) ([]try
 	var tries []try
 	err := query1(ctx, tx, func(row scanner) error {
 		var t try
-		err := row.Scan(&t.attempt, &t.state, &t.prompt, &t.idempotencyKey, &t.result, &t.usage, &t.errorClass)
+		err := row.Scan(&t.attempt, &t.state, &t.prompt, &t.idempotencyKey, &t.result, &t.usage, &t.errorClass, &t.jobAttempt)
 		tries = append(tries, t)
 		return err
-	}, `SELECT attempt, state, prompt_sha256, idempotency_key, result, usage, error_class FROM calls
+	}, `SELECT attempt, state, prompt_sha256, idempotency_key, result, usage, error_class, job_attempt FROM calls
 		WHERE job_id = ? AND stage = ? AND subject = ? AND part = ? ORDER BY attempt`, id, key.Stage, key.Subject, key.Part)
 	if err != nil {
 		return nil, fmt.Errorf("read the journal of job %s: %w", id, err)
@@ -121,9 +123,9 @@ func send(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, tries
 		g.IdempotencyKey = idempotencyKey(f.ID, in.Key, g.Attempt)
 	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO calls (job_id, stage, subject, part, attempt, epoch, state, prompt_sha256, template,
-		idempotency_key, reissue_of, reserved, start_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		idempotency_key, reissue_of, reserved, start_time, job_attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		f.ID, in.Key.Stage, in.Key.Subject, in.Key.Part, g.Attempt, f.Epoch, job.CallOpen, in.PromptSHA256[:], in.Template,
-		g.IdempotencyKey, reissueOf, in.ReservedTokens, micros(l.now)); err != nil {
+		g.IdempotencyKey, reissueOf, in.ReservedTokens, micros(l.now), f.Attempt); err != nil {
 		return job.CallGrant{}, fmt.Errorf("journal a call of job %s: %w", f.ID, err)
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET calls_started = calls_started + 1, calls_repaid = calls_repaid + ?,

@@ -36,13 +36,7 @@ func (s *Store) Cancel(ctx context.Context, id job.ID) ([]job.Ending, error) {
 }
 
 func descendants(ctx context.Context, tx *sql.Tx, id job.ID) ([]job.ID, error) {
-	var ids []job.ID
-	err := query1(ctx, tx, func(row scanner) error {
-		var id job.ID
-		err := row.Scan(&id)
-		ids = append(ids, id)
-		return err
-	}, `WITH RECURSIVE family (id) AS (
+	ids, err := idsOf(ctx, tx, `WITH RECURSIVE family (id) AS (
 			SELECT id FROM jobs WHERE id = ?
 			UNION
 			SELECT child.id FROM jobs AS child JOIN family ON child.parent_job = family.id
@@ -65,7 +59,7 @@ func (s *Store) cancelOne(ctx context.Context, tx *sql.Tx, id job.ID) (*job.Endi
 	}
 	if j.State == job.StateQueued {
 		w, err := s.end(ctx, tx, j, job.Outcome{State: job.StateCancelled, Reason: job.ReasonCancelled})
-		return &job.Ending{Written: w, State: job.StateCancelled}, err
+		return &job.Ending{Written: w, State: job.StateCancelled, Attempt: j.Attempt}, err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET state = ? WHERE id = ?`, job.StateCancelling, id); err != nil {
 		return nil, fmt.Errorf("cancel job %s: %w", id, err)
@@ -75,21 +69,16 @@ func (s *Store) cancelOne(ctx context.Context, tx *sql.Tx, id job.ID) (*job.Endi
 		Key: fmt.Sprintf("%d/cancel", j.Attempt), Type: job.TypeStateChanged,
 		Payload: job.StateChange{From: j.State, To: job.StateCancelling, Reason: job.ReasonCancelled, Stage: j.Stage}.Encode(),
 	}, false)
-	return &job.Ending{Written: l.written(), State: job.StateCancelling}, l.close(ctx)
+	return &job.Ending{Written: l.written(), State: job.StateCancelling, Attempt: j.Attempt}, l.close(ctx)
 }
 
 // ExpireHistory implements job.Ender.
 func (s *Store) ExpireHistory(ctx context.Context, now time.Time, n int) (int, error) {
 	expired := 0
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		var ids []job.ID
-		if err := query1(ctx, tx, func(row scanner) error {
-			var id job.ID
-			err := row.Scan(&id)
-			ids = append(ids, id)
-			return err
-		}, `SELECT id FROM jobs WHERE history_expire_time <= ? AND first_available_seq <= last_seq
-			AND state NOT IN ('QUEUED', 'RUNNING', 'CANCELLING') LIMIT ?`, micros(now), n); err != nil {
+		ids, err := idsOf(ctx, tx, `SELECT id FROM jobs WHERE history_expire_time <= ? AND first_available_seq <= last_seq
+			AND state NOT IN ('QUEUED', 'RUNNING', 'CANCELLING') LIMIT ?`, micros(now), n)
+		if err != nil {
 			return fmt.Errorf("find expired history: %w", err)
 		}
 		for _, id := range ids {

@@ -182,18 +182,50 @@ func (s *Store) Events(ctx context.Context, id job.ID, after int64, limit int) (
 }
 
 // Unfinished implements job.Reader.
-func (s *Store) Unfinished(ctx context.Context, after job.ID, limit int) ([]job.ID, error) {
-	var ids []job.ID
+func (s *Store) Unfinished(ctx context.Context, after job.ID, limit int) ([]job.Attempt, error) {
+	var attempts []job.Attempt
 	err := s.query(ctx, func(row scanner) error {
+		var a job.Attempt
+		err := row.Scan(&a.ID, &a.Number)
+		attempts = append(attempts, a)
+		return err
+	}, `SELECT id, attempt FROM jobs WHERE state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND id > ? ORDER BY id LIMIT ?`, after, max(limit, 0))
+	if err != nil {
+		return nil, fmt.Errorf("list unfinished jobs: %w", err)
+	}
+	return attempts, nil
+}
+
+// Expired implements job.Reader.
+func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]job.ID, error) {
+	ids, err := idsOf(ctx, s.db.Reader(), `SELECT id FROM jobs WHERE expire_time <= ? ORDER BY expire_time, id LIMIT ?`,
+		micros(now), max(limit, 0))
+	if err != nil {
+		return nil, fmt.Errorf("list expired jobs: %w", err)
+	}
+	return ids, nil
+}
+
+func idsOf(ctx context.Context, q querier, query string, args ...any) ([]job.ID, error) {
+	var ids []job.ID
+	err := query1(ctx, q, func(row scanner) error {
 		var id job.ID
 		err := row.Scan(&id)
 		ids = append(ids, id)
 		return err
-	}, `SELECT id FROM jobs WHERE state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND id > ? ORDER BY id LIMIT ?`, after, max(limit, 0))
+	}, query, args...)
+	return ids, err
+}
+
+// DeadLetters implements job.Reader.
+func (s *Store) DeadLetters(ctx context.Context) (int64, error) {
+	var n int64
+	err := s.db.Reader().QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE state = 'FAILED'
+		AND state_reason = 'RECOVERY_ATTEMPTS_EXCEEDED'`).Scan(&n)
 	if err != nil {
-		return nil, fmt.Errorf("list unfinished jobs: %w", err)
+		return 0, fmt.Errorf("count jobs that were given up: %w", err)
 	}
-	return ids, nil
+	return n, nil
 }
 
 var _ querier = (*sql.DB)(nil)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"witan.dev/internal/job"
 )
@@ -13,7 +14,8 @@ import (
 const columns = `id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
 	epoch, attempt, stalled, last_seq, first_available_seq, revision, spec, result, error,
 	calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage,
-	create_time, start_time, end_time, cancel_time, deadline_time, expire_time, history_expire_time`
+	priority, timeout, queue_timeout, history_kept,
+	create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time`
 
 // querier is what *sql.DB and *sql.Tx have in common here.
 type querier interface {
@@ -38,17 +40,22 @@ func scan(row scanner) (job.Job, error) {
 		failure       sql.NullString
 		create        sql.NullInt64
 
-		start, end, cancel, deadline, expire, history sql.NullInt64
+		timeout, queueTimeout, kept int64
+
+		start, end, cancel, deadline, queue, expire, history sql.NullInt64
 	)
 	if err := row.Scan(&j.ID, &j.Kind, &j.Owner, &j.Parent, &j.Resource, &labels, &j.State, &j.StateReason, &j.Stage,
 		&j.Progress.Done, &j.Progress.Total, &j.Progress.Unit,
 		&j.Epoch, &j.Attempt, &j.Stalled, &j.LastSeq, &j.FirstAvailableSeq, &j.Revision, &j.Spec, &j.Result, &failure,
 		&j.Ledger.CallsStarted, &j.Ledger.CallsCompleted, &j.Ledger.CallsReused, &j.Ledger.CallsRepaid, &j.Ledger.Recoveries, &usage,
-		&create, &start, &end, &cancel, &deadline, &expire, &history); err != nil {
+		&j.Priority, &timeout, &queueTimeout, &kept,
+		&create, &start, &end, &cancel, &deadline, &queue, &expire, &history); err != nil {
 		return job.Job{}, err
 	}
 	j.CreatedAt, j.StartedAt, j.EndedAt = fromMicros(create), fromMicros(start), fromMicros(end)
-	j.CancelAskedAt, j.DeadlineAt = fromMicros(cancel), fromMicros(deadline)
+	j.CancelAskedAt, j.DeadlineAt, j.QueueExpireAt = fromMicros(cancel), fromMicros(deadline), fromMicros(queue)
+	j.Timeout, j.QueueTimeout = time.Duration(timeout)*time.Microsecond, time.Duration(queueTimeout)*time.Microsecond
+	j.HistoryKept = time.Duration(kept) * time.Microsecond
 	j.ExpireAt, j.HistoryExpireAt = fromMicros(expire), fromMicros(history)
 	if failure.Valid {
 		j.Error = &job.Error{}
@@ -82,4 +89,12 @@ func encodeError(e *job.Error) (sql.NullString, error) {
 		return sql.NullString{}, fmt.Errorf("encode error: %w", err)
 	}
 	return sql.NullString{String: string(raw), Valid: true}, nil
+}
+
+// ignore drops one error.
+func ignore(err, ignored error) error {
+	if errors.Is(err, ignored) {
+		return nil
+	}
+	return err
 }

@@ -2,6 +2,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"database/sql"
@@ -13,9 +14,6 @@ import (
 	"witan.dev/internal/database/sqlite"
 	"witan.dev/internal/job"
 )
-
-// historyKept is how long the log of a finished job stays.
-const historyKept = 30 * 24 * time.Hour
 
 // Store is the job store of one database. Safe for concurrent use.
 type Store struct {
@@ -40,6 +38,11 @@ func nullMicros(t time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: t.UnixMicro(), Valid: !t.IsZero()}
 }
 
+// after is the end of a duration that begins now, NULL where there is none.
+func after(now time.Time, d time.Duration) sql.NullInt64 {
+	return sql.NullInt64{Int64: now.Add(d).UnixMicro(), Valid: d > 0}
+}
+
 func fromMicros(n sql.NullInt64) time.Time {
 	if !n.Valid {
 		return time.Time{}
@@ -55,7 +58,7 @@ func (s *Store) Create(ctx context.Context, c job.Creation, enqueue func(ctx con
 	)
 	err := s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		created, reused = job.Job{}, false
-		first, err := s.earlier(ctx, tx, c)
+		first, err := earlier(ctx, tx, requestOf(c))
 		if err != nil {
 			return err
 		}
@@ -75,9 +78,17 @@ func (s *Store) Create(ctx context.Context, c job.Creation, enqueue func(ctx con
 	return created, reused, err
 }
 
-// earlier finds the job that the same request created before, or "".
-func (s *Store) earlier(ctx context.Context, tx *sql.Tx, c job.Creation) (job.ID, error) {
-	if c.RequestID == "" {
+// request is what makes a call idempotent.
+type request struct {
+	owner, method, id string
+	body              [32]byte
+}
+
+func requestOf(c job.Creation) request { return request{c.Owner, c.Method, c.RequestID, c.BodySHA256} }
+
+// earlier finds the job that answered the same request before, or "".
+func earlier(ctx context.Context, tx *sql.Tx, r request) (job.ID, error) {
+	if r.id == "" {
 		return "", nil
 	}
 	var (
@@ -85,14 +96,16 @@ func (s *Store) earlier(ctx context.Context, tx *sql.Tx, c job.Creation) (job.ID
 		body  []byte
 	)
 	err := tx.QueryRowContext(ctx, `SELECT job_id, body_sha256 FROM requests WHERE owner = ? AND method = ? AND request_id = ?`,
-		c.Owner, c.Method, c.RequestID).Scan(&first, &body)
+		r.owner, r.method, r.id).Scan(&first, &body)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return "", nil
 	case err != nil:
-		return "", fmt.Errorf("look for request %s: %w", c.RequestID, err)
-	case subtle.ConstantTimeCompare(body, c.BodySHA256[:]) != 1:
+		return "", fmt.Errorf("look for request %s: %w", r.id, err)
+	case subtle.ConstantTimeCompare(body, r.body[:]) != 1:
 		return "", job.ErrRequestIDReused
+	case first == "":
+		return "", job.ErrDeleted
 	}
 	return first, nil
 }
@@ -103,33 +116,37 @@ func (s *Store) answer(ctx context.Context, tx *sql.Tx, c job.Creation) (job.Job
 	if err != nil {
 		return job.Job{}, fmt.Errorf("answer with job %s: %w", c.Existing, err)
 	}
-	return existing, note(ctx, tx, c, existing.ID, existing.Resource, s.now())
+	return existing, note(ctx, tx, requestOf(c), existing.ID, existing.Resource, s.now())
 }
 
 // note stores which job answers a request, so that its repetition gets the same.
-func note(ctx context.Context, tx *sql.Tx, c job.Creation, id job.ID, resource string, now time.Time) error {
-	if c.RequestID == "" {
+func note(ctx context.Context, tx *sql.Tx, r request, id job.ID, resource string, now time.Time) error {
+	if r.id == "" {
 		return nil
 	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO requests (owner, method, request_id, body_sha256, job_id, resource, create_time)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`, c.Owner, c.Method, c.RequestID, c.BodySHA256[:], id, resource, micros(now)); err != nil {
-		return fmt.Errorf("note request %s: %w", c.RequestID, err)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`, r.owner, r.method, r.id, r.body[:], id, resource, micros(now)); err != nil {
+		return fmt.Errorf("note request %s: %w", r.id, err)
 	}
 	return nil
 }
 
 func (s *Store) create(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue func(ctx context.Context, tx job.Tx) error) (job.Job, error) {
 	now := s.now()
-	if err := note(ctx, tx, c, c.ID, c.Resource, now); err != nil {
+	if err := note(ctx, tx, requestOf(c), c.ID, c.Resource, now); err != nil {
 		return job.Job{}, err
 	}
 	labels, err := json.Marshal(c.Labels)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("encode labels: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO jobs (id, kind, owner, parent_job, resource, labels, state, spec, create_time, deadline_time, expire_time)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.ID, c.Kind, c.Owner, c.Parent, c.Resource, string(labels), job.StateQueued, c.Spec,
-		micros(now), nullMicros(c.Deadline), nullMicros(c.ExpireAt)); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO jobs (id, kind, owner, parent_job, resource, labels, state, spec,
+		priority, timeout, queue_timeout, history_kept, create_time, deadline_time, queue_expire_time, expire_time)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		c.ID, c.Kind, c.Owner, c.Parent, c.Resource, string(labels), job.StateQueued, c.Spec,
+		cmp.Or(c.Priority, job.DefaultPriority), c.Timeout.Microseconds(), c.QueueTimeout.Microseconds(),
+		cmp.Or(c.HistoryKept, job.DefaultHistoryKept).Microseconds(), micros(now),
+		after(now, c.Timeout), after(now, c.QueueTimeout), nullMicros(c.ExpireAt)); err != nil {
 		return job.Job{}, fmt.Errorf("store job %s: %w", c.ID, err)
 	}
 	if c.Write != nil {

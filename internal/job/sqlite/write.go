@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"witan.dev/internal/database/sqlite"
 	"witan.dev/internal/job"
@@ -17,14 +16,14 @@ func (s *Store) write(ctx context.Context, fn func(ctx context.Context, tx *sql.
 }
 
 // Begin implements job.Writer.
-func (s *Store) Begin(ctx context.Context, id job.ID, maxStalled int) (job.Job, job.Written, error) {
+func (s *Store) Begin(ctx context.Context, a job.Attempt, maxStalled int) (job.Job, job.Written, error) {
 	var (
 		begun job.Job
 		w     job.Written
 		over  bool
 	)
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		begun, w, over, err = s.begin(ctx, tx, id, maxStalled)
+		begun, w, over, err = s.begin(ctx, tx, a, maxStalled)
 		return err
 	})
 	if err == nil && over {
@@ -33,19 +32,20 @@ func (s *Store) Begin(ctx context.Context, id job.ID, maxStalled int) (job.Job, 
 	return begun, w, err
 }
 
-func (s *Store) begin(ctx context.Context, tx *sql.Tx, id job.ID, maxStalled int) (j job.Job, w job.Written, over bool, err error) {
+func (s *Store) begin(ctx context.Context, tx *sql.Tx, a job.Attempt, maxStalled int) (j job.Job, w job.Written, over bool, err error) {
+	id := a.ID
 	j, err = get(ctx, tx, id)
-	if err != nil || j.State.Terminal() {
+	if err != nil || j.State.Terminal() || j.Attempt != a.Number {
 		return job.Job{}, job.Written{}, err == nil, err
 	}
 	now := s.now()
-	if o, end := unbeginnable(j, now, maxStalled); end {
+	if o, end := job.Unbeginnable(j, now, maxStalled); end {
 		w, err = s.end(ctx, tx, j, o)
 		return job.Job{}, w, true, err
 	}
 	again := 0
 	reason := ""
-	if j.Epoch > 0 {
+	if j.State != job.StateQueued {
 		again, reason = 1, "RECOVERED"
 	}
 	to := job.StateRunning
@@ -66,20 +66,6 @@ func (s *Store) begin(ctx context.Context, tx *sql.Tx, id job.ID, maxStalled int
 	}
 	j, err = get(ctx, tx, id)
 	return j, l.written(), false, err
-}
-
-// unbeginnable says how a job ends that must not run any more.
-func unbeginnable(j job.Job, now time.Time, maxStalled int) (job.Outcome, bool) {
-	switch {
-	case j.State == job.StateQueued && !j.DeadlineAt.IsZero() && now.After(j.DeadlineAt):
-		return job.Outcome{State: job.StateExpired, Reason: job.ReasonDeadline}, true
-	case j.Epoch > 0 && j.Stalled+1 > maxStalled:
-		return job.Outcome{State: job.StateFailed, Reason: job.ReasonRecoveryAttempts, Error: &job.Error{
-			Code: job.CodeInternal, Reason: job.ReasonRecoveryAttempts,
-			Message: "the job began again and again without getting on and was given up",
-		}}, true
-	}
-	return job.Outcome{}, false
 }
 
 // held is what a fenced write needs to know of its job.
@@ -214,9 +200,9 @@ func (s *Store) terminal(ctx context.Context, l *log, from job.State, stage stri
 	if err != nil {
 		return job.Written{}, err
 	}
-	if _, err := l.tx.ExecContext(ctx, `UPDATE jobs SET state = ?, state_reason = ?, result = COALESCE(?, result), error = ?, end_time = ?,
-		history_expire_time = ?, epoch = ? WHERE id = ?`, o.State, o.Reason, o.Result, failure, micros(l.now),
-		micros(l.now.Add(historyKept)), l.epoch, l.id); err != nil {
+	if _, err := l.tx.ExecContext(ctx, `UPDATE jobs SET state = ?1, state_reason = ?2, result = COALESCE(?3, result), error = ?4, end_time = ?5,
+		history_expire_time = ?5 + history_kept, epoch = ?6 WHERE id = ?7`, o.State, o.Reason, o.Result, failure, micros(l.now),
+		l.epoch, l.id); err != nil {
 		return job.Written{}, fmt.Errorf("end job %s: %w", l.id, err)
 	}
 	l.add(ctx, job.NewEvent{
@@ -237,15 +223,15 @@ func (s *Store) end(ctx context.Context, tx *sql.Tx, j job.Job, o job.Outcome) (
 }
 
 // End implements job.Ender.
-func (s *Store) End(ctx context.Context, id job.ID, o job.Outcome) (job.Written, bool, error) {
+func (s *Store) End(ctx context.Context, a job.Attempt, o job.Outcome) (job.Written, bool, error) {
 	var (
 		w     job.Written
 		ended bool
 	)
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		w, ended = job.Written{}, false
-		j, err := get(ctx, tx, id)
-		if err != nil || j.State.Terminal() {
+		j, err := get(ctx, tx, a.ID)
+		if err != nil || j.State.Terminal() || j.Attempt != a.Number {
 			return err
 		}
 		ended = true

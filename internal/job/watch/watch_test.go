@@ -44,7 +44,7 @@ func setup(t testing.TB) *fixture {
 	j, _, err := f.store.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindCouncil, Owner: "local"},
 		func(context.Context, job.Tx) error { return nil })
 	require.NoError(t, err)
-	j, _, err = f.store.Begin(t.Context(), j.ID, 10)
+	j, _, err = f.store.Begin(t.Context(), job.Attempt{ID: j.ID, Number: 1}, 10)
 	require.NoError(t, err)
 	f.fence = job.Fence{ID: j.ID, Epoch: j.Epoch, Attempt: j.Attempt}
 	return f

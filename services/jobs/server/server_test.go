@@ -113,7 +113,7 @@ func (f *fixture) running(t *testing.T) job.Fence {
 		ID: job.NewID(), Kind: job.KindCouncil, Owner: me, Resource: "deliberations/x", Labels: map[string]string{"a": "b"},
 	})
 	require.NoError(t, err)
-	j, _, err = f.store.Begin(t.Context(), j.ID, 10)
+	j, _, err = f.store.Begin(t.Context(), job.Attempt{ID: j.ID, Number: 1}, 10)
 	require.NoError(t, err)
 	return job.Fence{ID: j.ID, Epoch: j.Epoch, Attempt: j.Attempt}
 }

@@ -224,6 +224,17 @@ func (e *Engine) revive(id engine.ID, queue string) {
 	}
 }
 
+// Remove implements engine.Engine.
+func (e *Engine) Remove(_ context.Context, ids []engine.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := dbos.DeleteWorkflows(e.root, texts(ids)); err != nil {
+		return fmt.Errorf("remove executions: %w", err)
+	}
+	return nil
+}
+
 // Purge implements engine.Engine.
 func (e *Engine) Purge(_ context.Context, ended time.Time, n int) error {
 	rows, err := dbos.ListWorkflows(e.root, dbos.WithFilterCompletedBefore(ended), dbos.WithFilterLimit(n),
