@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 export GOFLAGS ?= -buildvcs=false
 WITAN := bin/witan
 BUF := go tool -modfile=tools/buf/go.mod buf
+SQLC := go tool -modfile=tools/sqlc/go.mod sqlc
 GOLANGCI := go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 EMPTY_TREE := 4b825dc642cb6eb9a060e54bf8d69288fbee4904
 
@@ -55,8 +56,8 @@ WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*)
 
 # -count=1: Go would take an end-to-end result from its cache although the program that it starts has changed.
 .PHONY: test
-test: needs ## run all tests with the race detector, and those over all shared diffs once more without
-	@{ go test -json -count=1 -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PACKAGES),./...) && \
+test: needs ## run all tests with the race detector on a Postgres and a Redis of their own, and those over all shared diffs once more without
+	@{ go run ./tools/testservers go test -json -count=1 -race -timeout 30m $(if $(RUN),-run '$(RUN)') $(or $(PACKAGES),./...) && \
 		$(if $(RUN)$(PACKAGES),true,go test -json -count=1 -timeout 10m -run '$(WHOLE)' ./test/e2e ./services/review/reviewers/secrets); } | go run ./tools/testreport
 
 .PHONY: test-clients
@@ -71,8 +72,9 @@ bench: needs ## run the benchmarks of test/bench/benchmarks.txt; docs/performanc
 	done
 
 .PHONY: generate
-generate: needs ## generate Go and OpenAPI from the protos, and the list of error reasons
+generate: needs ## generate Go and OpenAPI from the protos, Go from the SQL of Postgres, and the list of error reasons
 	$(BUF) generate
+	$(SQLC) generate
 	go test ./internal/apierr -run TestCatalogIsCurrent -update >/dev/null
 
 .PHONY: checkgenerate

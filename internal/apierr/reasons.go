@@ -49,6 +49,10 @@ const (
 
 	// ReasonDataFolderInUse: another process holds the data folder; use it as server, or name another folder.
 	ReasonDataFolderInUse Reason = "DATA_FOLDER_IN_USE"
+	// ReasonDatabaseAway: the database does not answer; try again after a moment.
+	ReasonDatabaseAway Reason = "DATABASE_AWAY"
+	// ReasonSchemaMismatch: the database's schema is older than the program needs, or newer than it knows; run `witan migrate` of the newest version.
+	ReasonSchemaMismatch Reason = "SCHEMA_MISMATCH"
 
 	// ReasonJobNotFound: there is no such job, or it is someone else's; check the ID.
 	ReasonJobNotFound Reason = "JOB_NOT_FOUND"

@@ -1,0 +1,12 @@
+// Package database holds what the stores of every technology have in common: when a database counts as away. Its
+// subfolders open the databases.
+package database
+
+import "witan.dev/internal/apierr"
+
+// ErrAway says that the database does not answer at the moment: it restarts, fails over, or cannot be reached. Nothing
+// is known to have been written. Whoever holds a job's work in hand tries again; callers from outside are told to.
+var ErrAway = apierr.Unavailable(apierr.ReasonDatabaseAway, "the database does not answer; try again after a moment")
+
+// ErrSchema refuses to work on a database whose schema this program does not know.
+var ErrSchema = apierr.Precondition(apierr.ReasonSchemaMismatch, "the database's schema is not the one that this program needs; run `witan migrate`")
