@@ -18,6 +18,8 @@ type Jobs interface {
 	List(ctx context.Context, q job.ListQuery) ([]job.Job, job.ListPosition, error)
 	Events(ctx context.Context, id job.ID, after int64, limit int) ([]job.Event, error)
 	Cancel(ctx context.Context, id job.ID, owner string) (job.Job, error)
+	Retry(ctx context.Context, r job.Retrial) (job.Job, error)
+	Delete(ctx context.Context, d job.Deletion) error
 }
 
 // Watcher opens viewers. *watch.Hub is one.

@@ -272,13 +272,15 @@ type Event struct {
 	*councilv1.CouncilEvent
 }
 
-// Events reads the council's entries of a job's log and requires that the log is dense, and final at its end only.
+// Events reads the council's entries of a job's log and requires that the log is dense, and final at the end of each
+// attempt only.
 func (s *System) Events(t testing.TB, id job.ID) []Event {
 	t.Helper()
 	j, err := s.Jobs.Get(t.Context(), id, Owner)
 	require.NoError(t, err)
 	var out []Event
 	var seq int64
+	ended := false
 	for seq < j.LastSeq {
 		page, err := s.Jobs.Events(t.Context(), id, seq, 1000)
 		require.NoError(t, err)
@@ -286,7 +288,12 @@ func (s *System) Events(t testing.TB, id job.ID) []Event {
 		for _, e := range page {
 			seq++
 			require.Equal(t, seq, e.Seq)
-			require.Equal(t, e.Final, j.State.Terminal() && seq == j.LastSeq)
+			ended = ended || e.Final
+			if e.Key == job.KeyRetry(e.Attempt) {
+				require.True(t, ended, "an attempt begins when the one before has ended")
+				ended = false
+			}
+			require.Equal(t, ended, e.Final, "nothing follows the final event")
 			if !strings.HasPrefix(e.Type, "council.") {
 				continue
 			}
@@ -295,6 +302,7 @@ func (s *System) Events(t testing.TB, id job.ID) []Event {
 			out = append(out, Event{Event: e, CouncilEvent: m})
 		}
 	}
+	require.Equal(t, j.State.Terminal(), ended)
 	return out
 }
 

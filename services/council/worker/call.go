@@ -69,6 +69,8 @@ type ask struct {
 	// firstToken and attempt are the clocks of one try, total that of all.
 	firstToken, attempt, total time.Duration
 	chairman                   bool
+	// round tells a call that is made anew although it was answered from the one that was: 0 at first.
+	round int32
 	// wantsWhole refuses a text that was cut at its length, after the one retry with more room.
 	wantsWhole bool
 	voice      voice
@@ -91,20 +93,21 @@ func (a ask) request(maxOutput int) llm.Request {
 
 // intent is what the journal is told before the call. The hash covers everything that makes another answer likely. The
 // output limit is not among it: a try with more room after a cut one asks for the same answer.
-func (a ask) intent(maxOutput int, jobAttempt int32) (job.CallIntent, error) {
+func (a ask) intent(maxOutput int) (job.CallIntent, error) {
 	r := a.request(maxOutput)
 	raw, err := json.Marshal(struct {
 		Model, System string
 		Messages      []llm.Message
 		Temperature   *float64
 		Schema        *llm.Schema
-	}{a.model, r.System, r.Messages, a.temperature, r.Schema})
+		Round         int32 `json:",omitempty"`
+	}{a.model, r.System, r.Messages, a.temperature, r.Schema, a.round})
 	if err != nil {
 		return job.CallIntent{}, fmt.Errorf("encode a prompt: %w", err)
 	}
 	in := job.CallIntent{
 		Key: a.key, PromptSHA256: sha256.Sum256(raw), Template: a.prompt.Template,
-		MaxAttempts:    a.maxAttempts * int(jobAttempt), // a retried job may try as often again
+		MaxAttempts:    a.maxAttempts,
 		ReservedTokens: int64(prompt.Tokens(a.prompt.Bytes()) + maxOutput),
 	}
 	if a.voice.started != nil {
@@ -119,7 +122,7 @@ func (d *deliberation) open(ctx context.Context, asks []ask, maxOutput []int) ([
 	intents := make([]job.CallIntent, len(asks))
 	for i, a := range asks {
 		var err error
-		if intents[i], err = a.intent(maxOutput[i], d.run.Attempt()); err != nil {
+		if intents[i], err = a.intent(maxOutput[i]); err != nil {
 			return nil, err
 		}
 		intents[i].ReuseOnly = !d.budget.take(a.chairman)

@@ -31,6 +31,8 @@ type concluded struct {
 
 func (c concluded) covered() council.StageCoverage { return c.Coverage }
 
+func (c concluded) unreadable() []string { return nil } // any text is a conclusion
+
 // synthesise has the chairman write the answer. With one answer there is nothing to join.
 func (d *deliberation) synthesise(ctx context.Context, a answered, r ranked) error {
 	if len(a.Answers) < 2 {

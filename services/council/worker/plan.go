@@ -143,7 +143,7 @@ func (d *deliberation) history(ctx context.Context, p plan) ([]prompt.Turn, erro
 		return nil, nil
 	}
 	var turns []prompt.Turn
-	question := map[job.ID]string{}
+	question, turn := map[job.ID]string{}, map[job.ID]int{}
 	for after := int64(0); ; {
 		page, err := d.store.Messages(ctx, d.Conversation, after, 200)
 		if err != nil {
@@ -156,7 +156,13 @@ func (d *deliberation) history(ctx context.Context, p plan) ([]prompt.Turn, erro
 			case m.Role == council.RoleUser:
 				question[m.Deliberation] = m.Text
 			case m.Role == council.RoleCouncil:
-				turns = append(turns, prompt.Turn{Question: question[m.Deliberation], Answer: m.Text})
+				at, answered := turn[m.Deliberation]
+				if !answered || m.Deliberation == "" {
+					at = len(turns)
+					turns = append(turns, prompt.Turn{Question: question[m.Deliberation]})
+					turn[m.Deliberation] = at
+				}
+				turns[at].Answer = m.Text // the answer of a retried job replaces that of the attempt before
 			}
 		}
 		if len(page) == 0 {

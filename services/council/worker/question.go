@@ -35,6 +35,18 @@ func (a answered) covered() council.StageCoverage { return a.Coverage }
 
 func (r ranked) covered() council.StageCoverage { return r.Coverage }
 
+func (a answered) unreadable() []string { return nil } // any text is an answer
+
+func (r ranked) unreadable() []string {
+	var out []string
+	for _, b := range r.Ballots {
+		if b.Parse == council.ParseInvalid {
+			out = append(out, place(b.Reviewer, ""))
+		}
+	}
+	return out
+}
+
 // question runs a deliberation over a question.
 func (d *deliberation) question(ctx context.Context) error {
 	var a answered

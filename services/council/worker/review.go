@@ -49,6 +49,12 @@ func (g grouped) covered() council.StageCoverage { return g.Coverage }
 
 func (x examined) covered() council.StageCoverage { return x.Coverage }
 
+func (p proposed) unreadable() []string { return unreadable(p.Coverage) }
+
+func (g grouped) unreadable() []string { return nil } // no model is asked
+
+func (x examined) unreadable() []string { return unreadable(x.Coverage) }
+
 // review runs a deliberation over a change of code.
 func (d *deliberation) review(ctx context.Context) error {
 	var p proposed

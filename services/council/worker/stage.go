@@ -74,6 +74,9 @@ func hold[T any](ctx context.Context, d *deliberation, s stagePlan[T], units []u
 	waves := max(1, (len(units)+concurrency-1)/concurrency)
 	limit := d.Spec.Timeouts.Stage * time.Duration(waves)
 	members := membersOf(units)
+	for i := range units {
+		units[i].ask.round = d.rounds[place(units[i].member, units[i].part)]
+	}
 	if err := d.begin(ctx, s.name, members, limit); err != nil {
 		return held[T]{}, err
 	}

@@ -81,6 +81,10 @@ type deliberation struct {
 	// stopped says how the job was stopped, nil while it goes on.
 	stopped *engine.Failure
 	ended   council.Facts
+	// changed: a stage of this attempt has ended otherwise than in the attempt before.
+	changed bool
+	// rounds says of units whose answer could not be read in an earlier attempt when they are asked anew; see rounds.
+	rounds map[string]int32
 }
 
 // Body runs one deliberation to its end, or returns what keeps it from going on here.
@@ -126,11 +130,17 @@ func (d *deliberation) step(name string, fn func(ctx context.Context) error) err
 }
 
 // stage runs fn as a step that leaves an outcome, and reads the outcome into o. Where the outcome is there already the
-// stage is over and fn does not run.
-func stage[T interface{ covered() council.StageCoverage }](ctx context.Context, d *deliberation, name string, o *T, fn func(ctx context.Context) error) error {
+// stage is over and fn does not run; nor where an earlier attempt of the job left nothing to be made better.
+func stage[T outcome](ctx context.Context, d *deliberation, name string, o *T, fn func(ctx context.Context) error) error {
 	err := d.step(name, func(stepCtx context.Context) error {
 		done, err := d.outcome(ctx, name, o)
 		if err != nil || done {
+			return err
+		}
+		if done, err = keep[T](stepCtx, d, name); err != nil || done {
+			return err
+		}
+		if d.rounds, err = rounds[T](ctx, d, name); err != nil {
 			return err
 		}
 		return fn(stepCtx)
@@ -139,6 +149,9 @@ func stage[T interface{ covered() council.StageCoverage }](ctx context.Context, 
 		return err
 	}
 	if _, err = d.outcome(ctx, name, o); err != nil {
+		return err
+	}
+	if err = d.compare(ctx, name); err != nil {
 		return err
 	}
 	if (*o).covered().ClosedBy == council.ClosedBudget {

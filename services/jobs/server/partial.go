@@ -21,12 +21,17 @@ type writer struct{ stage, member, part string }
 type partial struct {
 	texts    map[writer]*jobsv1.PartialText
 	chairman string
+	attempt  int32 // of the job
 }
 
 func newPartial() *partial { return &partial{texts: make(map[writer]*jobsv1.PartialText)} }
 
-// add takes the next event.
+// add takes the next event. What an earlier attempt of the job was writing, nobody writes any more.
 func (p *partial) add(e job.Event) error {
+	if e.Attempt > p.attempt {
+		p.attempt = e.Attempt
+		clear(p.texts)
+	}
 	switch e.Type {
 	case "council.member_delta", "council.member_answered", "council.member_proposed", "council.member_failed",
 		"council.ballot_cast", "council.ballot_rejected", "council.votes_cast", "council.stage_completed",

@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	"witan.dev/internal/auth"
@@ -245,28 +244,6 @@ func (s *Server) wait(ctx context.Context, j job.Job, timeout time.Duration) err
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// CancelJob implements JobService.
-func (s *Server) CancelJob(ctx context.Context, req *jobsv1.CancelJobRequest) (*jobsv1.Job, error) {
-	j, err := s.own(ctx, req.GetName())
-	if err != nil {
-		return nil, err
-	}
-	if j, err = s.jobs.Cancel(ctx, j.ID, auth.Owner(ctx)); err != nil {
-		return nil, err
-	}
-	return encodeWhole(j)
-}
-
-// RetryJob comes in a later version.
-func (s *Server) RetryJob(context.Context, *jobsv1.RetryJobRequest) (*jobsv1.Job, error) {
-	return nil, jobs.ErrNotImplemented.With("rpc", "RetryJob")
-}
-
-// DeleteJob comes in a later version.
-func (s *Server) DeleteJob(context.Context, *jobsv1.DeleteJobRequest) (*emptypb.Empty, error) {
-	return nil, jobs.ErrNotImplemented.With("rpc", "DeleteJob")
 }
 
 // RunJob comes in a later version.

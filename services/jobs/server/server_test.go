@@ -52,6 +52,8 @@ type idle struct{ engine.Engine }
 
 func (idle) EnqueueTx(context.Context, engine.Tx, engine.Request) error { return nil }
 
+func (idle) Remove(context.Context, []engine.ID) error { return nil }
+
 func (idle) Forget(context.Context, []engine.ID) error { return nil }
 
 func (idle) Stop(context.Context) error { return nil }
@@ -516,11 +518,6 @@ func TestTheErrorOfAJobHasItsReason(t *testing.T) {
 func TestWhatComesLaterSaysSo(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
-	n := "jobs/" + string(job.NewID())
-	_, err := f.client.RetryJob(ask(t), &jobsv1.RetryJobRequest{Name: n})
-	refused(t, err, codes.Unimplemented, "NOT_IMPLEMENTED")
-	_, err = f.client.DeleteJob(ask(t), &jobsv1.DeleteJobRequest{Name: n})
-	refused(t, err, codes.Unimplemented, "NOT_IMPLEMENTED")
 	stream, err := f.client.RunJob(ask(t), &jobsv1.RunJobRequest{Create: &jobsv1.RunJobRequest_Deliberation{
 		Deliberation: &councilv1.CreateDeliberationRequest{Deliberation: &councilv1.Deliberation{}},
 	}})
