@@ -65,7 +65,7 @@ func NewServer(cfg Config, deps Deps) (*Server, error) {
 		health: health.NewServer(), memory: bufconn.Listen(memoryBuffer),
 	}
 	s.grpc = grpc.NewServer(append(serverOptions(s.chain()),
-		grpc.MaxRecvMsgSize(s.cfg.MaxReceive), grpc.MaxSendMsgSize(s.cfg.MaxSend),
+		grpc.MaxRecvMsgSize(s.cfg.MaxReceive), grpc.MaxSendMsgSize(s.cfg.MaxSend), grpc.ForceServerCodecV2(newCodec()),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return errRPCUnknown }),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),

@@ -32,6 +32,8 @@ var (
 	// ErrViewerTooSlow ends the stream of a viewer that does not read.
 	ErrViewerTooSlow = apierr.Unavailable(apierr.ReasonViewerTooSlow,
 		"the viewer did not read for too long; come back with after_seq set to the last seq that arrived")
+	// ErrUnavailable answers while the records of jobs cannot be read.
+	ErrUnavailable = apierr.Unavailable(apierr.ReasonUnavailable, "jobs cannot be read at the moment; try again")
 	// ErrNotImplemented answers what comes in a later version.
 	ErrNotImplemented = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version cannot do that yet")
 )

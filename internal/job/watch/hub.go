@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,9 +16,10 @@ import (
 )
 
 const (
-	// ringEvents and ringBytes bound what is kept in memory of one log. Whoever is further behind reads the store.
+	// ringEvents and ringBytes bound what is kept in memory of one log, with the frames made of it. Whoever is further
+	// behind reads the store.
 	ringEvents = 1024
-	ringBytes  = 1 << 20
+	ringBytes  = 2 << 20
 	// page is how many events one read of the store returns.
 	page = 500
 	// safetyPoll is how long a lost hint delays an event at most.
@@ -50,6 +53,8 @@ type Hub struct {
 	mu      sync.Mutex
 	tails   map[job.ID]*tail
 	started bool
+	// polled is closed and replaced after each safety poll.
+	polled chan struct{}
 }
 
 // NewHub returns a hub that reads store and is woken by b. after is the clock of the safety poll; nil means time.After.
@@ -58,7 +63,7 @@ func NewHub(store Store, b bus.Bus, after After, logger *slog.Logger) *Hub {
 		after = time.After
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &Hub{store: store, bus: b, after: after, logger: logger, ctx: ctx, stop: stop, tails: make(map[job.ID]*tail)}
+	return &Hub{store: store, bus: b, after: after, logger: logger, ctx: ctx, stop: stop, tails: make(map[job.ID]*tail), polled: make(chan struct{})}
 }
 
 // Start begins the safety poll. Viewers may be opened before; until then only hints wake them.
@@ -93,26 +98,44 @@ func (h *Hub) poll() {
 		if err := h.pollOnce(); err != nil && h.ctx.Err() == nil {
 			h.logger.WarnContext(h.ctx, "watched jobs could not be looked up", "error", err)
 		}
+		h.mu.Lock()
+		close(h.polled)
+		h.polled = make(chan struct{})
+		h.mu.Unlock()
 	}
+}
+
+// nextPoll is closed after the next safety poll.
+func (h *Hub) nextPoll() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.polled
 }
 
 func (h *Hub) pollOnce() error {
 	h.mu.Lock()
-	tails := make(map[job.ID]*tail, len(h.tails))
-	ids := make([]job.ID, 0, len(h.tails))
-	for id, t := range h.tails {
-		tails[id] = t
-		ids = append(ids, id)
-	}
+	tails := maps.Clone(h.tails)
 	h.mu.Unlock()
-	if len(ids) == 0 {
+	if len(tails) == 0 {
 		return nil
 	}
-	seqs, err := h.store.LastSeqs(h.ctx, ids)
-	for id, seq := range seqs {
-		tails[id].behind(seq)
+	for _, t := range tails {
+		if t.deaf.Load() {
+			t.wake()
+		}
 	}
-	return err
+	seqs, err := h.store.LastSeqs(h.ctx, slices.Collect(maps.Keys(tails)))
+	if err != nil {
+		return err
+	}
+	for id, t := range tails {
+		if seq, ok := seqs[id]; ok {
+			t.reached(seq)
+		} else {
+			t.lost()
+		}
+	}
+	return nil
 }
 
 // Open begins to view a job after a position: 0 is the beginning. It returns job.ErrNotFound, job.ErrSequenceAhead for a
@@ -129,15 +152,15 @@ func (h *Hub) Open(ctx context.Context, id job.ID, after int64) (*Viewer, error)
 	case after+1 < j.FirstAvailableSeq:
 		return nil, job.ErrHistoryExpired
 	}
-	t, err := h.join(ctx, j)
+	t, err := h.join(j)
 	if err != nil {
 		return nil, err
 	}
-	return &Viewer{hub: h, tail: t, after: max(after, 0)}, nil
+	return &Viewer{hub: h, tail: t, job: j, after: max(after, 0)}, nil
 }
 
 // join returns the job's tail with one more viewer, and starts it where there is none.
-func (h *Hub) join(ctx context.Context, j job.Job) (*tail, error) {
+func (h *Hub) join(j job.Job) (*tail, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ctx.Err() != nil {
@@ -145,13 +168,10 @@ func (h *Hub) join(ctx context.Context, j job.Job) (*tail, error) {
 	}
 	if t, ok := h.tails[j.ID]; ok {
 		t.viewers++
+		t.reached(j.LastSeq)
 		return t, nil
 	}
-	sub, err := h.bus.Subscribe(ctx, job.SeqTopic(j.ID))
-	if err != nil {
-		return nil, err
-	}
-	t := newTail(h, j, sub)
+	t := newTail(h, j)
 	h.tails[j.ID] = t
 	h.work.Go(t.run)
 	return t, nil

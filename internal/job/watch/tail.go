@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"witan.dev/internal/bus"
 	"witan.dev/internal/job"
@@ -10,50 +11,86 @@ import (
 
 // tail reads the end of one log once for all its viewers.
 type tail struct {
-	hub     *Hub
-	id      job.ID
-	sub     bus.Subscription
-	poke    chan struct{}
+	hub  *Hub
+	id   job.ID
+	poke chan struct{}
+	// deaf: the bus could not be subscribed to, so that only the poll tells of new events.
+	deaf    atomic.Bool
 	ctx     context.Context //nolint:containedctx // ends with the last viewer or the hub
 	end     context.CancelFunc
 	viewers int // guarded by hub.mu
+	// first is the number of the oldest event that was kept when the tail began.
+	first int64
+	// folding is held by the one who reads the log for the first snapshot.
+	folding chan struct{}
 
 	mu sync.RWMutex
-	// ring holds the newest events; the one before it has the number base.
-	ring  []job.Event
+	// ring holds the newest events; the one before it has the number base. Viewers share its array: what lies in it is
+	// never written again.
+	ring  []*Entry
 	base  int64
 	bytes int
+	// known is a number that the log has reached, whether or not it was read that far.
+	known int64
 	// final: the newest event ends its attempt.
 	final bool
-	// changed is closed and replaced whenever the ring has grown.
+	// gone: the job is no more.
+	gone    bool
+	running running
+	// changed is closed and replaced whenever there is something new to say.
 	changed chan struct{}
 }
 
-func newTail(h *Hub, j job.Job, sub bus.Subscription) *tail {
+func newTail(h *Hub, j job.Job) *tail {
 	ctx, end := context.WithCancel(h.ctx)
 	return &tail{
-		hub: h, id: j.ID, sub: sub, poke: make(chan struct{}, 1), ctx: ctx, end: end, viewers: 1,
-		base: j.LastSeq, final: j.State.Terminal(), changed: make(chan struct{}),
+		hub: h, id: j.ID, poke: make(chan struct{}, 1), ctx: ctx, end: end, viewers: 1, first: j.FirstAvailableSeq,
+		folding: make(chan struct{}, 1),
+		base:    j.LastSeq, known: j.LastSeq, final: j.State.Terminal(), changed: make(chan struct{}),
 	}
 }
 
-// last is the number of the newest event known. The caller holds mu.
+// last is the number of the newest event that was read. The caller holds mu.
 func (t *tail) last() int64 { return t.base + int64(len(t.ring)) }
 
-// run reads what is new at each hint until the last viewer leaves.
+// run reads what is new at each hint until the last viewer leaves. It listens before it reads, so nothing falls between.
 func (t *tail) run() {
-	defer t.sub.Close()
+	var sub bus.Subscription
+	var hint <-chan struct{}
+	defer func() {
+		if sub != nil {
+			sub.Close()
+		}
+	}()
 	for {
+		if sub == nil {
+			if sub = t.listen(); sub != nil {
+				hint = sub.Wake()
+			}
+		}
 		if err := t.catchUp(); err != nil && t.ctx.Err() == nil {
 			t.hub.logger.WarnContext(t.ctx, "a watched log could not be read; the next poll tries again", "job_id", t.id, "error", err)
 		}
 		select {
 		case <-t.ctx.Done():
 			return
-		case <-t.sub.Wake():
+		case <-hint:
 		case <-t.poke:
 		}
 	}
+}
+
+// listen subscribes to the hints, or returns nil: the poll then wakes the tail and it tries again.
+func (t *tail) listen() bus.Subscription {
+	sub, err := t.hub.bus.Subscribe(t.ctx, job.SeqTopic(t.id))
+	if err == nil {
+		t.deaf.Store(false)
+		return sub
+	}
+	if !t.deaf.Swap(true) && t.ctx.Err() == nil {
+		t.hub.logger.WarnContext(t.ctx, "no hints of a watched job; it is looked at once a second", "job_id", t.id, "error", err)
+	}
+	return nil
 }
 
 func (t *tail) catchUp() error {
@@ -85,50 +122,68 @@ func whole(events []job.Event) bool {
 func (t *tail) grow(events []job.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ring = append(t.ring, events...)
-	for _, e := range events {
-		t.bytes += size(e)
+	for _, e := range entries(events) {
+		t.ring = append(t.ring, e)
+		t.bytes += e.size()
+		t.running.add(e)
 	}
 	drop := 0
 	for left := len(t.ring); left > 0 && (left > ringEvents || t.bytes > ringBytes); left-- {
-		t.bytes -= size(t.ring[drop])
+		t.bytes -= t.ring[drop].size()
 		drop++
 	}
 	if drop > 0 {
 		t.base += int64(drop)
-		t.ring = append(make([]job.Event, 0, ringEvents), t.ring[drop:]...)
+		t.ring = append(make([]*Entry, 0, ringEvents), t.ring[drop:]...)
 	}
+	t.known = max(t.known, t.last())
 	t.final = events[len(events)-1].Final
+	t.announce()
+}
+
+// announce wakes the viewers. The caller holds mu.
+func (t *tail) announce() {
 	close(t.changed)
 	t.changed = make(chan struct{})
 }
 
-// overhead is about what an event costs in memory beside its payload.
-const overhead = 200
-
-func size(e job.Event) int { return overhead + len(e.Payload) + len(e.Key) }
-
-// behind wakes the reader when the log is known to be longer.
-func (t *tail) behind(seq int64) {
-	t.mu.RLock()
-	last := t.last()
-	t.mu.RUnlock()
-	if seq <= last {
-		return
+// reached wakes the reader when the log is known to be longer than what was read.
+func (t *tail) reached(seq int64) {
+	t.mu.Lock()
+	t.known = max(t.known, seq)
+	behind := t.known > t.last()
+	t.mu.Unlock()
+	if behind {
+		t.wake()
 	}
+}
+
+func (t *tail) wake() {
 	select {
 	case t.poke <- struct{}{}:
 	default:
 	}
 }
 
+// lost ends the viewers of a job that is no more.
+func (t *tail) lost() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.gone {
+		t.gone = true
+		t.announce()
+	}
+}
+
 // window is what the tail knows behind a position.
 type window struct {
-	events []job.Event
+	entries []*Entry
 	// older: the position lies before the ring, so the store has to be read.
 	older bool
 	// ended: the position is the log's end, and the attempt is over.
-	ended   bool
+	ended bool
+	// gone: the job is no more.
+	gone    bool
 	changed <-chan struct{}
 }
 
@@ -136,15 +191,17 @@ type window struct {
 func (t *tail) from(after int64, limit int) window {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	w := window{changed: t.changed}
+	w := window{changed: t.changed, gone: t.gone}
 	switch {
 	case after < t.base:
 		w.older = true
 	case after < t.last():
-		rest := t.ring[after-t.base:]
-		w.events = append([]job.Event(nil), rest[:min(limit, len(rest))]...)
+		begin := int(after - t.base)
+		end := min(begin+limit, len(t.ring))
+		w.entries = t.ring[begin:end:end]
 	default:
-		w.ended = t.final
+		// What was read last ended an attempt; a retry may have gone on since then, and the log be longer.
+		w.ended = t.final && t.last() >= t.known
 	}
 	return w
 }

@@ -83,7 +83,7 @@ func (f *fixture) open(t testing.TB, after int64) *watch.Viewer {
 	return v
 }
 
-func next(t testing.TB, v *watch.Viewer) []job.Event {
+func next(t testing.TB, v *watch.Viewer) []*watch.Entry {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -125,7 +125,7 @@ func TestAViewerSeesTheLogFromWhereItBeganToItsEnd(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF, "caught up with a job that has ended")
 }
 
-func TestPositionsThatDoNotExistAreRefused(t *testing.T) {
+func TestG06_PositionsThatDoNotExistAreRefused(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	_, err := f.hub.Open(t.Context(), f.fence.ID, 3)
@@ -141,7 +141,7 @@ func TestPositionsThatDoNotExistAreRefused(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-func TestAHintWakesTheViewerAtOnce(t *testing.T) {
+func TestG16_AHintWakesTheViewerAtOnce(t *testing.T) {
 	t.Parallel()
 	f := setup(t) // the safety poll never comes: the hub is not started
 	v := f.open(t, 2)
@@ -157,7 +157,7 @@ func TestAHintWakesTheViewerAtOnce(t *testing.T) {
 	require.Len(t, next(t, v), 1)
 }
 
-func TestALostHintCostsOnePoll(t *testing.T) {
+func TestG16_ALostHintCostsOnePoll(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	require.NoError(t, f.hub.Start(t.Context()))
@@ -174,7 +174,7 @@ func TestALostHintCostsOnePoll(t *testing.T) {
 	require.Len(t, events, 3)
 }
 
-func TestAViewerBehindTheRingReadsTheStore(t *testing.T) {
+func TestG09_AViewerBehindTheRingReadsTheStore(t *testing.T) {
 	t.Parallel()
 	for name, bytes := range map[string]int{"too many": 0, "too large": 4000} {
 		t.Run(name, func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestAViewerThatGoesAwayEndsItsWait(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-func TestCutsAtRandomPlacesPutTogetherAreTheLog(t *testing.T) {
+func TestG03_CutsAtRandomPlacesPutTogetherAreTheLog(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	require.NoError(t, f.hub.Start(t.Context()))

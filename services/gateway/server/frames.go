@@ -13,14 +13,15 @@ import (
 // retry is how long a browser waits before it comes back.
 const retry = time.Second
 
-// frames writes job events in one stream format. Each function returns the bytes of one write; none is an empty slice.
+// frames writes job events in one stream format. Each function returns the bytes of one write, which nobody may change;
+// none is an empty slice.
 type frames interface {
 	// contentType is the stream's media type.
 	contentType() string
 	// hello is what the stream begins with.
 	hello() ([]byte, error)
 	// event is one event of the log, a snapshot, or a heartbeat.
-	event(e *jobsv1.JobEvent) ([]byte, error)
+	event(e *shown) ([]byte, error)
 	// alive is a sign of life between events; lastSeq is the place to resume from.
 	alive(lastSeq int64) ([]byte, error)
 	// done says that there is nothing more to come.
@@ -36,12 +37,15 @@ func (lines) contentType() string    { return "application/x-ndjson" }
 func (lines) hello() ([]byte, error) { return nil, nil }
 func (lines) done() ([]byte, error)  { return nil, nil }
 
-func (lines) event(e *jobsv1.JobEvent) ([]byte, error) {
-	line, err := encodeLine(e)
-	return append(line, '\n'), err
+func (lines) event(e *shown) ([]byte, error) {
+	_, line, err := e.line()
+	return line, err
 }
 
-func (l lines) alive(lastSeq int64) ([]byte, error) { return l.event(heartbeat(lastSeq)) }
+func (lines) alive(lastSeq int64) ([]byte, error) {
+	line, err := encodeLine(heartbeat(lastSeq))
+	return append(line, '\n'), err
+}
 
 func (lines) failed(body []byte) ([]byte, error) { return append(body, '\n'), nil }
 
@@ -56,24 +60,15 @@ func (sseFrames) hello() ([]byte, error) {
 	return m.MarshalText()
 }
 
-func (f sseFrames) event(e *jobsv1.JobEvent) ([]byte, error) {
-	if beat := e.GetHeartbeat(); beat != nil {
-		return f.alive(beat.GetLastSeq())
-	}
-	line, err := encodeLine(e)
+func (f sseFrames) event(e *shown) ([]byte, error) {
+	p, _, err := e.line()
 	if err != nil {
 		return nil, err
 	}
-	m, err := message(eventName(e), string(line))
-	if err != nil {
-		return nil, err
+	if p.beat {
+		return f.alive(p.resume)
 	}
-	if seq := resumeSeq(e); seq > 0 {
-		if m.ID, err = sse.NewID(strconv.FormatInt(seq, 10)); err != nil {
-			return nil, err
-		}
-	}
-	return m.MarshalText()
+	return e.event()
 }
 
 func (sseFrames) alive(lastSeq int64) ([]byte, error) {
@@ -111,14 +106,6 @@ func message(name, data string) (*sse.Message, error) {
 
 func heartbeat(lastSeq int64) *jobsv1.JobEvent {
 	return &jobsv1.JobEvent{Event: &jobsv1.JobEvent_Heartbeat{Heartbeat: &jobsv1.Heartbeat{LastSeq: lastSeq}}}
-}
-
-// resumeSeq is the place to resume from after this frame; 0 where the frame names none.
-func resumeSeq(e *jobsv1.JobEvent) int64 {
-	if snapshot := e.GetSnapshot(); snapshot != nil {
-		return snapshot.GetAsOfSeq()
-	}
-	return e.GetSeq()
 }
 
 // eventName is "<service>.<field>" of the innermost oneof, such as "council.member_answered"; the job's own are "job.…".

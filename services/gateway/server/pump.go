@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	"witan.dev/internal/apierr/rpcstatus"
+	"witan.dev/internal/rpc"
 )
 
 // pump copies one stream of events to one viewer. It belongs to one request.
@@ -24,7 +24,7 @@ type pump struct {
 }
 
 type received struct {
-	event *jobsv1.JobEvent
+	event *shown
 	err   error
 }
 
@@ -38,7 +38,7 @@ func (p *pump) serve(stream eventStream, after int64) {
 	p.lastSeq = after
 	events, accepted, left := make(chan received), make(chan struct{}), make(chan struct{})
 	var helpers sync.WaitGroup
-	helpers.Go(func() { receive(stream, events, left) })
+	helpers.Go(func() { p.receive(stream, events, left) })
 	helpers.Go(func() {
 		// The job service sends headers when it accepts a viewer; a refused stream has none, and its error comes from Recv.
 		if header, err := stream.Header(); err == nil && header != nil {
@@ -82,31 +82,38 @@ func (p *pump) copy(events <-chan received, accepted <-chan struct{}) {
 func (p *pump) handle(got received) bool {
 	switch {
 	case got.err == nil:
-		p.note(got.event)
+		at, _, err := got.event.line()
+		if err != nil {
+			return p.fail(err)
+		}
+		p.note(at)
 		return p.begin() && p.write(p.frames.event(got.event))
 	case isEnd(got.err):
 		if p.begin() && p.ended {
 			p.write(p.frames.done())
 		}
-	case !p.begun:
-		p.s.writeError(p.w, p.r, got.err)
 	default:
-		st := rpcstatus.From(got.err)
-		p.write(p.frames.failed(p.s.encodeError(p.r.Context(), st, httpStatus(st))))
+		return p.fail(got.err)
 	}
 	return false
 }
 
-// note keeps where the viewer stands after an event.
-func (p *pump) note(e *jobsv1.JobEvent) {
-	p.lastSeq = max(p.lastSeq, resumeSeq(e), e.GetHeartbeat().GetLastSeq())
-	switch {
-	case e.GetFinal():
-		p.ended = true
-	case e.GetSnapshot() != nil:
-		p.ended = ended(e.GetSnapshot().GetState())
-	case e.GetSeq() > 0:
-		p.ended = false // a retried job goes on
+// fail says why the stream is over: with a status of its own where nothing was written yet.
+func (p *pump) fail(err error) bool {
+	if !p.begun {
+		p.s.writeError(p.w, p.r, err)
+		return false
+	}
+	st := rpcstatus.From(err)
+	p.write(p.frames.failed(p.s.encodeError(p.r.Context(), st, httpStatus(st))))
+	return false
+}
+
+// note keeps where the viewer stands after a frame.
+func (p *pump) note(at place) {
+	p.lastSeq = max(p.lastSeq, at.resume)
+	if at.inLog || at.snapshot {
+		p.ended = at.ended // a retried job goes on
 	}
 }
 
@@ -150,16 +157,26 @@ func (p *pump) write(frame []byte, err error) bool {
 	return p.control.Flush() == nil
 }
 
+// bufferKept is how much memory a viewer keeps to receive into.
+const bufferKept = 64 << 10
+
 // receive hands on what the stream gives, until it ends or nobody is left to take it.
-func receive(stream eventStream, events chan<- received, left <-chan struct{}) {
+func (p *pump) receive(stream eventStream, events chan<- received, left <-chan struct{}) {
+	var raw rpc.Encoded
 	for {
-		event, err := stream.Recv()
+		got := received{err: stream.RecvMsg(&raw)}
+		if got.err == nil {
+			got.event = p.s.memo.of(raw)
+		}
+		if cap(raw) > bufferKept {
+			raw = nil
+		}
 		select {
-		case events <- received{event, err}:
+		case events <- got:
 		case <-left:
 			return
 		}
-		if err != nil {
+		if got.err != nil {
 			return
 		}
 	}

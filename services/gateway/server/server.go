@@ -32,6 +32,7 @@ type Server struct {
 	jobs     jobsv1.JobServiceClient
 	reviews  reviewv1.ReviewServiceClient
 	health   healthgrpc.HealthClient
+	memo     *memo
 	http     *http.Server
 	draining chan struct{}
 
@@ -50,7 +51,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s := &Server{
 		cfg: cfg.withDefaults(), deps: deps, routes: readRoutes(), draining: make(chan struct{}),
 		jobs: jobsv1.NewJobServiceClient(deps.Conn), reviews: reviewv1.NewReviewServiceClient(deps.Conn),
-		health: healthgrpc.NewHealthClient(deps.Conn),
+		health: healthgrpc.NewHealthClient(deps.Conn), memo: newMemo(),
 	}
 	var err error
 	if s.mux, err = s.api(); err != nil {

@@ -15,13 +15,14 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	"witan.dev/internal/rpc"
 	"witan.dev/services/gateway"
 )
 
 // attachWait is how long the headers wait for the job service to accept or refuse a viewer.
 const attachWait = time.Second
 
-// eventStream is what WatchJob and RunJob answer with.
+// eventStream is what WatchJob and RunJob answer with; its messages are taken as they are.
 type eventStream = grpc.ServerStreamingClient[jobsv1.JobEvent]
 
 // watch serves GET /v1/jobs/{id}:watch.
@@ -47,7 +48,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, params map[string
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	stream, err := s.jobs.WatchJob(ctx, req)
+	stream, err := s.jobs.WatchJob(ctx, req, rpc.EncodedMessages())
 	if err != nil {
 		s.writeError(w, r, err)
 		return
@@ -73,7 +74,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, _ map[string]string
 		return
 	}
 	defer cancel()
-	stream, err := s.jobs.RunJob(ctx, &req)
+	stream, err := s.jobs.RunJob(ctx, &req, rpc.EncodedMessages())
 	if err != nil {
 		s.writeError(w, r, err)
 		return

@@ -88,7 +88,7 @@ func (v *viewer) requireEnd() {
 	require.Empty(v.t, string(rest))
 }
 
-func TestSSEFrames(t *testing.T) {
+func TestG04_SSEFrames(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	f.jobs.add(false, "one")
@@ -111,7 +111,7 @@ func TestSSEFrames(t *testing.T) {
 	v.requireEnd()
 }
 
-func TestStreamsBeginBeforeAnythingHappens(t *testing.T) {
+func TestG13_StreamsBeginBeforeAnythingHappens(t *testing.T) {
 	t.Parallel()
 	for _, mute := range []bool{false, true} {
 		f := setup(t, server.Config{})
@@ -122,7 +122,7 @@ func TestStreamsBeginBeforeAnythingHappens(t *testing.T) {
 	}
 }
 
-func TestSnapshotHasItsPlaceAsID(t *testing.T) {
+func TestG05_SnapshotHasItsPlaceAsID(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	f.jobs.add(false, "one", "two")
@@ -154,9 +154,9 @@ func TestLinesAreEventsAlone(t *testing.T) {
 	v.requireEnd()
 }
 
-// TestCutAnywhereAndResumed cuts after each event and reads on: the pieces together are what ListJobEvents says, for
+// TestG03_CutAnywhereAndResumed cuts after each event and reads on: the pieces together are what ListJobEvents says, for
 // both formats, for two viewers at once, during the job and after it.
-func TestCutAnywhereAndResumed(t *testing.T) {
+func TestG03_CutAnywhereAndResumed(t *testing.T) {
 	t.Parallel()
 	const total = 12
 	for _, accept := range []string{acceptSSE, "application/json"} {
@@ -246,7 +246,7 @@ func rest(v *viewer, accept string) []*jobsv1.JobEvent {
 	return all
 }
 
-func TestCaughtUpWithAFinishedJobIs204(t *testing.T) {
+func TestG08_CaughtUpWithAFinishedJobIs204(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	f.jobs.add(true, "one", "end")
@@ -260,14 +260,14 @@ func TestCaughtUpWithAFinishedJobIs204(t *testing.T) {
 	require.Equal(t, http.StatusOK, f.view("?after_seq=1", "Accept", acceptSSE).resp.StatusCode)
 }
 
-func TestHeaderBeatsWhereTheFirstConnectionBegan(t *testing.T) {
+func TestG04_HeaderBeatsWhereTheFirstConnectionBegan(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	f.jobs.add(true, "one", "two", "end")
 	require.Len(t, rest(f.view("?from=NOW", "Accept", acceptSSE, "Last-Event-ID", "1"), acceptSSE), 2)
 }
 
-func TestRefusalsComeBeforeTheFirstByte(t *testing.T) {
+func TestG06_RefusalsComeBeforeTheFirstByte(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	f.jobs.add(false, "one", "two", "three", "four")
@@ -325,7 +325,7 @@ func TestLateFailureIsAnEventWithoutID(t *testing.T) {
 	l.requireEnd()
 }
 
-func TestSilenceIsFilledWithHeartbeats(t *testing.T) {
+func TestG13_SilenceIsFilledWithHeartbeats(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{Heartbeat: 20 * time.Millisecond})
 	f.jobs.add(false, "one")
@@ -341,7 +341,7 @@ func TestSilenceIsFilledWithHeartbeats(t *testing.T) {
 	require.Equal(t, int64(1), beat.GetHeartbeat().GetLastSeq())
 }
 
-func TestStopEndsStreamsCleanlyAndWithoutDone(t *testing.T) {
+func TestG13_StopEndsStreamsCleanlyAndWithoutDone(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	f.jobs.add(false, "one")
@@ -366,7 +366,7 @@ func TestABrowserThatComesDuringAStopComesBack(t *testing.T) {
 	}
 }
 
-func TestAgedStreamEndsWithoutDone(t *testing.T) {
+func TestG13_AgedStreamEndsWithoutDone(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	f.jobs.add(false, "one")
@@ -421,7 +421,7 @@ func TestTwelveBrowserStreamsAtOnce(t *testing.T) {
 	}
 }
 
-func TestStalledViewerIsCutOff(t *testing.T) {
+func TestG09_StalledViewerIsCutOff(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{WriteTimeout: 50 * time.Millisecond})
 	v := f.view("?after_seq=0", "Accept", acceptSSE)

@@ -136,6 +136,15 @@ func encodeEvent(e job.Event) (*jobsv1.JobEvent, error) {
 	return m, nil
 }
 
+// encodeFrame is the message of one entry in its wire form, always the same bytes.
+func encodeFrame(e job.Event) ([]byte, error) {
+	m, err := encodeEvent(e)
+	if err != nil {
+		return nil, err
+	}
+	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+}
+
 // encodeOwn fills in the events of the job layer itself.
 func encodeOwn(e job.Event, m *jobsv1.JobEvent) error {
 	switch e.Type {

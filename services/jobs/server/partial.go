@@ -9,6 +9,7 @@ import (
 	councilv1 "witan.dev/gen/witan/council/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	"witan.dev/internal/job"
+	"witan.dev/internal/job/watch"
 )
 
 // synthesise is the stage whose text the chairman writes.
@@ -17,20 +18,37 @@ const synthesise = "synthesise"
 // writer is who writes a text: a seat in a stage, or the chairman.
 type writer struct{ stage, member, part string }
 
-// partial folds the events of a log into the texts that are being written at its end.
-type partial struct {
-	texts    map[writer]*jobsv1.PartialText
-	chairman string
-	attempt  int32 // of the job
+// text is what a writer has written so far.
+type text struct {
+	attempt int32
+	// written is only ever appended to; copies share what is there.
+	written []byte
 }
 
-func newPartial() *partial { return &partial{texts: make(map[writer]*jobsv1.PartialText)} }
+// partial folds the events of a log into the texts that are being written at its end.
+type partial struct {
+	texts    map[writer]text
+	chairman string
+}
 
-// add takes the next event. What an earlier attempt of the job was writing, nobody writes any more.
-func (p *partial) add(e job.Event) error {
-	if e.Attempt > p.attempt {
-		p.attempt = e.Attempt
+var _ watch.Fold = (*partial)(nil)
+
+func newPartial() watch.Fold { return &partial{texts: make(map[writer]text)} }
+
+// Copy implements watch.Fold.
+func (p *partial) Copy() watch.Fold {
+	c := &partial{texts: make(map[writer]text, len(p.texts)), chairman: p.chairman}
+	for w, t := range p.texts {
+		c.texts[w] = text{t.attempt, slices.Clip(t.written)}
+	}
+	return c
+}
+
+// Add implements watch.Fold.
+func (p *partial) Add(e job.Event) error {
+	if e.Final { // whoever still wrote has stopped
 		clear(p.texts)
+		return nil
 	}
 	switch e.Type {
 	case "council.member_delta", "council.member_answered", "council.member_proposed", "council.member_failed",
@@ -78,17 +96,19 @@ func (p *partial) apply(c *councilv1.CouncilEvent) {
 }
 
 // write appends a piece of text. A higher attempt voids what was written before.
-func (p *partial) write(w writer, attempt int32, offset int64, text string) {
-	t := p.texts[w]
-	if t == nil || t.GetAttempt() < attempt {
-		t = &jobsv1.PartialText{Stage: w.stage, Member: w.member, Part: w.part, Attempt: attempt}
-		p.texts[w] = t
-	}
-	if attempt < t.GetAttempt() {
+func (p *partial) write(w writer, attempt int32, offset int64, piece string) {
+	t, ok := p.texts[w]
+	switch {
+	case !ok || t.attempt < attempt:
+		t = text{attempt: attempt}
+	case attempt < t.attempt:
 		return
 	}
-	keep := min(max(offset, 0), int64(len(t.GetText())))
-	t.Text = t.GetText()[:keep] + text
+	if keep := max(offset, 0); keep < int64(len(t.written)) {
+		t.written = slices.Clip(t.written[:keep]) // copies still show what is voided here
+	}
+	t.written = append(t.written, piece...)
+	p.texts[w] = t
 }
 
 // done drops what a seat was writing: its end holds the whole text.
@@ -107,8 +127,10 @@ func (p *partial) drop(which func(writer) bool) {
 // list returns the texts in a fixed order.
 func (p *partial) list() []*jobsv1.PartialText {
 	texts := make([]*jobsv1.PartialText, 0, len(p.texts))
-	for _, t := range p.texts {
-		texts = append(texts, t)
+	for w, t := range p.texts {
+		texts = append(texts, &jobsv1.PartialText{
+			Stage: w.stage, Member: w.member, Part: w.part, Attempt: t.attempt, Text: string(t.written),
+		})
 	}
 	slices.SortFunc(texts, func(a, b *jobsv1.PartialText) int {
 		return cmp.Or(cmp.Compare(a.GetStage(), b.GetStage()), cmp.Compare(a.GetMember(), b.GetMember()), cmp.Compare(a.GetPart(), b.GetPart()))

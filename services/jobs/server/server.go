@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	"witan.dev/internal/apierr"
 	"witan.dev/internal/auth"
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/watch"
@@ -25,8 +26,7 @@ const (
 	pageBytes     = 2 << 20
 	waitDefault   = 30 * time.Second
 	// waitReserve is what is left of a call's deadline to answer in.
-	waitReserve  = 100 * time.Millisecond
-	snapshotRead = 1000
+	waitReserve = 100 * time.Millisecond
 )
 
 // Config holds the times of streams. Zero values mean the defaults named here.
@@ -79,7 +79,16 @@ func (s *Server) own(ctx context.Context, name string) (job.Job, error) {
 	if owner == "" {
 		return job.Job{}, auth.ErrTokenInvalid
 	}
-	return s.jobs.Get(ctx, id, owner)
+	j, err := s.jobs.Get(ctx, id, owner)
+	return j, away(ctx, err)
+}
+
+// away makes of a failure that no caller is to blame for the one that may pass: the records cannot be read now.
+func away(ctx context.Context, err error) error {
+	if _, known := errors.AsType[*apierr.Error](err); err == nil || known || ctx.Err() != nil {
+		return err
+	}
+	return jobs.ErrUnavailable.Wrap(err)
 }
 
 // GetJob implements JobService.

@@ -213,7 +213,7 @@ func refused(t *testing.T, err error, code codes.Code, reason string) {
 	require.Equal(t, reason, rpcstatus.Info(status.Convert(err)).GetReason())
 }
 
-func TestAWatchThatIsCutAndResumedEqualsTheList(t *testing.T) {
+func TestG03_AWatchThatIsCutAndResumedEqualsTheList(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	fence := f.running(t)
@@ -234,7 +234,7 @@ func TestAWatchThatIsCutAndResumedEqualsTheList(t *testing.T) {
 	require.Empty(t, drain(t, f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), AfterSeq: new(int64(len(whole)))})))
 }
 
-func TestTheStartOfAWatch(t *testing.T) {
+func TestG07_TheStartOfAWatch(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	fence := f.running(t)
@@ -260,7 +260,7 @@ func TestTheStartOfAWatch(t *testing.T) {
 	}
 }
 
-func TestASnapshotHoldsTheTextsThatAreBeingWritten(t *testing.T) {
+func TestG07_ASnapshotHoldsTheTextsThatAreBeingWritten(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	fence := f.running(t)
@@ -293,7 +293,7 @@ func TestASnapshotHoldsTheTextsThatAreBeingWritten(t *testing.T) {
 	require.Empty(t, snapshot())
 }
 
-func TestFiltersLeaveNumbersAsTheyAre(t *testing.T) {
+func TestG04_FiltersLeaveNumbersAsTheyAre(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	fence := f.running(t)
@@ -324,7 +324,7 @@ func (c clock) after(d time.Duration) <-chan time.Time {
 	return nil
 }
 
-func TestAStreamBeatsAndEndsAtItsAge(t *testing.T) {
+func TestG13_AStreamBeatsAndEndsAtItsAge(t *testing.T) {
 	t.Parallel()
 	c := clock{15 * time.Second: make(chan time.Time), 15 * time.Minute: make(chan time.Time)}
 	f := setup(t, server.Config{After: c.after})
@@ -344,7 +344,7 @@ func TestAStreamBeatsAndEndsAtItsAge(t *testing.T) {
 	require.Empty(t, drain(t, stream), "a clean end without the final event")
 }
 
-func TestAViewerThatDoesNotReadIsSentAwayAndHurtsNobody(t *testing.T) {
+func TestG09_AViewerThatDoesNotReadIsSentAwayAndHurtsNobody(t *testing.T) {
 	t.Parallel()
 	c := clock{30 * time.Second: make(chan time.Time)}
 	f := setup(t, server.Config{After: c.after})
@@ -377,7 +377,7 @@ func TestAViewerThatDoesNotReadIsSentAwayAndHurtsNobody(t *testing.T) {
 	require.Equal(t, last+1, receive(t, rest).GetSeq())
 }
 
-func TestPositionsThatDoNotExist(t *testing.T) {
+func TestG06_PositionsThatDoNotExist(t *testing.T) {
 	t.Parallel()
 	f := setup(t, server.Config{})
 	fence := f.running(t)

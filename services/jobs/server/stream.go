@@ -15,37 +15,55 @@ import (
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/watch"
+	"witan.dev/internal/rpc"
 	"witan.dev/services/jobs"
 )
 
 // WatchJob implements JobService.
 func (s *Server) WatchJob(req *jobsv1.WatchJobRequest, stream grpc.ServerStreamingServer[jobsv1.JobEvent]) error {
-	ctx := stream.Context()
-	j, err := s.own(ctx, req.GetName())
+	j, err := s.own(stream.Context(), req.GetName())
 	if err != nil {
 		return err
 	}
 	after, snapshot := start(req, j)
-	v, err := s.watcher.Open(ctx, j.ID, after)
+	return s.stream(stream, j, view{
+		after: after, snapshot: snapshot, filter: jobs.Filter{OmitDeltas: req.GetOmitDeltas(), Types: req.GetTypes()},
+	})
+}
+
+// view is what a viewer wants to see of a job.
+type view struct {
+	after    int64
+	snapshot bool
+	filter   jobs.Filter
+}
+
+// stream shows a job to a viewer who may see it. Headers come at once, since the first event may be far, but not before
+// the viewer has its place: they are the sign that it was accepted.
+func (s *Server) stream(stream grpc.ServerStreamingServer[jobsv1.JobEvent], j job.Job, w view) error {
+	ctx := stream.Context()
+	v, err := s.watcher.Open(ctx, j.ID, w.after)
 	if err != nil {
-		return err
+		return away(ctx, err)
 	}
 	defer v.Close()
-	out := newSender(stream, s.cfg)
-	defer out.close()
-	if err := stream.SendHeader(metadata.MD{}); err != nil { // at once: the first event may be far
+	var first *jobsv1.JobEvent
+	if w.snapshot {
+		if first, err = s.snapshot(ctx, v, w.filter.OmitDeltas); err != nil {
+			return err
+		}
+	}
+	if err := stream.SendHeader(metadata.MD{}); err != nil {
 		return err
 	}
-	if snapshot {
-		frame, err := s.snapshot(ctx, j, req.GetOmitDeltas())
-		if err != nil {
-			return err
-		}
-		if err := out.send(ctx, frame); err != nil {
+	out := newSender(stream, s.cfg)
+	defer out.close()
+	if first != nil {
+		if err := out.send(ctx, frame{message: first}); err != nil {
 			return err
 		}
 	}
-	return s.follow(ctx, v, jobs.Filter{OmitDeltas: req.GetOmitDeltas(), Types: req.GetTypes()}, out)
+	return s.follow(ctx, v, w.filter, out)
 }
 
 // start is the position that a request begins behind, and whether a snapshot comes first.
@@ -64,43 +82,26 @@ func start(req *jobsv1.WatchJobRequest, j job.Job) (after int64, snapshot bool) 
 	return j.LastSeq, true
 }
 
-// snapshot is the job as of its last event, with the texts that are being written. Row and events commit together, so
-// the row's last number says which events it contains. A viewer that wants no texts makes nobody read the log for them.
-func (s *Server) snapshot(ctx context.Context, j job.Job, omitTexts bool) (*jobsv1.JobEvent, error) {
+// snapshot is the job as of its last event, with the texts that are being written; the viewer goes on behind it. One who
+// wants no texts makes nobody fold the log for them.
+func (s *Server) snapshot(ctx context.Context, v *watch.Viewer, omitTexts bool) (*jobsv1.JobEvent, error) {
+	begin := newPartial
+	if omitTexts {
+		begin = nil
+	}
+	j, fold, err := v.Snapshot(ctx, begin)
+	if err != nil {
+		return nil, away(ctx, err)
+	}
 	m, err := encodeWhole(j)
 	if err != nil {
 		return nil, err
 	}
 	m.AsOfSeq = j.LastSeq
-	if !omitTexts && !j.State.Terminal() {
-		if m.PartialTexts, err = s.partialTexts(ctx, j); err != nil {
-			return nil, err
-		}
+	if texts, ok := fold.(*partial); ok {
+		m.PartialTexts = texts.list()
 	}
 	return &jobsv1.JobEvent{Epoch: m.GetEpoch(), Event: &jobsv1.JobEvent_Snapshot{Snapshot: m}}, nil
-}
-
-func (s *Server) partialTexts(ctx context.Context, j job.Job) ([]*jobsv1.PartialText, error) {
-	fold := newPartial()
-	for after := j.FirstAvailableSeq - 1; after < j.LastSeq; {
-		events, err := s.jobs.Events(ctx, j.ID, after, snapshotRead)
-		if err != nil {
-			return nil, err
-		}
-		if len(events) == 0 {
-			break
-		}
-		for _, e := range events {
-			if e.Seq > j.LastSeq {
-				break
-			}
-			if err := fold.add(e); err != nil {
-				return nil, err
-			}
-		}
-		after = events[len(events)-1].Seq
-	}
-	return fold.list(), nil
 }
 
 // follow sends what is new until the final event. At the maximum age and when the server stops it ends as well, and the
@@ -124,7 +125,7 @@ func (s *Server) follow(ctx context.Context, v *watch.Viewer, filter jobs.Filter
 		select {
 		case <-beat:
 			beat = s.cfg.After(s.cfg.Heartbeat)
-			if err := out.send(ctx, heartbeat(v.After())); err != nil {
+			if err := out.send(ctx, frame{message: heartbeat(v.After())}); err != nil {
 				return err
 			}
 		case <-age:
@@ -149,16 +150,16 @@ func about(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // a spread, no secret
 }
 
-func sendAll(ctx context.Context, events []job.Event, filter jobs.Filter, out *sender) error {
+func sendAll(ctx context.Context, events []*watch.Entry, filter jobs.Filter, out *sender) error {
 	for _, e := range events {
-		if !filter.Shows(e) {
+		if !filter.Shows(e.Event) {
 			continue
 		}
-		m, err := encodeEvent(e)
+		raw, err := e.Frame(encodeFrame)
 		if err != nil {
 			return err
 		}
-		if err := out.send(ctx, m); err != nil {
+		if err := out.send(ctx, frame{message: rpc.Encoded(raw), seq: e.Seq}); err != nil {
 			return err
 		}
 	}
@@ -169,11 +170,18 @@ func heartbeat(last int64) *jobsv1.JobEvent {
 	return &jobsv1.JobEvent{Event: &jobsv1.JobEvent_Heartbeat{Heartbeat: &jobsv1.Heartbeat{LastSeq: last}}}
 }
 
+// frame is one message to a viewer: a *jobsv1.JobEvent, or one in its wire form.
+type frame struct {
+	message any
+	// seq is its number in the log; 0 where it is not in the log.
+	seq int64
+}
+
 // sender writes to a stream from a goroutine of its own, because a write to a viewer that does not read blocks until
 // the stream's handler has returned.
 type sender struct {
 	cfg    Config
-	frames chan *jobsv1.JobEvent
+	frames chan frame
 	failed chan error
 	done   chan struct{}
 	// last is the number of the newest event that was written.
@@ -181,17 +189,17 @@ type sender struct {
 }
 
 func newSender(stream grpc.ServerStreamingServer[jobsv1.JobEvent], cfg Config) *sender {
-	frames := make(chan *jobsv1.JobEvent)
+	frames := make(chan frame)
 	o := &sender{cfg: cfg, frames: frames, failed: make(chan error, 1), done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		for frame := range frames {
-			if err := stream.Send(frame); err != nil {
+		for f := range frames {
+			if err := stream.SendMsg(f.message); err != nil {
 				o.failed <- err
 				return
 			}
-			if frame.GetSeq() > 0 {
-				o.last.Store(frame.GetSeq())
+			if f.seq > 0 {
+				o.last.Store(f.seq)
 			}
 		}
 	}()
@@ -199,14 +207,14 @@ func newSender(stream grpc.ServerStreamingServer[jobsv1.JobEvent], cfg Config) *
 }
 
 // send hands a frame over when the one before it was taken.
-func (o *sender) send(ctx context.Context, frame *jobsv1.JobEvent) error {
+func (o *sender) send(ctx context.Context, f frame) error {
 	select {
-	case o.frames <- frame:
+	case o.frames <- f:
 		return nil
 	default:
 	}
 	select {
-	case o.frames <- frame:
+	case o.frames <- f:
 		return nil
 	case err := <-o.failed:
 		return err
