@@ -131,7 +131,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.String("data", "", "data folder (default: the user's data directory)")
 	root.AddCommand(
 		a.serveCommand(), a.reviewCommand(), a.askCommand(), a.attachCommand(), a.jobsCommand(), a.indexCommand(),
-		a.searchCommand(), a.symbolsCommand(), a.doctorCommand(), a.modelsCommand(),
+		a.searchCommand(), a.symbolsCommand(), a.doctorCommand(), a.modelsCommand(), a.tokenCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc"
 
 	ingestv1 "witan.dev/gen/witan/ingest/v1"
-	"witan.dev/internal/auth"
 	"witan.dev/internal/blob"
 	blobsqlite "witan.dev/internal/blob/sqlite"
 	"witan.dev/internal/bus/inprocess"
@@ -88,9 +87,13 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 	if err := s.stack.Start(ctx, "blob collector", blob.NewCollector(blobs, nil, nil, p.Logger)); err != nil {
 		return err
 	}
+	access, err := newAccess(p.Config.Auth, dir.Token(), p.Logger)
+	if err != nil {
+		return err
+	}
 	s.rpc, err = rpc.NewServer(
 		rpc.Config{Addr: p.Config.GRPCAddr, Reflection: p.Config.Reflection, MaxReceive: p.Config.MaxBody, MaxSend: maxMessage},
-		rpc.Deps{Logger: p.Logger, Metrics: registry, Auth: auth.NewFolder(dir.Token())},
+		rpc.Deps{Logger: p.Logger, Metrics: registry, Auth: access.callers},
 	)
 	if err != nil {
 		return err

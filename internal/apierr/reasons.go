@@ -34,7 +34,11 @@ const (
 	ReasonBodyTooLarge Reason = "BODY_TOO_LARGE"
 	// ReasonMessageTooLarge: a message is larger than the transport takes; ask for a smaller page or view.
 	ReasonMessageTooLarge Reason = "MESSAGE_TOO_LARGE"
-	// ReasonTokenInvalid: the bearer token is not this server's; a new one is written each time the data folder is taken.
+	// ReasonTokenMissing: the call shows no bearer token; the operator gives them out (`witan token new`).
+	ReasonTokenMissing Reason = "TOKEN_MISSING"
+	// ReasonOwnerInvalid: a service named no owner to act for, or one that cannot be; correct its metadata.
+	ReasonOwnerInvalid Reason = "OWNER_INVALID"
+	// ReasonTokenInvalid: the bearer token is not this server's, or not any more; ask the operator for a new one (a data folder writes one each time it is taken).
 	ReasonTokenInvalid Reason = "TOKEN_INVALID"
 	// ReasonLocalSourceRefused: a path on the server's machine was named without the data folder's token; upload the material.
 	ReasonLocalSourceRefused Reason = "LOCAL_SOURCE_REFUSED"

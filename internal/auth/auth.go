@@ -1,36 +1,52 @@
-// Package auth knows who calls. One process serves one data folder, so there is one owner; whoever shows the folder's
-// token is trusted like the user at the machine and may name paths on it.
+// Package auth knows who calls. Callers show a bearer token: that of the data folder, which makes them trusted like the
+// user at the machine; one of the configured list, each of which stands for an owner; or the cluster's own, with which its
+// services call each other on behalf of an owner. Where none of the latter two is configured, a caller without
+// credentials is the local owner, and the process serves loopback only.
 package auth
 
 import (
 	"context"
-	"crypto/subtle"
-	"strings"
 
 	"witan.dev/internal/apierr"
-	"witan.dev/internal/secret"
 )
 
-// LocalOwner owns everything in an embedded system.
+// LocalOwner owns everything in an embedded system without configured tokens.
 const LocalOwner = "local"
 
-// ErrTokenInvalid refuses a caller whose credentials are not this server's.
-var ErrTokenInvalid = apierr.Unauthenticated(apierr.ReasonTokenInvalid, "the bearer token is not this server's")
+// OwnerKey is the metadata key by which a service, or who holds the folder's token, names the owner that it acts for.
+// From everybody else it means nothing.
+const OwnerKey = "witan-owner"
 
-// ErrLocalSourceRefused refuses a caller who names a path on the server's machine without the folder's token.
-var ErrLocalSourceRefused = apierr.PermissionDenied(apierr.ReasonLocalSourceRefused,
-	"paths on the server's machine are accepted only with the data folder's token; upload the material instead")
+const maxOwner = 64
+
+// Errors that callers see. They say nothing about which tokens there are.
+var (
+	// ErrTokenInvalid refuses a caller whose credentials are not this server's.
+	ErrTokenInvalid = apierr.Unauthenticated(apierr.ReasonTokenInvalid, "the bearer token is not this server's")
+	// ErrTokenMissing refuses a caller without credentials where tokens are configured.
+	ErrTokenMissing = apierr.Unauthenticated(apierr.ReasonTokenMissing, "the call needs a bearer token in its authorization header")
+	// ErrOwnerInvalid refuses a service that names no owner, or one that cannot be.
+	ErrOwnerInvalid = apierr.Unauthenticated(apierr.ReasonOwnerInvalid,
+		"a service names the owner that it acts for in the metadata key "+OwnerKey)
+	// ErrLocalSourceRefused refuses a caller who names a path on the server's machine without the folder's token.
+	ErrLocalSourceRefused = apierr.PermissionDenied(apierr.ReasonLocalSourceRefused,
+		"paths on the server's machine are accepted only with the data folder's token; upload the material instead")
+)
 
 // Principal is who calls. The zero value is nobody.
 type Principal struct {
 	// Owner is the name under which resources are kept.
 	Owner string
 	// Trusted callers showed the data folder's token: they run as the same user on the same machine, or are services of
-	// this process.
+	// this process. They may name paths on it.
 	Trusted bool
+	// Service callers showed the cluster's token. That alone does not make them trusted: they come from other machines,
+	// where a path means something else.
+	Service bool
 }
 
-// With puts a principal into the context.
+// With puts a principal into the context: the caller of a call, or whom a job's body works for. Calls to other services
+// are made on its owner's behalf.
 func With(ctx context.Context, p Principal) context.Context { return context.WithValue(ctx, key{}, p) }
 
 // From is the context's principal; the zero value when nobody was authenticated.
@@ -54,24 +70,21 @@ func RequireTrusted(ctx context.Context) error {
 	return nil
 }
 
-// Folder authenticates callers of an embedded system. It is immutable and safe for concurrent use.
-type Folder struct{ token secret.Text }
-
-// NewFolder takes the data folder's token; without one nobody is trusted.
-func NewFolder(token secret.Text) *Folder { return &Folder{token: token} }
-
-// Authenticate takes the value of the authorization header, empty for none. No credentials make an untrusted local
-// caller; wrong ones are ErrTokenInvalid.
-func (f *Folder) Authenticate(_ context.Context, authorization string) (Principal, error) {
-	if authorization == "" {
-		return Principal{Owner: LocalOwner}, nil
+// IsOwner says whether a name can be an owner's: 1 to 64 lower-case letters, digits, dots, dashes and underscores, of
+// which the first is a letter or digit.
+func IsOwner(name string) bool {
+	if name == "" || len(name) > maxOwner {
+		return false
 	}
-	scheme, token, found := strings.Cut(authorization, " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") || f.token.IsZero() ||
-		subtle.ConstantTimeCompare([]byte(token), []byte(f.token.Reveal())) != 1 {
-		return Principal{}, ErrTokenInvalid
+	for i, r := range []byte(name) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+		case i > 0 && (r == '.' || r == '-' || r == '_'):
+		default:
+			return false
+		}
 	}
-	return Principal{Owner: LocalOwner, Trusted: true}, nil
+	return true
 }
 
 type key struct{}

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
-	"strings"
 	"time"
 
 	"witan.dev/internal/secret"
@@ -18,9 +15,22 @@ import (
 type Config struct {
 	// Data is the folder of the embedded system. Empty: the user's data directory.
 	Data string `koanf:"data"`
-	// GRPCAddr and HTTPAddr are where `witan serve` listens (host:port, loopback only while there is no authentication).
+	// Database, Redis and Qdrant are URLs, each of which replaces what is embedded. The first two may hold a password, but
+	// not in the YAML file: it comes from the variable, or from the file that DatabaseFile or RedisFile names.
+	Database     secret.Text `koanf:"database"`
+	DatabaseFile string      `koanf:"database_file"`
+	Redis        secret.Text `koanf:"redis"`
+	RedisFile    string      `koanf:"redis_file"`
+	Qdrant       string      `koanf:"qdrant"`
+	// Services says where to find the services that this process does not serve itself: addresses (host:port) by name.
+	Services map[string][]string `koanf:"services"`
+	// GRPCAddr and HTTPAddr are where `witan serve` listens (host:port, loopback only while Auth knows no tokens).
 	GRPCAddr string `koanf:"grpc_addr"`
 	HTTPAddr string `koanf:"http_addr"`
+	// TLS secures connections to this process and from it.
+	TLS TLS `koanf:"tls"`
+	// Auth says which callers there are.
+	Auth Auth `koanf:"auth"`
 	// Log says what goes to standard error.
 	Log Log `koanf:"log"`
 	// Models are the models that councils may seat. Empty: what the environment offers is looked for.
@@ -38,6 +48,72 @@ type Config struct {
 	Drain time.Duration `koanf:"drain"`
 	// MaxBody bounds a request's body in bytes, in gRPC and in REST.
 	MaxBody int `koanf:"max_body"`
+	// Liveness says when a worker of a cluster counts as dead.
+	Liveness Liveness `koanf:"liveness"`
+	// Retention says how long things are kept.
+	Retention Retention `koanf:"retention"`
+	// Streams holds the times of streams.
+	Streams Streams `koanf:"streams"`
+}
+
+// TLS names files in PEM format. They are followed while they change.
+type TLS struct {
+	// CertFile and KeyFile are what this process shows: as a server, and as a client where a server asks for it.
+	CertFile string `koanf:"cert_file"`
+	KeyFile  string `koanf:"key_file"`
+	// ClientCAFile makes the gRPC server refuse clients without a certificate of these authorities.
+	ClientCAFile string `koanf:"client_ca_file"`
+	// CAFile makes the clients of this process use TLS, and lists the authorities that they trust.
+	CAFile string `koanf:"ca_file"`
+}
+
+// Auth says which callers there are. Without any of it, whoever reaches the process is the local owner.
+type Auth struct {
+	// TokensFile lists owners and the hashes of their tokens, see `witan token new`. It is followed while it changes.
+	TokensFile string `koanf:"tokens_file"`
+	// Tokens are entries beside those of the file.
+	Tokens []Token `koanf:"tokens"`
+	// ServiceTokenFile holds the secret with which the processes of a cluster call each other.
+	ServiceTokenFile string `koanf:"service_token_file"`
+}
+
+// Required says whether callers without credentials are refused.
+func (a Auth) Required() bool {
+	return a.TokensFile != "" || len(a.Tokens) > 0 || a.ServiceTokenFile != ""
+}
+
+// Token is one token: its owner and its SHA-256 in hexadecimal digits, never the token itself.
+type Token struct {
+	Owner  string `koanf:"owner"`
+	SHA256 string `koanf:"sha256"`
+}
+
+// Liveness says when a worker of a cluster counts as dead.
+type Liveness struct {
+	// Beat is how often a worker says that it lives.
+	Beat time.Duration `koanf:"beat"`
+	// TTL is the silence after which it counts as dead.
+	TTL time.Duration `koanf:"ttl"`
+	// Sweep is how often the others look for dead ones.
+	Sweep time.Duration `koanf:"sweep"`
+}
+
+// Retention says how long things are kept.
+type Retention struct {
+	// History is how long a finished job's log stays.
+	History time.Duration `koanf:"history"`
+	// Temporary is how long a temporary conversation stays.
+	Temporary time.Duration `koanf:"temporary"`
+}
+
+// Streams holds the times of streams.
+type Streams struct {
+	// Heartbeat is the longest silence.
+	Heartbeat time.Duration `koanf:"heartbeat"`
+	// MaxAge ends a stream so that proxies can drain.
+	MaxAge time.Duration `koanf:"max_age"`
+	// Grace is how long a viewer may not read.
+	Grace time.Duration `koanf:"grace"`
 }
 
 // Log is the configuration of the process's own log.
@@ -94,13 +170,16 @@ type Context struct {
 // Default is the configuration without any file, variable or flag.
 func Default() Config {
 	return Config{
-		GRPCAddr: "127.0.0.1:7400",
-		HTTPAddr: "127.0.0.1:7480",
-		Log:      Log{Level: "info", Format: "text"},
-		Workers:  Workers{Review: 4, Council: 32, Index: 2},
-		Context:  Context{Enabled: true, Tokens: 2000},
-		Drain:    20 * time.Second,
-		MaxBody:  8 << 20,
+		GRPCAddr:  "127.0.0.1:7400",
+		HTTPAddr:  "127.0.0.1:7480",
+		Log:       Log{Level: "info", Format: "text"},
+		Workers:   Workers{Review: 4, Council: 32, Index: 2},
+		Context:   Context{Enabled: true, Tokens: 2000},
+		Drain:     20 * time.Second,
+		MaxBody:   8 << 20,
+		Liveness:  Liveness{Beat: 2 * time.Second, TTL: 6 * time.Second, Sweep: 2 * time.Second},
+		Retention: Retention{History: 30 * 24 * time.Hour, Temporary: 24 * time.Hour},
+		Streams:   Streams{Heartbeat: 15 * time.Second, MaxAge: 15 * time.Minute, Grace: 30 * time.Second},
 	}
 }
 
@@ -110,11 +189,8 @@ func (c *Config) Validate() error {
 	bad := func(key, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
 	}
-	for key, addr := range map[string]string{"grpc_addr": c.GRPCAddr, "http_addr": c.HTTPAddr} {
-		if err := loopback(addr); err != nil {
-			bad(key, "%v", err)
-		}
-	}
+	c.validateNetwork(bad)
+	c.validateTimes(bad)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
 		bad("log.level", "%q is none of debug, info, warn, error", c.Log.Level)
@@ -195,29 +271,4 @@ func (c *Config) validateCouncils(bad func(key, format string, args ...any)) {
 		}
 		seen[name] = true
 	}
-}
-
-func loopback(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("%q is not host:port", addr)
-	}
-	if host == "localhost" {
-		return nil
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("%q is not a loopback address, and without authentication nothing else is served", addr)
-	}
-	return nil
-}
-
-func webURL(raw string) error {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return errors.New("is not an http or https URL")
-	}
-	if u.User != nil || strings.Contains(raw, "@") {
-		return errors.New("holds credentials: put the key into a file or a variable")
-	}
-	return nil
 }

@@ -93,6 +93,78 @@ func TestKeysComeFromFilesAndVariablesAndNeverShow(t *testing.T) {
 	require.ErrorContains(t, err, "SOME_KEY")
 }
 
+func TestAServerWithoutAuthenticationServesLoopbackOnly(t *testing.T) {
+	t.Parallel()
+	hash := strings.Repeat("ab", 32)
+	for _, address := range []string{"0.0.0.0:7400", ":7400", "10.0.0.1:7400", "[::]:7400", "example.org:7400"} {
+		open := fmt.Sprintf("grpc_addr: %q\nhttp_addr: %q\n", address, address)
+		_, err := config.Load(config.Source{File: file(t, open)})
+		for _, text := range []string{"grpc_addr", "http_addr", "auth.tokens_file", "witan token new"} {
+			require.ErrorContains(t, err, text)
+		}
+		for _, known := range []string{"auth: {tokens_file: t}", "auth: {service_token_file: t}", "auth: {tokens: [{owner: ada, sha256: " + hash + "}]}"} {
+			_, err := config.Load(config.Source{File: file(t, open+known+"\n")})
+			require.NoError(t, err, known)
+		}
+	}
+	for _, address := range []string{"127.0.0.1:0", "localhost:0", "[::1]:0"} {
+		_, err := config.Load(config.Source{File: file(t, fmt.Sprintf("grpc_addr: %q\n", address))})
+		require.NoError(t, err)
+	}
+}
+
+func TestURLsComeFromFilesAndVariablesAndNeverShow(t *testing.T) {
+	t.Parallel()
+	const database, redis = "postgres://ada:sesame@db/witan", "redis://:sesame@redis:6379/0"
+	stored := filepath.Join(t.TempDir(), "redis")
+	require.NoError(t, os.WriteFile(stored, []byte(redis+"\n"), 0o600))
+	c, err := config.Load(config.Source{
+		File: file(t, fmt.Sprintf("redis_file: %q\nqdrant: http://q:6334\nservices: {council: [\"a:1\", \"b:2\"]}\n", stored)), Environ: []string{"WITAN_DATABASE=" + database},
+	})
+	require.NoError(t, err)
+	require.Equal(t, database, c.Database.Reveal())
+	require.Equal(t, redis, c.Redis.Reveal())
+	require.Equal(t, map[string][]string{"council": {"a:1", "b:2"}}, c.Services)
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", c, c, c), "sesame")
+
+	for name, source := range map[string]config.Source{
+		"database":      {File: file(t, "database: "+database+"\n")},
+		"redis":         {File: file(t, "redis: "+redis+"\n"), Environ: []string{"WITAN_REDIS=redis://x"}},
+		"redis_file":    {File: file(t, "redis_file: /nowhere/at-all\n")},
+		"excludes":      {File: file(t, fmt.Sprintf("redis: redis://x\nredis_file: %q\n", stored))},
+		"postgres":      {Environ: []string{"WITAN_DATABASE=mysql://ada:sesame@db/witan"}},
+		"database: is":  {Environ: []string{"WITAN_DATABASE=postgres://ada:sesame@%zz/witan"}},
+		"redis: is not": {Environ: []string{"WITAN_REDIS=sesame"}},
+	} {
+		_, err := config.Load(source)
+		require.ErrorContains(t, err, name)
+		require.NotContains(t, err.Error(), "sesame")
+	}
+}
+
+func TestNetworkAndTimesAreCheckedTogether(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load(config.Source{File: file(t, `
+qdrant: http://key@q:6334
+services: {councils: ["a:1"], review: [], jobs: ["a", "a:0", "http://a:1"]}
+tls: {cert_file: c, client_ca_file: d}
+auth: {tokens: [{owner: Ada, sha256: ab}, {owner: ada, sha256: sesame}]}
+liveness: {beat: 3s, sweep: 0s}
+retention: {history: 0s}
+streams: {heartbeat: 20s, max_age: 0s, grace: 1h}
+`)})
+	for _, key := range []string{
+		"qdrant", "services.councils", "services.review", "services.jobs[0]", "services.jobs[1]", "services.jobs[2]", "tls: ",
+		"auth.tokens[0]", "auth.tokens[1]", "liveness.ttl", "liveness.sweep", "retention.history",
+		"streams.heartbeat", "streams.max_age", "streams.grace",
+	} {
+		require.ErrorContains(t, err, key)
+	}
+	require.NotContains(t, err.Error(), "sesame")
+	_, err = config.Load(config.Source{File: file(t, "tls: {client_ca_file: d}\n")})
+	require.ErrorContains(t, err, "tls.client_ca_file")
+}
+
 func TestTheExampleFileListsEveryKey(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "..", "docs", "witan.example.yaml")

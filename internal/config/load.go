@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -50,6 +51,7 @@ func Load(s Source) (Config, error) {
 		if err := k.Load(rawbytes.Provider(raw), yaml.Parser()); err != nil {
 			return Config{}, fmt.Errorf("configuration %s: %w", s.File, err)
 		}
+		problems = append(problems, openPasswords(k))
 	}
 	if err := k.Load(environment(s.Environ, keys, &problems), nil); err != nil {
 		return Config{}, fmt.Errorf("configuration from the environment: %w", err)
@@ -62,12 +64,12 @@ func Load(s Source) (Config, error) {
 	var known mapstructure.Metadata
 	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: &mapstructure.DecoderConfig{
 		Result: &c, TagName: "koanf", Metadata: &known, WeaklyTypedInput: true,
-		DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), hide),
 	}})
 	for _, key := range known.Unused {
 		problems = append(problems, fmt.Errorf("%s: no such key", key))
 	}
-	problems = append(problems, err, c.Validate(), c.readKeys(s.Environ))
+	problems = append(problems, err, c.readURLs(), c.Validate(), c.readKeys(s.Environ))
 	if err := errors.Join(problems...); err != nil {
 		return Config{}, fmt.Errorf("configuration:\n%w", err)
 	}
@@ -83,11 +85,11 @@ func scalarKeys(t reflect.Type, at string) []string {
 		if name == "" || name == "-" {
 			continue
 		}
-		if f.Type.Kind() == reflect.Struct {
+		if f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[secret.Text]() {
 			keys = append(keys, scalarKeys(f.Type, at+name+".")...)
 			continue
 		}
-		if f.Type.Kind() != reflect.Slice {
+		if f.Type.Kind() != reflect.Slice && f.Type.Kind() != reflect.Map {
 			keys = append(keys, at+name)
 		}
 	}
@@ -140,6 +142,54 @@ func flags(set *pflag.FlagSet, k *koanf.Koanf, keys []string) *posflag.Posflag {
 		}
 		return key, f.Value.String()
 	})
+}
+
+// hide makes a secret of a text.
+func hide(_, to reflect.Type, data any) (any, error) {
+	text, ok := data.(string)
+	if !ok || to != reflect.TypeFor[secret.Text]() {
+		return data, nil
+	}
+	return secret.New(text), nil
+}
+
+// openPasswords refuses passwords in the YAML file, which is shown around more freely than files of secrets are.
+func openPasswords(k *koanf.Koanf) error {
+	var errs []error
+	for _, key := range []string{"database", "redis"} {
+		if u, err := url.Parse(k.String(key)); err == nil && u.User != nil {
+			if _, found := u.User.Password(); found {
+				errs = append(errs, fmt.Errorf("%s: holds a password: put the URL into a file and name it in %s_file, or set %s", key, key, variable(key)))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// readURLs reads the URLs that stand in files of their own.
+func (c *Config) readURLs() error {
+	return errors.Join(
+		readURL("database", &c.Database, c.DatabaseFile),
+		readURL("redis", &c.Redis, c.RedisFile),
+	)
+}
+
+func readURL(key string, into *secret.Text, path string) error {
+	switch {
+	case path == "":
+		return nil
+	case !into.IsZero():
+		return fmt.Errorf("%s: excludes %s_file", key, key)
+	}
+	raw, err := readLimited(path, maxKey)
+	if err != nil {
+		return fmt.Errorf("%s_file: %w", key, err)
+	}
+	*into = secret.New(strings.TrimSpace(string(raw)))
+	if into.IsZero() {
+		return fmt.Errorf("%s_file: %s is empty", key, path)
+	}
+	return nil
 }
 
 // readKeys fills the models' keys from the files and variables that name them.

@@ -143,7 +143,7 @@ func pause(ctx context.Context, d time.Duration) {
 // track gives r its context and ends it at a cancellation or the deadline. What it returns must be called when the body
 // has returned.
 func (m *Manager) track(r *Run, asked bus.Subscription) func() {
-	ctx, cancel := context.WithCancelCause(r.engine.Context())
+	ctx, cancel := context.WithCancelCause(r.onBehalf(r.engine.Context()))
 	r.ctx = ctx
 	if r.job.State == StateCancelling {
 		cancel(ErrCancelAsked)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"witan.dev/internal/apierr"
+	"witan.dev/internal/auth"
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 )
@@ -54,6 +56,33 @@ func TestIDsAreLongLowerCaseAndDifferent(t *testing.T) {
 		require.Regexp(t, `^[a-z2-7]{26}$`, string(id))
 		require.False(t, seen[id])
 		seen[id] = true
+	}
+}
+
+func TestABodyWorksForItsJobsOwner(t *testing.T) {
+	t.Parallel()
+	owners := make(chan string, 3)
+	s := started(t, func(r *job.Run) error {
+		owners <- auth.Owner(r.Context())
+		for i, step := range []func(*job.Run, string, engine.Policy, func(context.Context) (int, *engine.Failure, error)) (int, *engine.Failure, error){
+			job.Step[int], job.LastStep[int],
+		} {
+			_, _, err := step(r, fmt.Sprintf("step %d", i), engine.Policy{}, func(ctx context.Context) (int, *engine.Failure, error) {
+				owners <- auth.Owner(ctx)
+				return 0, nil, nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return finish(r, job.StateSucceeded)
+	})
+	c := creation()
+	c.Owner = "ada"
+	_, _, err := s.Create(t.Context(), c)
+	require.NoError(t, err)
+	for range 3 {
+		require.Equal(t, "ada", receive(t, owners))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"witan.dev/internal/auth"
 	"witan.dev/internal/job/engine"
 )
 
@@ -26,7 +27,7 @@ type Run struct {
 	paced    atomic.Bool
 }
 
-// Context ends when the job is cancelled (cause ErrCancelAsked), its deadline passes (ErrDeadlinePassed), the process
+// Context carries the job's owner as its principal, like the contexts of steps. It ends when the job is cancelled (cause ErrCancelAsked), its deadline passes (ErrDeadlinePassed), the process
 // stops or the execution loses the job. Writes through the Run go on after the first two.
 func (r *Run) Context() context.Context { return r.ctx }
 
@@ -70,7 +71,7 @@ func LastStep[T any](r *Run, name string, p engine.Policy, fn func(ctx context.C
 func recorded[T any](r *Run, name string, p engine.Policy, fn func(ctx context.Context) (T, *engine.Failure, error)) (T, *engine.Failure, error) {
 	ran := false
 	value, failure, err := engine.Step(r.engine, name, p, func(ctx context.Context) (T, *engine.Failure, error) {
-		value, failure, err := fn(ctx)
+		value, failure, err := fn(r.onBehalf(ctx))
 		if err != nil {
 			r.m.pace(ctx, r, err)
 		}
@@ -81,6 +82,11 @@ func recorded[T any](r *Run, name string, p engine.Policy, fn func(ctx context.C
 		r.advanced.Store(true)
 	}
 	return value, failure, err
+}
+
+// onBehalf says whom the body works for, so that what it asks of other services is asked in its owner's name.
+func (r *Run) onBehalf(ctx context.Context) context.Context {
+	return auth.With(ctx, auth.Principal{Owner: r.job.Owner})
 }
 
 // stepContext ends with the engine's context of the step and with the job's.

@@ -25,6 +25,10 @@ type Config struct {
 	Timeout time.Duration
 	// Timeouts are other such deadlines, by full method name; nil: DefaultTimeouts.
 	Timeouts map[string]time.Duration
+	// Recheck is how often the caller of an open stream is authenticated again; default 15 s.
+	Recheck time.Duration
+	// After is the clock of Recheck; default time.After.
+	After func(time.Duration) <-chan time.Time
 }
 
 // DefaultTimeouts are the deadlines of calls that wait on purpose, by full method name.
@@ -32,9 +36,9 @@ func DefaultTimeouts() map[string]time.Duration {
 	return map[string]time.Duration{"/witan.jobs.v1.JobService/WaitJob": 5*time.Minute + 10*time.Second}
 }
 
-// Authenticator says who calls, from the value of the authorization header (empty for none).
+// Authenticator says who shows these credentials. It is asked again while a stream is open.
 type Authenticator interface {
-	Authenticate(ctx context.Context, authorization string) (auth.Principal, error)
+	Authenticate(ctx context.Context, c auth.Credentials) (auth.Principal, error)
 }
 
 // Deps are what the server works with. All are needed.
@@ -59,6 +63,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Timeouts == nil {
 		c.Timeouts = DefaultTimeouts()
+	}
+	if c.Recheck == 0 {
+		c.Recheck = 15 * time.Second
+	}
+	if c.After == nil {
+		c.After = time.After
 	}
 	return c
 }

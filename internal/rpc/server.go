@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/test/bufconn"
 
+	"witan.dev/internal/auth"
 	"witan.dev/internal/secret"
 )
 
@@ -230,15 +231,24 @@ func (r *registrations) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	*r = append(*r, registration{desc, impl})
 }
 
-// Bearer shows a token with each call. It is meant for connections that do not leave the machine.
-func Bearer(token secret.Text) BearerCredentials { return BearerCredentials{token} }
+// Bearer shows a token with each call, and names the owner that the call's context works for: a handler's caller, or the
+// owner of a body's job.
+func Bearer(token secret.Text) BearerCredentials {
+	return BearerCredentials{func(context.Context) secret.Text { return token }}
+}
 
 // BearerCredentials are grpc credentials made by Bearer.
-type BearerCredentials struct{ token secret.Text }
+type BearerCredentials struct {
+	token func(context.Context) secret.Text
+}
 
-// GetRequestMetadata is the authorization header.
-func (b BearerCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + b.token.Reveal()}, nil
+// GetRequestMetadata is the authorization header and, where the context has an owner, auth.OwnerKey.
+func (b BearerCredentials) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	md := map[string]string{"authorization": "Bearer " + b.token(ctx).Reveal()}
+	if owner := auth.Owner(ctx); owner != "" {
+		md[auth.OwnerKey] = owner
+	}
+	return md, nil
 }
 
 // RequireTransportSecurity is false: connections in memory and on loopback are not encrypted.

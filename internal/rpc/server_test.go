@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,6 +168,25 @@ func TestCallersAreKnown(t *testing.T) {
 	_, err = get(t, setup(t, rpc.Config{}, service, goodWord))
 	require.NoError(t, err)
 	require.Equal(t, auth.Principal{Owner: auth.LocalOwner, Trusted: true}, seen)
+}
+
+func TestACallIsMadeOnBehalfOfTheContextsOwner(t *testing.T) {
+	t.Parallel()
+	var seen auth.Principal
+	service := &jobs{get: func(ctx context.Context) (*jobsv1.Job, error) {
+		seen = auth.From(ctx)
+		return &jobsv1.Job{}, nil
+	}}
+	ctx := auth.With(t.Context(), auth.Principal{Owner: "ada"})
+	f := setup(t, rpc.Config{}, service, goodWord)
+	_, err := f.client.GetJob(ctx, &jobsv1.GetJobRequest{Name: jobName})
+	require.NoError(t, err)
+	require.Equal(t, auth.Principal{Owner: "ada", Trusted: true}, seen)
+
+	f = setup(t, rpc.Config{}, service, "")
+	_, err = f.client.GetJob(metadata.AppendToOutgoingContext(ctx, auth.OwnerKey, "ada"), &jobsv1.GetJobRequest{Name: jobName})
+	require.NoError(t, err)
+	require.Equal(t, auth.Principal{Owner: auth.LocalOwner}, seen, "who shows no token cannot choose an owner")
 }
 
 func TestDeadlines(t *testing.T) {
@@ -433,4 +453,85 @@ func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// turnstile knows one caller until it is shut.
+type turnstile struct {
+	shut  atomic.Bool
+	other atomic.Bool
+}
+
+func (s *turnstile) Authenticate(_ context.Context, c auth.Credentials) (auth.Principal, error) {
+	switch {
+	case s.shut.Load():
+		return auth.Principal{}, auth.ErrTokenInvalid
+	case s.other.Load():
+		return auth.Principal{Owner: "ben"}, nil
+	default:
+		return auth.Principal{Owner: "ada"}, nil
+	}
+}
+
+// TestG14_AStreamEndsWhenItsTokenIsWithdrawn holds open streams to the tokens that are valid now.
+func TestG14_AStreamEndsWhenItsTokenIsWithdrawn(t *testing.T) {
+	t.Parallel()
+	for name, withdraw := range map[string]func(s *turnstile){
+		"the token is gone":               func(s *turnstile) { s.shut.Store(true) },
+		"the token is someone else's now": func(s *turnstile) { s.other.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			door, ticks := &turnstile{}, make(chan time.Time)
+			srv, err := rpc.NewServer(rpc.Config{After: func(d time.Duration) <-chan time.Time {
+				require.Equal(t, 15*time.Second, d)
+				return ticks
+			}}, rpc.Deps{Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Auth: door})
+			require.NoError(t, err)
+			require.NoError(t, srv.Register(func(r grpc.ServiceRegistrar) {
+				jobsv1.RegisterJobServiceServer(r, &jobs{watch: func(stream grpc.ServerStreamingServer[jobsv1.JobEvent]) error {
+					require.Equal(t, "ada", auth.Owner(stream.Context()))
+					require.NoError(t, stream.Send(&jobsv1.JobEvent{Seq: 1}))
+					<-stream.Context().Done()
+					return context.Cause(stream.Context())
+				}})
+			}))
+			require.NoError(t, srv.Start(t.Context()))
+			conn, err := srv.InProcess(secret.Text{})
+			require.NoError(t, err)
+			t.Cleanup(func() {
+				require.NoError(t, conn.Close())
+				require.NoError(t, srv.Stop(context.WithoutCancel(t.Context())))
+			})
+			stream, err := jobsv1.NewJobServiceClient(conn).WatchJob(t.Context(), &jobsv1.WatchJobRequest{Name: jobName})
+			require.NoError(t, err)
+			_, err = stream.Recv()
+			require.NoError(t, err)
+			ticks <- time.Time{}
+			ticks <- time.Time{} // the second is asked for only when the first check has passed
+			withdraw(door)
+			ticks <- time.Time{}
+			_, err = stream.Recv()
+			require.ErrorIs(t, rpcstatus.Parse(err), auth.ErrTokenInvalid)
+		})
+	}
+}
+
+func TestHealthIsOpenToAll(t *testing.T) {
+	t.Parallel()
+	door := &turnstile{}
+	door.shut.Store(true)
+	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Auth: door})
+	require.NoError(t, err)
+	require.NoError(t, srv.Start(t.Context()))
+	conn, err := srv.InProcess(secret.Text{})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, conn.Close())
+		require.NoError(t, srv.Stop(context.WithoutCancel(t.Context())))
+	})
+	answer, err := healthgrpc.NewHealthClient(conn).Check(t.Context(), &healthgrpc.HealthCheckRequest{})
+	require.NoError(t, err)
+	require.Equal(t, healthgrpc.HealthCheckResponse_SERVING, answer.GetStatus())
+	_, err = jobsv1.NewJobServiceClient(conn).GetJob(t.Context(), &jobsv1.GetJobRequest{Name: jobName})
+	require.ErrorIs(t, rpcstatus.Parse(err), auth.ErrTokenInvalid)
 }

@@ -27,10 +27,14 @@ type validatedStream struct {
 	validate func(any) error
 }
 
-// RecvMsg receives the next message and checks it against the rules of its proto.
+// RecvMsg receives the next message and checks it against the rules of its proto. What comes after the stream's context
+// has ended, because the server stops or the caller's token was withdrawn, is refused.
 func (s *validatedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
+	}
+	if ended := context.Cause(s.Context()); ended != nil {
+		return ended
 	}
 	return s.validate(m)
 }

@@ -43,8 +43,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // byHeader takes the caller's name from the header, as no real system would.
 type byHeader struct{}
 
-func (byHeader) Authenticate(_ context.Context, authorization string) (auth.Principal, error) {
-	return auth.Principal{Owner: authorization}, nil
+func (byHeader) Authenticate(_ context.Context, c auth.Credentials) (auth.Principal, error) {
+	return auth.Principal{Owner: c.Authorization}, nil
 }
 
 // idle is an engine that never runs anything: the test itself does what bodies would.

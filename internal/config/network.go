@@ -1,0 +1,144 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"witan.dev/internal/auth"
+	"witan.dev/internal/secret"
+)
+
+func (c *Config) validateNetwork(bad func(key, format string, args ...any)) {
+	for key, addr := range map[string]string{"grpc_addr": c.GRPCAddr, "http_addr": c.HTTPAddr} {
+		if err := c.listenable(addr); err != nil {
+			bad(key, "%v", err)
+		}
+	}
+	if err := serverURL(c.Database, "postgres", "postgresql"); err != nil {
+		bad("database", "%v", err)
+	}
+	if err := serverURL(c.Redis, "redis", "rediss"); err != nil {
+		bad("redis", "%v", err)
+	}
+	if c.Qdrant != "" {
+		if err := webURL(c.Qdrant); err != nil {
+			bad("qdrant", "%v", err)
+		}
+	}
+	for name, addresses := range c.Services {
+		if !slices.Contains(serviceNames(), name) {
+			bad("services."+name, "is none of %s", strings.Join(serviceNames(), ", "))
+		}
+		if len(addresses) == 0 {
+			bad("services."+name, "has no address")
+		}
+		for i, addr := range addresses {
+			if err := hostPort(addr); err != nil {
+				bad(fmt.Sprintf("services.%s[%d]", name, i), "%v", err)
+			}
+		}
+	}
+	c.TLS.validate(bad)
+	c.Auth.validate(bad)
+}
+
+func serviceNames() []string {
+	return []string{"council", "ingest", "jobs", "parser", "retrieval", "review"}
+}
+
+func (t TLS) validate(bad func(key, format string, args ...any)) {
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		bad("tls", "cert_file and key_file go together")
+	}
+	if t.ClientCAFile != "" && t.CertFile == "" {
+		bad("tls.client_ca_file", "needs cert_file and key_file")
+	}
+}
+
+func (a Auth) validate(bad func(key, format string, args ...any)) {
+	for i, t := range a.Tokens {
+		if _, err := auth.ParseToken(t.Owner, t.SHA256); err != nil {
+			bad(fmt.Sprintf("auth.tokens[%d]", i), "%v", err)
+		}
+	}
+}
+
+// validateTimes holds durations to ranges in which the system works. A worker must be able to miss a beat or two.
+func (c *Config) validateTimes(bad func(key, format string, args ...any)) {
+	for _, d := range []struct {
+		key             string
+		value, min, max time.Duration
+	}{
+		{"liveness.beat", c.Liveness.Beat, 100 * time.Millisecond, time.Minute},
+		{"liveness.ttl", c.Liveness.TTL, 300 * time.Millisecond, 10 * time.Minute},
+		{"liveness.sweep", c.Liveness.Sweep, 100 * time.Millisecond, time.Minute},
+		{"retention.history", c.Retention.History, time.Second, 10 * 365 * 24 * time.Hour},
+		{"retention.temporary", c.Retention.Temporary, time.Second, 365 * 24 * time.Hour},
+		{"streams.heartbeat", c.Streams.Heartbeat, 100 * time.Millisecond, 15 * time.Second},
+		{"streams.max_age", c.Streams.MaxAge, time.Second, 24 * time.Hour},
+		{"streams.grace", c.Streams.Grace, time.Second, 10 * time.Minute},
+	} {
+		if d.value < d.min || d.value > d.max {
+			bad(d.key, "%s is not between %s and %s", d.value, d.min, d.max)
+		}
+	}
+	if c.Liveness.TTL < 3*c.Liveness.Beat {
+		bad("liveness.ttl", "%s is less than three beats of %s", c.Liveness.TTL, c.Liveness.Beat)
+	}
+}
+
+// listenable refuses to serve strangers without asking who they are.
+func (c *Config) listenable(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port", addr)
+	}
+	if c.Auth.Required() || host == "localhost" {
+		return nil
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return fmt.Errorf("%q is not a loopback address, and without authentication nothing else is served: "+
+			"make a token with `witan token new OWNER` and name its file in auth.tokens_file", addr)
+	}
+	return nil
+}
+
+func hostPort(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || host == "" || strings.ContainsAny(addr, "/@ ") {
+		return fmt.Errorf("%.200q is not host:port", addr)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("%.200q has no port between 1 and 65535", addr)
+	}
+	return nil
+}
+
+// serverURL checks a URL that may hold a password, so no error repeats it.
+func serverURL(text secret.Text, schemes ...string) error {
+	if text.IsZero() {
+		return nil
+	}
+	u, err := url.Parse(text.Reveal())
+	if err != nil || u.Host == "" && u.Query().Get("host") == "" || !slices.Contains(schemes, u.Scheme) {
+		return fmt.Errorf("is not a %s:// URL with a host", schemes[0])
+	}
+	return nil
+}
+
+func webURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("is not an http or https URL")
+	}
+	if u.User != nil || strings.Contains(raw, "@") {
+		return errors.New("holds credentials: put the key into a file or a variable")
+	}
+	return nil
+}
