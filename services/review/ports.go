@@ -77,6 +77,9 @@ type Jobs interface {
 	// Wait watches the job to its end, through lost connections. It returns ctx's error when that ends first; the job
 	// goes on.
 	Wait(ctx context.Context, job string) (JobState, error)
+	// Retry starts the next attempt of a job that has ended with less than everything; with any other job it does
+	// nothing. The same requestID starts one attempt only. The error is ErrUnavailable where the jobs cannot be reached.
+	Retry(ctx context.Context, job, requestID string) error
 	// CancelStarted asks every unfinished job of the kind that the parent has started to stop, and is durable when it
 	// returns. Without any it does nothing. The error is ErrUnavailable where the jobs cannot be reached.
 	CancelStarted(ctx context.Context, parent string, kind job.Kind) error

@@ -62,7 +62,8 @@ func TestSweepRemovesWhatNoJobNeeds(t *testing.T) {
 	require.NoError(t, r.Sweep(t.Context(), func(context.Context, ...job.ID) (map[job.ID]job.State, error) { return states, nil }))
 	left, err := filepath.Glob(filepath.Join(frozen, "*"))
 	require.NoError(t, err)
-	require.Equal(t, []string{filepath.Join(frozen, "queued"), filepath.Join(frozen, "running")}, left)
+	require.Equal(t, []string{filepath.Join(frozen, "failed"), filepath.Join(frozen, "queued"), filepath.Join(frozen, "running")}, left,
+		"what may be retried stays")
 
 	none := reviewgit.NewRepository(nil, nil, filepath.Join(frozen, "none"))
 	require.NoError(t, none.Sweep(t.Context(), nil), "a new data folder has none")

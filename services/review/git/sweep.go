@@ -10,8 +10,9 @@ import (
 	"witan.dev/internal/job"
 )
 
-// Sweep releases the frozen work of reviews whose job has ended or never came to be: what a process leaves that dies
-// before the job is created, or between its end and the release. states returns the states of those jobs that exist.
+// Sweep releases the frozen work of reviews whose job has succeeded, was deleted or never came to be: what a process
+// leaves that dies before the job is created, or between its end and the release. Any other job may run, or be retried.
+// states returns the states of those jobs that exist.
 // Call it before reviews are created and run, since what is being pinned has no job yet.
 func (r *Repository) Sweep(ctx context.Context, states func(ctx context.Context, ids ...job.ID) (map[job.ID]job.State, error)) error {
 	entries, err := os.ReadDir(r.frozen)
@@ -31,7 +32,7 @@ func (r *Repository) Sweep(ctx context.Context, states func(ctx context.Context,
 	}
 	var errs []error
 	for _, id := range ids {
-		if state, ok := known[id]; !ok || state.Terminal() {
+		if state, ok := known[id]; !ok || state == job.StateSucceeded {
 			errs = append(errs, r.Release(ctx, id))
 		}
 	}

@@ -59,6 +59,16 @@ func (j *Jobs) Wait(ctx context.Context, name string) (review.JobState, error) {
 	}
 }
 
+// Retry implements review.Jobs.
+func (j *Jobs) Retry(ctx context.Context, name, requestID string) error {
+	_, err := j.client.RetryJob(ctx, &jobsv1.RetryJobRequest{Name: name, RequestId: requestID})
+	err = callError(ctx, "retry "+name, err)
+	if errors.Is(err, job.ErrNotRetryable) || errors.Is(err, job.ErrNotFinished) {
+		return nil
+	}
+	return err
+}
+
 // CancelStarted implements review.Jobs.
 func (j *Jobs) CancelStarted(ctx context.Context, parent string, kind job.Kind) error {
 	req := &jobsv1.ListJobsRequest{

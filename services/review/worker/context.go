@@ -73,13 +73,13 @@ func (s *session) awaitIndexes(ctx context.Context, f *fetched, p *planned) (boo
 	}
 	limited, cancel := context.WithTimeout(ctx, s.p.Limits.Index)
 	defer cancel()
-	for _, job := range []string{f.BaseIndexJob, f.IndexJob} {
-		state, err := s.p.Jobs.Wait(limited, job)
+	for _, b := range []struct{ job, step string }{{f.BaseIndexJob, stepBase}, {f.IndexJob, stepHead}} {
+		state, err := s.await(limited, b.job, b.step)
 		switch {
 		case err != nil && fatal(ctx, err):
 			return false, err
 		case err != nil || !state.Done():
-			s.p.Logger.WarnContext(ctx, "the review goes on without an index", "job", job, "state", state.State, "error", err)
+			s.p.Logger.WarnContext(ctx, "the review goes on without an index", "job", b.job, "state", state.State, "error", err)
 			p.Notes = append(p.Notes, "the code could not be indexed: structure was not checked, the material has less context")
 			return false, nil
 		}

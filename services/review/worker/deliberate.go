@@ -29,7 +29,8 @@ type deliberated struct {
 }
 
 // deliberate convenes the council and follows its job to the end. The request ID follows from job and step: killed in
-// between, the next execution gets the same deliberation again and watches on.
+// between, the next execution gets the same deliberation again and watches on. So does a retried review, which retries
+// the deliberation as well.
 func (s *session) deliberate(got *progress) (*engine.Failure, error) {
 	return step(s, stepDeliberate, &got.deliberated, func(ctx context.Context) (deliberated, error) {
 		if away := cmp.Or(got.inspected.Unscanned, got.planned.Away); away != "" {
@@ -59,7 +60,8 @@ func (s *session) convene(ctx context.Context, got *progress) (d deliberated, er
 	if err != nil {
 		return d, err
 	}
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
+	err = s.start(ctx, stepDeliberate, func(ctx context.Context, requestID string) (err error) {
+		task.RequestID = requestID
 		d.Deliberation, err = s.p.Council.Deliberate(ctx, task)
 		return err
 	})
@@ -72,7 +74,7 @@ func (s *session) convene(ctx context.Context, got *progress) (d deliberated, er
 	if err != nil {
 		return d, err
 	}
-	state, err := s.p.Jobs.Wait(ctx, d.Job)
+	state, err := s.await(ctx, d.Job, stepDeliberate)
 	if err != nil {
 		return d, err
 	}
@@ -97,9 +99,7 @@ func (s *session) convene(ctx context.Context, got *progress) (d deliberated, er
 
 // task is what the council gets: the stored parts and proposals, and the author's words without secrets.
 func (s *session) task(ctx context.Context, got *progress) (review.CouncilTask, error) {
-	t := review.CouncilTask{
-		Council: s.review.Council, ParentJob: wire.JobName(s.run.Job().ID), RequestID: s.requestID(stepDeliberate),
-	}
+	t := review.CouncilTask{Council: s.review.Council, ParentJob: wire.JobName(s.run.Job().ID)}
 	if err := s.get(ctx, got.planned.Parts, &t.Parts); err != nil {
 		return t, err
 	}

@@ -72,21 +72,7 @@ func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) 
 	if !needed {
 		return nil
 	}
-	err := s.patiently(ctx, func(ctx context.Context) (err error) {
-		p := s.review.Pinned
-		source := review.IndexSource{
-			GitDir: p.GitDir, Tree: p.OldTree, Repository: repositoryName(p), ParentJob: wire.JobName(s.run.Job().ID),
-			RequestID: s.requestID("fetch/base"),
-		}
-		if f.BaseIndex, f.BaseIndexJob, err = s.p.Index.Build(ctx, source); err != nil {
-			return err
-		}
-		source.ObjectDirs, source.Tree, source.BaseIndex = p.ObjectDirs, p.NewTree, f.BaseIndex
-		source.RequestID = s.requestID("fetch/head")
-		f.Index, f.IndexJob, err = s.p.Index.Build(ctx, source)
-		return err
-	})
-	if err != nil {
+	if err := s.build(ctx, f); err != nil {
 		if fatal(ctx, err) {
 			return err
 		}
@@ -95,6 +81,34 @@ func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) 
 	}
 	return nil
 }
+
+// build starts both jobs.
+func (s *session) build(ctx context.Context, f *fetched) error {
+	p := s.review.Pinned
+	source := review.IndexSource{
+		GitDir: p.GitDir, Tree: p.OldTree, Repository: repositoryName(p), ParentJob: wire.JobName(s.run.Job().ID),
+	}
+	err := s.start(ctx, stepBase, func(ctx context.Context, requestID string) (err error) {
+		source.RequestID = requestID
+		f.BaseIndex, f.BaseIndexJob, err = s.p.Index.Build(ctx, source)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	source.ObjectDirs, source.Tree, source.BaseIndex = p.ObjectDirs, p.NewTree, f.BaseIndex
+	return s.start(ctx, stepHead, func(ctx context.Context, requestID string) (err error) {
+		source.RequestID = requestID
+		f.Index, f.IndexJob, err = s.p.Index.Build(ctx, source)
+		return err
+	})
+}
+
+// The two jobs that the step fetch starts.
+const (
+	stepBase = stepFetch + "/base"
+	stepHead = stepFetch + "/head"
+)
 
 // repositoryName is what all reviews of one repository share: the subject without its branch.
 func repositoryName(p review.Pinned) string {

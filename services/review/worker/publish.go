@@ -56,7 +56,9 @@ func (s *session) publish(got *progress) error {
 	if err != nil {
 		return err
 	}
-	s.release(ctx)
+	if state == job.StateSucceeded {
+		s.release(ctx)
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -226,11 +227,46 @@ func newEvent(key string, e *reviewv1.ReviewEvent) (job.NewEvent, error) {
 	return job.NewEvent{Key: key, Type: "review." + string(field.Name()), Payload: payload}, nil
 }
 
-// requestID is the UUIDv5 of <job>/<step>, so that the same step asks for the same thing again. A retried job asks anew.
-func (s *session) requestID(step string) string {
-	name := string(s.run.Job().ID)
-	if n := s.run.Attempt(); n > 1 {
-		name = fmt.Sprintf("%s~%d", name, n)
+// requestID is the UUIDv5 of <job>/<step>, so that the same step asks for the same thing again, in all attempts of the job.
+func (s *session) requestID(step string) string { return requestID(string(s.run.Job().ID) + "/" + step) }
+
+// attemptID is the request ID of what one attempt of the job asks for.
+func (s *session) attemptID(step string) string {
+	return requestID(fmt.Sprintf("%s~%d/%s", s.run.Job().ID, s.run.Attempt(), step))
+}
+
+func requestID(name string) string { return uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String() }
+
+// start has another service start a job: the one of an earlier attempt where the same is asked for. Where something else
+// is asked for now, because that attempt had no index or no parser, or its job was deleted, another one is started.
+func (s *session) start(ctx context.Context, step string, ask func(ctx context.Context, requestID string) error) error {
+	err := s.patiently(ctx, func(ctx context.Context) error { return ask(ctx, s.requestID(step)) })
+	if s.run.Attempt() == 1 || !errors.Is(err, job.ErrRequestIDReused) && !errors.Is(err, job.ErrDeleted) {
+		return err
 	}
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(name+"/"+step)).String()
+	return s.patiently(ctx, func(ctx context.Context) error { return ask(ctx, s.attemptID(step)) })
+}
+
+// await watches a job that the step started to its end. What an earlier attempt left with less than everything is
+// retried first, once an attempt, and again the answers that its journal holds cost nothing.
+func (s *session) await(ctx context.Context, name, step string) (review.JobState, error) {
+	if err := s.again(ctx, name, step); err != nil {
+		return review.JobState{}, err
+	}
+	state, err := s.p.Jobs.Wait(ctx, name)
+	if err != nil || state.State != string(job.StateCancelled) || s.run.Attempt() == 1 {
+		return state, err
+	}
+	// It may have been stopping still, for the cancellation of the attempt before; else the request is known by now.
+	if err := s.again(ctx, name, step); err != nil {
+		return review.JobState{}, err
+	}
+	return s.p.Jobs.Wait(ctx, name)
+}
+
+func (s *session) again(ctx context.Context, name, step string) error {
+	if s.run.Attempt() == 1 {
+		return nil
+	}
+	return s.patiently(ctx, func(ctx context.Context) error { return s.p.Jobs.Retry(ctx, name, s.attemptID(step+"/retry")) })
 }

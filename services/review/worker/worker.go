@@ -158,11 +158,7 @@ func (s *session) end(f *engine.Failure) error {
 	}
 	ctx := context.WithoutCancel(s.run.Context())
 	s.dismiss(ctx)
-	if err := s.run.Finish(ctx, o); err != nil {
-		return err
-	}
-	s.release(ctx)
-	return nil
+	return s.run.Finish(ctx, o)
 }
 
 // dismiss stops the council, whose result nobody will read and which would go on spending. It asks for whatever this job
@@ -178,7 +174,7 @@ func (s *session) dismiss(ctx context.Context) {
 	}
 }
 
-// release removes frozen work; nobody reads it any more. What stays behind costs space only.
+// release removes frozen work when nothing can be retried: nobody reads it any more. What stays behind costs space only.
 func (s *session) release(ctx context.Context) {
 	if err := s.p.Repository.Release(ctx, s.review.ID); err != nil {
 		s.p.Logger.WarnContext(ctx, "frozen work was not removed", "review", string(s.review.ID), "error", err)
