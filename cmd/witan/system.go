@@ -122,6 +122,7 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 
 // register adds every service to the server and every body to the engine.
 func (s *system) register(ctx context.Context, noWorkers bool, p parts) error {
+	takeCustody(p)
 	council, err := newCouncil(ctx, p)
 	if err != nil {
 		return err

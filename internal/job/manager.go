@@ -53,6 +53,7 @@ type Manager struct {
 	cfg    Config
 
 	removers map[Kind]Remover
+	checks   map[Kind]Check
 	chores   []Chore
 
 	mu      sync.Mutex
@@ -65,7 +66,7 @@ type Manager struct {
 func NewManager(store Store, eng engine.Engine, b bus.Bus, logger *slog.Logger, cfg Config) *Manager {
 	return &Manager{
 		store: store, engine: eng, bus: b, logger: logger, cfg: cfg.withDefaults(),
-		removers: make(map[Kind]Remover), running: make(map[*Run]context.CancelCauseFunc),
+		removers: make(map[Kind]Remover), checks: make(map[Kind]Check), running: make(map[*Run]context.CancelCauseFunc),
 	}
 }
 
@@ -75,11 +76,25 @@ func (m *Manager) Handle(kind Kind, workers int, body Body) {
 	m.engine.Handle(kind, q, func(er engine.Run) error { return m.execute(er, body) })
 }
 
-// A Remover takes away what a service keeps of a job of its kind, in the transaction that deletes the job.
-type Remover func(ctx context.Context, tx Tx, j Job) error
+// A Remover takes away what a service keeps of the jobs of a kind outside of the job layer.
+type Remover struct {
+	// Tx runs in the transaction that deletes the job, and again when that is run again.
+	Tx func(ctx context.Context, tx Tx, j Job) error
+	// After runs when the job is gone, for what is in no database; it may not run when the process ends then. nil is
+	// nothing.
+	After func(ctx context.Context, j Job) error
+}
 
-// OnDelete registers what belongs to the jobs of a kind outside of the job layer, before Start only.
-func (m *Manager) OnDelete(kind Kind, remove Remover) { m.removers[kind] = remove }
+// OnDelete registers what belongs to the jobs of a kind, before Start only. Every process that deletes jobs registers
+// it for every kind.
+func (m *Manager) OnDelete(kind Kind, r Remover) { m.removers[kind] = r }
+
+// A Check says whether a job of its kind may be retried now. It runs in the transaction that retries the job, and again
+// when that is run again.
+type Check func(ctx context.Context, tx Tx, j Job) error
+
+// OnRetry registers the check of a kind, before Start only.
+func (m *Manager) OnRetry(kind Kind, c Check) { m.checks[kind] = c }
 
 // A Chore is a service's part of the housekeeping: it runs at start and then regularly, and must be quick when there is
 // nothing to do.
@@ -148,6 +163,11 @@ func (m *Manager) enqueue(ctx context.Context, tx Tx, a Attempt, kind Kind, prio
 // The same request starts one attempt only and gets the job as it is.
 func (m *Manager) Retry(ctx context.Context, r Retrial) (Job, error) {
 	j, reused, err := m.store.Retry(ctx, r, func(ctx context.Context, tx Tx, j Job) error {
+		if check := m.checks[j.Kind]; check != nil {
+			if err := check(ctx, tx, j); err != nil {
+				return err
+			}
+		}
 		return m.enqueue(ctx, tx, Attempt{ID: j.ID, Number: j.Attempt}, j.Kind, j.Priority)
 	})
 	if err != nil {
@@ -159,33 +179,39 @@ func (m *Manager) Retry(ctx context.Context, r Retrial) (Job, error) {
 	return j, nil
 }
 
-// Delete removes jobs that have ended with all that they started and all that belongs to them. Errors: ErrNotFound,
-// ErrETagMismatch, ErrNotFinished. d.Remove is run after what OnDelete registered for the job's kind.
+// Delete removes jobs that have ended with all that they started and all that belongs to them, which OnDelete says. An
+// index stays when the review that had it built goes: others use it too. Errors: ErrNotFound, ErrETagMismatch,
+// ErrNotFinished.
 func (m *Manager) Delete(ctx context.Context, d Deletion) error {
-	also := d.Remove
-	d.Remove = func(ctx context.Context, tx Tx, j Job) error {
-		if remove := m.removers[j.Kind]; remove != nil {
-			if err := remove(ctx, tx, j); err != nil {
-				return fmt.Errorf("remove what belongs to %s job %s: %w", j.Kind, j.ID, err)
-			}
-		}
-		if also != nil {
-			return also(ctx, tx, j)
-		}
-		return nil
-	}
+	d.Keep, d.Remove = []Kind{KindIndex}, m.removeTx
 	gone, err := m.store.Delete(ctx, d)
 	if err != nil {
 		return fmt.Errorf("delete jobs: %w", err)
 	}
 	var ids []engine.ID
-	for _, a := range gone {
-		for n := range a.Number {
-			ids = append(ids, Attempt{ID: a.ID, Number: n + 1}.execution())
+	for _, j := range gone {
+		for n := range j.Attempt {
+			ids = append(ids, Attempt{ID: j.ID, Number: n + 1}.execution())
+		}
+		if after := m.removers[j.Kind].After; after != nil {
+			if err := after(ctx, j); err != nil {
+				m.logger.WarnContext(ctx, "something of a deleted job is left", "job_id", j.ID, "kind", j.Kind, "error", err)
+			}
 		}
 	}
 	if err := m.engine.Remove(ctx, ids); err != nil {
 		m.logger.WarnContext(ctx, "the engine keeps its record of deleted jobs until it is purged", "error", err)
+	}
+	return nil
+}
+
+func (m *Manager) removeTx(ctx context.Context, tx Tx, j Job) error {
+	remove := m.removers[j.Kind].Tx
+	if remove == nil {
+		return nil
+	}
+	if err := remove(ctx, tx, j); err != nil {
+		return fmt.Errorf("remove what belongs to %s job %s: %w", j.Kind, j.ID, err)
 	}
 	return nil
 }

@@ -63,6 +63,8 @@ type Deletion struct {
 	Owner string
 	// Revision is what the revision of the first must be; 0 means anything.
 	Revision int64
+	// Keep are kinds whose jobs stay when one that started them goes, which they then forget.
+	Keep []Kind
 	// Remove takes away what belongs to a job elsewhere. It is called once for each removed job, children first, while its
 	// rows are still there.
 	Remove func(ctx context.Context, tx Tx, j Job) error
@@ -207,11 +209,11 @@ type Ender interface {
 	ExpireQueued(ctx context.Context, now time.Time, n int) ([]Ending, error)
 	// ExpireHistory removes the events of at most n jobs whose history has expired.
 	ExpireHistory(ctx context.Context, now time.Time, n int) (int, error)
-	// Delete removes jobs, all that they started, and everything that belongs to these: rows, logs, journals. Of their
+	// Delete removes jobs, all that they started (but see Deletion.Keep), and everything that belongs to these: rows, logs, journals. Of their
 	// requests the job and the resource are forgotten and the hashes stay. All of it or nothing: the errors are
 	// ErrNotFound, then DeleteRefused of any of them, and ErrNotFinished also while the job that started one of IDs is
 	// unfinished and not removed with it. It returns what is gone, in no order.
-	Delete(ctx context.Context, d Deletion) ([]Attempt, error)
+	Delete(ctx context.Context, d Deletion) ([]Job, error)
 }
 
 // Ending is what Cancel or ExpireQueued did to one job.

@@ -9,6 +9,8 @@ import (
 // What callers may see. They are matched by reason.
 var (
 	ErrConversationNotFound = apierr.NotFound(apierr.ReasonConversationNotFound, "there is no such conversation")
+	// ErrConversationDeleted: the request is known, and the conversation that it made has been deleted since.
+	ErrConversationDeleted  = apierr.NotFound(apierr.ReasonConversationNotFound, "what this request_id created was deleted; take a new one to create it again")
 	ErrDeliberationNotFound = apierr.NotFound(apierr.ReasonDeliberationNotFound, "there is no such deliberation")
 	ErrCouncilNotFound      = apierr.NotFound(apierr.ReasonCouncilNotFound, "there is no such council; list the councils")
 	ErrBlobNotFound         = apierr.NotFound(apierr.ReasonBlobNotFound, "there is no such blob; upload it again")

@@ -20,6 +20,8 @@ const DefaultCouncil = "default"
 type Jobs interface {
 	Create(ctx context.Context, c job.Creation) (job.Job, bool, error)
 	States(ctx context.Context, ids ...job.ID) (map[job.ID]job.State, error)
+	Cancel(ctx context.Context, id job.ID, owner string) (job.Job, error)
+	Delete(ctx context.Context, d job.Deletion) error
 }
 
 // Models are the configured models. *llm.Registry is one.
@@ -43,20 +45,15 @@ type Params struct {
 
 // Manager is the one place that starts conversations and deliberations. Safe for concurrent use.
 type Manager struct {
-	store   Store
-	jobs    Jobs
+	*Keeper
+
 	models  Models
 	presets map[string]Preset
-	blobs   Blobs
-	now     func() time.Time
 }
 
 // NewManager checks the presets against the models and reports everything that is wrong with them.
 func NewManager(p Params) (*Manager, error) {
-	m := &Manager{store: p.Store, jobs: p.Jobs, models: p.Models, blobs: p.Blobs, now: p.Now, presets: map[string]Preset{}}
-	if m.now == nil {
-		m.now = time.Now
-	}
+	m := &Manager{Keeper: NewKeeper(p), models: p.Models, presets: map[string]Preset{}}
 	var errs []error
 	for _, preset := range p.Presets {
 		if _, twice := m.presets[preset.Name]; twice {
@@ -115,8 +112,11 @@ func (m *Manager) Preset(name string) (Preset, error) {
 // NewConversation asks for a conversation.
 type NewConversation struct {
 	Owner, Title, Council string
-	Labels                map[string]string
-	Request               Request
+	// Temporary conversations have no title and are removed after ExpireAt; zero: a day from now.
+	Temporary bool
+	ExpireAt  time.Time
+	Labels    map[string]string
+	Request   Request
 }
 
 // CreateConversation makes an empty conversation.
@@ -124,7 +124,11 @@ func (m *Manager) CreateConversation(ctx context.Context, n NewConversation) (Co
 	now := m.now()
 	c := Conversation{
 		ID: string(job.NewID()), Owner: n.Owner, Title: n.Title, Council: n.Council, Labels: n.Labels,
-		CreatedAt: now, UpdatedAt: now, Revision: 1,
+		Temporary: n.Temporary, CreatedAt: now, UpdatedAt: now, Revision: 1,
+	}
+	var err error
+	if c.ExpireAt, err = lifetime(n, now); err != nil {
+		return Conversation{}, err
 	}
 	if n.Council != "" {
 		if _, err := m.Preset(n.Council); err != nil {
@@ -137,6 +141,9 @@ func (m *Manager) CreateConversation(ctx context.Context, n NewConversation) (Co
 // Conversation reads a conversation and what its jobs say of it.
 func (m *Manager) Conversation(ctx context.Context, id, owner string) (Conversation, Activity, error) {
 	c, err := m.store.Conversation(ctx, id, owner)
+	if err == nil && c.over(m.now()) {
+		err = ErrConversationNotFound
+	}
 	if err != nil {
 		return Conversation{}, Activity{}, err
 	}
@@ -158,8 +165,8 @@ func (m *Manager) Conversations(ctx context.Context, owner string, after Positio
 	return list, activities, err
 }
 
-func (m *Manager) activities(ctx context.Context, conversations ...string) (map[string]Activity, error) {
-	recent, err := m.store.Recent(ctx, conversations...)
+func (k *Keeper) activities(ctx context.Context, conversations ...string) (map[string]Activity, error) {
+	recent, err := k.store.Recent(ctx, conversations...)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +174,7 @@ func (m *Manager) activities(ctx context.Context, conversations ...string) (map[
 	for _, ids := range recent {
 		all = append(all, ids...)
 	}
-	states, err := m.jobs.States(ctx, all...)
+	states, err := k.jobs.States(ctx, all...)
 	if err != nil {
 		return nil, err
 	}
@@ -216,10 +223,14 @@ func (m *Manager) CreateDeliberation(ctx context.Context, n NewDeliberation) (De
 	now, id := m.now(), job.NewID()
 	timeout := cmp.Or(n.Timeout, DefaultDeadline)
 	var made Deliberation
+	expire, err := m.expiry(ctx, n)
+	if err != nil {
+		return Deliberation{}, err
+	}
 	created, reused, err := m.jobs.Create(ctx, job.Creation{
 		ID: id, Kind: job.KindCouncil, Owner: n.Owner, Parent: n.ParentJob,
 		Method: "CreateDeliberation", RequestID: n.Request.ID, BodySHA256: n.Request.Body,
-		Resource: "deliberations/" + string(id), Labels: n.Labels, Timeout: timeout,
+		Resource: "deliberations/" + string(id), Labels: n.Labels, Timeout: timeout, ExpireAt: expire,
 		Write: func(ctx context.Context, tx job.Tx) error {
 			var err error
 			made, err = m.write(ctx, tx, n, Deliberation{
@@ -236,6 +247,19 @@ func (m *Manager) CreateDeliberation(ctx context.Context, n NewDeliberation) (De
 		return m.store.Deliberation(ctx, created.ID, n.Owner, ViewBasic)
 	}
 	return made, nil
+}
+
+// expiry is when a deliberation goes with its temporary conversation. Whether there is such a conversation, the creating
+// transaction says.
+func (m *Manager) expiry(ctx context.Context, n NewDeliberation) (time.Time, error) {
+	if n.Conversation == "" {
+		return time.Time{}, nil
+	}
+	c, err := m.store.Conversation(ctx, n.Conversation, n.Owner)
+	if errors.Is(err, ErrConversationNotFound) {
+		return time.Time{}, nil
+	}
+	return c.ExpireAt, err
 }
 
 func (m *Manager) validateOnly(ctx context.Context, n NewDeliberation) (Deliberation, error) {
@@ -264,6 +288,9 @@ func (m *Manager) write(ctx context.Context, tx job.Tx, n NewDeliberation, d Del
 		var err error
 		if c, recent, err = m.store.LockConversation(ctx, tx, n.Conversation, n.Owner); err != nil {
 			return Deliberation{}, err
+		}
+		if c.over(m.now()) {
+			return Deliberation{}, ErrConversationNotFound
 		}
 		states, err := m.jobs.States(ctx, recent...)
 		if err != nil {

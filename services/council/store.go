@@ -24,7 +24,7 @@ type Request struct {
 // A ConversationStore keeps conversations and their messages.
 type ConversationStore interface {
 	// CreateConversation stores c, or returns the one that an earlier request with the same ID and body made.
-	// ErrRequestIDReused for another body.
+	// ErrRequestIDReused for another body, ErrConversationDeleted when that one has been deleted.
 	CreateConversation(ctx context.Context, c Conversation, r Request) (Conversation, error)
 	// Conversation returns ErrConversationNotFound for unknown and foreign ones.
 	Conversation(ctx context.Context, id, owner string) (Conversation, error)
@@ -33,6 +33,11 @@ type ConversationStore interface {
 	Messages(ctx context.Context, conversation string, after int64, limit int) ([]Message, error)
 	// Recent lists the newest deliberations of each conversation, newest first, at most 50 of each.
 	Recent(ctx context.Context, conversations ...string) (map[string][]job.ID, error)
+	// ExpiredConversations returns those whose ExpireAt has come, oldest first, at most limit.
+	ExpiredConversations(ctx context.Context, now time.Time, limit int) ([]Conversation, error)
+	// DeleteConversation removes a conversation with its messages; its deliberations are gone by then. The hash of the
+	// request that made it stays. What is not there is no error.
+	DeleteConversation(ctx context.Context, tx job.Tx, id string) error
 	// SetTitle gives a conversation a title where it has none and is not temporary.
 	SetTitle(ctx context.Context, tx job.Tx, conversation, title string) error
 }
@@ -49,6 +54,8 @@ type DeliberationStore interface {
 	Deliberation(ctx context.Context, id job.ID, owner string, v View) (Deliberation, error)
 	// Deliberations lists without material; conversation "" means all.
 	Deliberations(ctx context.Context, owner, conversation string, after Position, limit int) ([]Deliberation, error)
+	// DeleteDeliberation removes a deliberation with its outcomes and its messages. What is not there is no error.
+	DeleteDeliberation(ctx context.Context, tx job.Tx, id job.ID) error
 }
 
 // A RunStore keeps what a running deliberation must find again. Contents are the worker's.
@@ -78,4 +85,6 @@ type Blobs interface {
 	// Read returns at most limit bytes of an owner's blob, named by its hex SHA-256. ErrBlobNotFound for unknown and
 	// foreign ones.
 	Read(ctx context.Context, owner, id string, limit int64) ([]byte, error)
+	// Release forgets in a transaction what a resource names.
+	Release(ctx context.Context, tx job.Tx, resource string) error
 }

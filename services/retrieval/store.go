@@ -29,6 +29,11 @@ type Catalog interface {
 	List(ctx context.Context, query ListQuery) ([]Index, error)
 	// Same returns the owner's indexes of a tree under a version, ready ones first, then newest first.
 	Same(ctx context.Context, owner, tree, version string) ([]Index, error)
+	// Delete removes an index with its view, in the transaction that deletes its job. What is not there is no error.
+	Delete(ctx context.Context, tx job.Tx, id ID) error
+	// Collect looks at most at n contents that removed indexes named, removes those that nothing else names, no view and
+	// no stage, and returns how many it looked at. 0 means that nothing is left to look at.
+	Collect(ctx context.Context, n int) (int, error)
 }
 
 // Staged is one file of a build.

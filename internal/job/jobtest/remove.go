@@ -12,6 +12,14 @@ import (
 
 func succeeded() job.Outcome { return job.Outcome{State: job.StateSucceeded, Result: []byte("result")} }
 
+func attemptsOf(jobs []job.Job) []job.Attempt {
+	out := make([]job.Attempt, len(jobs))
+	for i, j := range jobs {
+		out[i] = job.Attempt{ID: j.ID, Number: j.Attempt}
+	}
+	return out
+}
+
 var removing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglobals // a table of tests
 	"a finished job goes with all that it started": func(t *testing.T, s job.Store) {
 		parent := began(t, s)
@@ -32,7 +40,7 @@ var removing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 		require.NoError(t, err)
 		require.True(t, wrote)
 		require.Equal(t, []job.ID{grandchild, child, parent.ID}, removed, "children first")
-		require.ElementsMatch(t, []job.Attempt{{ID: parent.ID, Number: 2}, attemptOne(child), attemptOne(grandchild)}, gone)
+		require.ElementsMatch(t, []job.Attempt{{ID: parent.ID, Number: 2}, attemptOne(child), attemptOne(grandchild)}, attemptsOf(gone))
 		for _, id := range removed {
 			_, err := s.Get(t.Context(), id)
 			require.ErrorIs(t, err, job.ErrNotFound)
@@ -77,12 +85,31 @@ var removing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 			dense(t, s, id)
 		}
 	},
+	"kinds that are kept forget who started them": func(t *testing.T, s job.Store) {
+		parent := began(t, s)
+		c := childOf(parent.ID)
+		c.Kind = job.KindIndex
+		kept := create(t, s, c)
+		child := finished(t, s, childOf(parent.ID), succeeded())
+		finish(t, s, parent, succeeded())
+		gone, err := s.Delete(t.Context(), job.Deletion{IDs: []job.ID{parent.ID}, Keep: []job.Kind{job.KindIndex}})
+		require.NoError(t, err)
+		require.ElementsMatch(t, []job.Attempt{attemptOne(parent.ID), attemptOne(child)}, attemptsOf(gone))
+		j := get(t, s, kept.ID)
+		require.Empty(t, j.Parent)
+		require.Equal(t, job.StateQueued, j.State)
+		_, err = s.Cancel(t.Context(), kept.ID)
+		require.NoError(t, err)
+		gone, err = s.Delete(t.Context(), job.Deletion{IDs: []job.ID{kept.ID}, Keep: []job.Kind{job.KindIndex}})
+		require.NoError(t, err)
+		require.Len(t, gone, 1, "what is named goes")
+	},
 	"several in one": func(t *testing.T, s job.Store) {
 		a, b := finished(t, s, creation(), succeeded()), finished(t, s, creation(), succeeded())
 		child := finished(t, s, childOf(a), succeeded())
 		gone, err := s.Delete(t.Context(), job.Deletion{IDs: []job.ID{a, child, b}, Owner: owner})
 		require.NoError(t, err)
-		require.ElementsMatch(t, []job.Attempt{attemptOne(a), attemptOne(b), attemptOne(child)}, gone)
+		require.ElementsMatch(t, []job.Attempt{attemptOne(a), attemptOne(b), attemptOne(child)}, attemptsOf(gone))
 		wrote := false
 		gone, err = s.Delete(t.Context(), job.Deletion{Write: func(context.Context, job.Tx) error { wrote = true; return nil }})
 		require.NoError(t, err)

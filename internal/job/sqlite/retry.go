@@ -53,7 +53,7 @@ func (s *Store) retry(ctx context.Context, tx *sql.Tx, r job.Retrial, enqueue fu
 		return job.Job{}, false, err
 	}
 	if err := enqueue(ctx, sqlite.Wrap(tx), j); err != nil {
-		return job.Job{}, false, fmt.Errorf("enqueue job %s: %w", j.ID, err)
+		return job.Job{}, false, err
 	}
 	return j, false, nil
 }
@@ -128,8 +128,8 @@ func (s *Store) ExpireQueued(ctx context.Context, now time.Time, n int) ([]job.E
 }
 
 // Delete implements job.Ender.
-func (s *Store) Delete(ctx context.Context, d job.Deletion) ([]job.Attempt, error) {
-	var gone []job.Attempt
+func (s *Store) Delete(ctx context.Context, d job.Deletion) ([]job.Job, error) {
+	var gone []job.Job
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		gone = nil
 		doomed, err := s.doomed(ctx, tx, d)
@@ -145,7 +145,7 @@ func (s *Store) Delete(ctx context.Context, d job.Deletion) ([]job.Attempt, erro
 			if err := erase(ctx, tx, j.ID); err != nil {
 				return err
 			}
-			gone = append(gone, job.Attempt{ID: j.ID, Number: j.Attempt})
+			gone = append(gone, j)
 		}
 		return runWrite(ctx, tx, d.Write)
 	})
@@ -177,6 +177,9 @@ func (s *Store) doomed(ctx context.Context, tx *sql.Tx, d job.Deletion) ([]job.J
 			j, err := get(ctx, tx, member)
 			if err != nil {
 				return nil, err
+			}
+			if member != id && slices.Contains(d.Keep, j.Kind) {
+				continue
 			}
 			if member == id && d.Owner != "" && j.Owner != d.Owner {
 				return nil, job.ErrNotFound
@@ -218,6 +221,7 @@ func erase(ctx context.Context, tx *sql.Tx, id job.ID) error {
 		`DELETE FROM job_events WHERE job_id = ?`,
 		`DELETE FROM jobs WHERE id = ?`,
 		`UPDATE requests SET job_id = '', resource = '' WHERE job_id = ?`,
+		`UPDATE jobs SET parent_job = '', revision = revision + 1 WHERE parent_job = ?`,
 	} {
 		if _, err := tx.ExecContext(ctx, statement, id); err != nil {
 			return fmt.Errorf("remove job %s: %w", id, err)

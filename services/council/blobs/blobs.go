@@ -40,3 +40,8 @@ func (s *Store) Keep(ctx context.Context, tx job.Tx, owner, resource string, ids
 	}
 	return nil
 }
+
+// Release implements council.Blobs.
+func (s *Store) Release(ctx context.Context, tx job.Tx, resource string) error {
+	return s.blobs.ReleaseTx(ctx, tx, resource)
+}

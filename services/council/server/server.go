@@ -19,9 +19,6 @@ import (
 
 // What the contract names and this version does not do.
 var (
-	errNoTemporary = apierr.Unimplemented(apierr.ReasonNotImplemented,
-		"this version keeps conversations, so it makes no temporary ones and takes no expire_time; their removal comes with the deletion of jobs and logs")
-	errNoDelete   = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version keeps conversations; deleting them comes with the deletion of jobs and logs")
 	errNoEstimate = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version estimates only what it starts; see the estimate of a deliberation created with validate_only")
 	errNoPresets  = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version reads councils from the configuration only")
 )
@@ -51,16 +48,18 @@ func request(id string, body proto.Message) (council.Request, error) {
 // CreateConversation implements councilv1.CouncilServiceServer.
 func (s *Server) CreateConversation(ctx context.Context, r *councilv1.CreateConversationRequest) (*councilv1.Conversation, error) {
 	asked := r.GetConversation()
-	if asked.GetTemporary() || asked.GetExpireTime() != nil {
-		return nil, errNoTemporary
-	}
 	id, err := request(r.GetRequestId(), asked)
 	if err != nil {
 		return nil, err
 	}
-	created, err := s.manager.CreateConversation(ctx, council.NewConversation{
-		Owner: auth.Owner(ctx), Title: asked.GetTitle(), Council: wire.ID(asked.GetCouncil()), Labels: asked.GetLabels(), Request: id,
-	})
+	n := council.NewConversation{
+		Owner: auth.Owner(ctx), Title: asked.GetTitle(), Council: wire.ID(asked.GetCouncil()), Temporary: asked.GetTemporary(),
+		Labels: asked.GetLabels(), Request: id,
+	}
+	if asked.GetExpireTime() != nil {
+		n.ExpireAt = asked.GetExpireTime().AsTime()
+	}
+	created, err := s.manager.CreateConversation(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -80,9 +79,12 @@ func (s *Server) GetConversation(ctx context.Context, r *councilv1.GetConversati
 	return s.conversation(ctx, wire.ID(r.GetName()))
 }
 
-// DeleteConversation is not in this version.
-func (s *Server) DeleteConversation(context.Context, *councilv1.DeleteConversationRequest) (*emptypb.Empty, error) {
-	return nil, errNoDelete
+// DeleteConversation implements councilv1.CouncilServiceServer.
+func (s *Server) DeleteConversation(ctx context.Context, r *councilv1.DeleteConversationRequest) (*emptypb.Empty, error) {
+	if err := s.manager.DeleteConversation(ctx, wire.ID(r.GetName()), auth.Owner(ctx)); err != nil {
+		return nil, err
+	}
+	return &emptypb.Empty{}, nil
 }
 
 // CreateDeliberation implements councilv1.CouncilServiceServer.

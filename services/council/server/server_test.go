@@ -144,27 +144,57 @@ func TestErrorsNameWhatCanBeDone(t *testing.T) {
 	_, err = client.GetDeliberation(ctx, &councilv1.GetDeliberationRequest{Name: "deliberations/aaaaaaaaaaaaaaaaaaaaaaaaaa"})
 	require.Equal(t, "DELIBERATION_NOT_FOUND", reason(t, err, codes.NotFound).GetReason())
 	_, err = client.DeleteConversation(ctx, &councilv1.DeleteConversationRequest{Name: c.GetName()})
-	require.Equal(t, "NOT_IMPLEMENTED", reason(t, err, codes.Unimplemented).GetReason())
+	require.Equal(t, "CONVERSATION_ACTIVE", reason(t, err, codes.FailedPrecondition).GetReason())
 	_, err = s.Jobs.Cancel(ctx, job.ID(running.GetJob()[len("jobs/"):]), counciltest.Owner)
 	require.NoError(t, err)
 }
 
-func TestTemporaryConversationsAreRefused(t *testing.T) {
+func TestTemporaryConversationsEnd(t *testing.T) {
 	t.Parallel()
 	_, client := setup(t, three(""))
-	later := timestamppb.New(time.Now().Add(time.Hour))
+	now := time.Now()
 	for name, asked := range map[string]*councilv1.Conversation{
-		"temporary":   {Temporary: true},
-		"expire_time": {ExpireTime: later},
-		"both":        {Temporary: true, ExpireTime: later},
+		"not temporary": {ExpireTime: timestamppb.New(now.Add(time.Hour))},
+		"past":          {Temporary: true, ExpireTime: timestamppb.New(now.Add(-time.Hour))},
+		"titled":        {Temporary: true, Title: "title"},
 	} {
 		_, err := client.CreateConversation(t.Context(), &councilv1.CreateConversationRequest{Conversation: asked})
-		require.Equal(t, "NOT_IMPLEMENTED", reason(t, err, codes.Unimplemented).GetReason(), name)
-		require.Contains(t, status.Convert(err).Message(), "temporary", name)
+		require.Equal(t, "INVALID_REQUEST", reason(t, err, codes.InvalidArgument).GetReason(), name)
 	}
 	list, err := client.ListConversations(t.Context(), &councilv1.ListConversationsRequest{})
 	require.NoError(t, err)
 	require.Empty(t, list.GetConversations(), "nothing was made")
+	c, err := client.CreateConversation(t.Context(), &councilv1.CreateConversationRequest{Conversation: &councilv1.Conversation{Temporary: true}})
+	require.NoError(t, err)
+	require.True(t, c.GetTemporary())
+	require.Equal(t, c.GetCreateTime().AsTime().Add(24*time.Hour), c.GetExpireTime().AsTime())
+}
+
+func TestDeletingAConversation(t *testing.T) {
+	t.Parallel()
+	s, client := setup(t, three(""))
+	ctx := t.Context()
+	request := &councilv1.CreateConversationRequest{Conversation: &councilv1.Conversation{}, RequestId: "7b0c3c4e-5a51-4d3c-9d55-0f8a3b7a2f11"}
+	c, err := client.CreateConversation(ctx, request)
+	require.NoError(t, err)
+	asked := ask("What is a mutex?")
+	asked.Conversation = c.GetName()
+	d, err := client.CreateDeliberation(ctx, &councilv1.CreateDeliberationRequest{Deliberation: asked})
+	require.NoError(t, err)
+	id := job.ID(d.GetJob()[len("jobs/"):])
+	require.Equal(t, job.StateSucceeded, s.Await(t, id).State)
+	_, err = client.DeleteConversation(ctx, &councilv1.DeleteConversationRequest{Name: c.GetName()})
+	require.NoError(t, err)
+	_, err = client.GetConversation(ctx, &councilv1.GetConversationRequest{Name: c.GetName()})
+	require.Equal(t, "CONVERSATION_NOT_FOUND", reason(t, err, codes.NotFound).GetReason())
+	_, err = client.GetDeliberation(ctx, &councilv1.GetDeliberationRequest{Name: d.GetName()})
+	require.Equal(t, "DELIBERATION_NOT_FOUND", reason(t, err, codes.NotFound).GetReason())
+	_, err = s.Jobs.Get(ctx, id, "")
+	require.ErrorIs(t, err, job.ErrNotFound)
+	_, err = client.DeleteConversation(ctx, &councilv1.DeleteConversationRequest{Name: c.GetName()})
+	require.Equal(t, "CONVERSATION_NOT_FOUND", reason(t, err, codes.NotFound).GetReason())
+	_, err = client.CreateConversation(ctx, request)
+	require.Equal(t, "CONVERSATION_NOT_FOUND", reason(t, err, codes.NotFound).GetReason(), "what the request made is gone")
 }
 
 func TestNoModelConfigured(t *testing.T) {

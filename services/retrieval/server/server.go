@@ -25,6 +25,7 @@ import (
 type Jobs interface {
 	Create(ctx context.Context, c job.Creation) (j job.Job, reused bool, err error)
 	Get(ctx context.Context, id job.ID, owner string) (job.Job, error)
+	Delete(ctx context.Context, d job.Deletion) error
 }
 
 // Params are the parts of a Server.
@@ -61,7 +62,6 @@ func (s *Server) Register(r grpc.ServiceRegistrar) { retrievalv1.RegisterRetriev
 // What is not there yet.
 var (
 	errSnapshot = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version indexes git trees only, no uploaded snapshots")
-	errDelete   = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version keeps all indexes")
 )
 
 // CreateIndex starts a job, or returns the index that the owner has of the same tree. A request ID that was seen before
@@ -166,7 +166,18 @@ func (s *Server) get(ctx context.Context, id retrieval.ID) (*retrievalv1.Index, 
 	return messages.Index(index), nil
 }
 
-// DeleteIndex comes later.
-func (s *Server) DeleteIndex(context.Context, *retrievalv1.DeleteIndexRequest) (*emptypb.Empty, error) {
-	return nil, errDelete
+// DeleteIndex deletes the index with its job. Contents that nothing else names are removed soon after.
+func (s *Server) DeleteIndex(ctx context.Context, request *retrievalv1.DeleteIndexRequest) (*emptypb.Empty, error) {
+	index, err := s.p.Library.Index(ctx, auth.Owner(ctx), messages.ID(request.GetName()))
+	if err != nil {
+		return nil, err
+	}
+	err = s.p.Jobs.Delete(ctx, job.Deletion{IDs: []job.ID{job.ID(index.ID)}, Owner: index.Owner})
+	if errors.Is(err, job.ErrNotFound) {
+		err = retrieval.ErrIndexNotFound // it was deleted meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &emptypb.Empty{}, nil
 }

@@ -228,7 +228,9 @@ func newEvent(key string, e *reviewv1.ReviewEvent) (job.NewEvent, error) {
 }
 
 // requestID is the UUIDv5 of <job>/<step>, so that the same step asks for the same thing again, in all attempts of the job.
-func (s *session) requestID(step string) string { return requestID(string(s.run.Job().ID) + "/" + step) }
+func (s *session) requestID(step string) string {
+	return requestID(string(s.run.Job().ID) + "/" + step)
+}
 
 // attemptID is the request ID of what one attempt of the job asks for.
 func (s *session) attemptID(step string) string {

@@ -57,6 +57,9 @@ func (s *Store) CreateConversation(ctx context.Context, c council.Conversation, 
 			case !errors.Is(err, sql.ErrNoRows):
 				return fmt.Errorf("look for request %s: %w", r.ID, err)
 			}
+			if err := deleted(ctx, tx, c.Owner, r); err != nil {
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO conversations (id, owner, title, council, temporary, labels, request_id, body_sha256,
 			revision, create_time, update_time, expire_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -68,6 +71,50 @@ func (s *Store) CreateConversation(ctx context.Context, c council.Conversation, 
 		return council.Conversation{}, fmt.Errorf("create a conversation: %w", err)
 	}
 	return made, nil
+}
+
+// deleted is an error for a request whose conversation has been deleted.
+func deleted(ctx context.Context, tx *sql.Tx, owner string, r council.Request) error {
+	var body []byte
+	err := tx.QueryRowContext(ctx, `SELECT body_sha256 FROM deleted_conversations WHERE owner = ? AND request_id = ?`, owner, r.ID).Scan(&body)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look for request %s: %w", r.ID, err)
+	case !bytes.Equal(body, r.Body[:]):
+		return council.ErrRequestIDReused
+	}
+	return council.ErrConversationDeleted
+}
+
+// ExpiredConversations implements council.ConversationStore.
+func (s *Store) ExpiredConversations(ctx context.Context, now time.Time, limit int) ([]council.Conversation, error) {
+	var list []council.Conversation
+	err := each(ctx, s.db.Reader(), func(row scanner) error {
+		c, err := scanConversation(row)
+		list = append(list, c)
+		return err
+	}, `SELECT `+conversationColumns+` FROM conversations WHERE expire_time <= ? ORDER BY expire_time, id LIMIT ?`, now.UnixMicro(), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list expired conversations: %w", err)
+	}
+	return list, nil
+}
+
+// DeleteConversation implements council.ConversationStore.
+func (s *Store) DeleteConversation(ctx context.Context, tx job.Tx, id string) error {
+	for _, statement := range []string{
+		`INSERT INTO deleted_conversations (owner, request_id, body_sha256)
+			SELECT owner, request_id, body_sha256 FROM conversations WHERE id = ? AND request_id <> ''`,
+		`DELETE FROM messages WHERE conversation = ?`,
+		`DELETE FROM conversations WHERE id = ?`,
+	} {
+		if _, err := sqlite.Unwrap(tx).ExecContext(ctx, statement, id); err != nil {
+			return fmt.Errorf("delete conversation %s: %w", id, err)
+		}
+	}
+	return nil
 }
 
 func conversation(ctx context.Context, q querier, id, owner string) (council.Conversation, error) {

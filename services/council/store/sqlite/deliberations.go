@@ -145,3 +145,18 @@ func (s *Store) Deliberations(ctx context.Context, owner, conversation string, a
 	}
 	return list, nil
 }
+
+// DeleteDeliberation implements council.DeliberationStore.
+func (s *Store) DeleteDeliberation(ctx context.Context, tx job.Tx, id job.ID) error {
+	for _, statement := range []string{
+		`DELETE FROM messages WHERE conversation = (SELECT conversation FROM deliberations WHERE id = ?1) AND deliberation = ?1`,
+		`UPDATE conversations SET revision = revision + 1 WHERE id = (SELECT conversation FROM deliberations WHERE id = ?1)`,
+		`DELETE FROM deliberation_outcomes WHERE deliberation = ?1`,
+		`DELETE FROM deliberations WHERE id = ?1`,
+	} {
+		if _, err := sqlite.Unwrap(tx).ExecContext(ctx, statement, id); err != nil {
+			return fmt.Errorf("delete deliberation %s: %w", id, err)
+		}
+	}
+	return nil
+}

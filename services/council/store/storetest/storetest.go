@@ -39,6 +39,9 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"what a failed transaction wrote is not there":        rolledBack,
 		"the result replaces an earlier one":                  resultReplaces,
 		"the lock lists what its own transaction has written": lockSeesOwn,
+		"a deleted deliberation takes its messages along":     deliberationGoes,
+		"a deleted conversation leaves the hash of a request": conversationGoes,
+		"conversations whose time is over are found":          expiredOnes,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

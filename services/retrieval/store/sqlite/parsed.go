@@ -47,8 +47,9 @@ func putParsed(ctx context.Context, tx *sql.Tx, version string, p *retrieval.Par
 		vectors = c.Vector.AppendBinary(vectors)
 	}
 	var id int64
-	err := tx.QueryRowContext(ctx, `INSERT INTO code_parses (blob, hint, version, language, status, left_out, bytes, error_share,
-		definitions, refs, chunks, packed_definitions, packed_refs, packed_imports, vectors) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	err := tx.QueryRowContext(ctx, `INSERT INTO code_parses (id, blob, hint, version, language, status, left_out, bytes, error_share,
+		definitions, refs, chunks, packed_definitions, packed_refs, packed_imports, vectors)
+		VALUES ((SELECT max(parse, (SELECT coalesce(max(id), 0) FROM code_parses)) + 1 FROM code_floor),?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT DO NOTHING RETURNING id`,
 		p.Blob, p.Hint, version, p.Language, p.Status, p.LeftOut, p.Bytes, p.ErrorShare, len(p.Definitions), len(p.References), len(p.Chunks),
 		pack.Definitions(p.Definitions), pack.References(p.References), pack.Imports(p.Imports), notNull(vectors)).Scan(&id)
@@ -121,7 +122,8 @@ func putFile(ctx context.Context, tx *sql.Tx, version string, f retrieval.Staged
 		return err
 	}
 	var file int64
-	err = tx.QueryRowContext(ctx, `INSERT INTO code_files (path, parse) VALUES (?,?) ON CONFLICT DO NOTHING RETURNING id`, f.Path, parse).Scan(&file)
+	err = tx.QueryRowContext(ctx, `INSERT INTO code_files (id, path, parse)
+		VALUES ((SELECT max(file, (SELECT coalesce(max(id), 0) FROM code_files)) + 1 FROM code_floor),?,?) ON CONFLICT DO NOTHING RETURNING id`, f.Path, parse).Scan(&file)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // known already
 	}

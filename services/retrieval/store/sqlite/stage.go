@@ -27,12 +27,13 @@ func (s *Store) Stage(ctx context.Context, fence retrieval.Fence, id retrieval.I
 	staging := retrieval.Staging{Files: len(files)}
 	first := 0
 	for chunk := range slices.Chunk(files, rowsPerWrite) {
-		known, err := s.knownFiles(ctx, version, chunk)
-		if err != nil {
-			return retrieval.Staging{}, err
-		}
 		ordinal, before := first, staging.New
 		write := func(ctx context.Context, tx *sql.Tx) error {
+			// In the same transaction, so that nothing is collected between the look and the stage that names it.
+			known, err := knownFiles(ctx, tx, version, chunk)
+			if err != nil {
+				return err
+			}
 			staging.New = before
 			return insertEntries(ctx, tx, number, ordinal, chunk, known, &staging.New)
 		}
@@ -64,8 +65,8 @@ func insertEntries(ctx context.Context, tx *sql.Tx, number int64, first int, chu
 	return nil
 }
 
-func (s *Store) knownFiles(ctx context.Context, version string, entries []retrieval.Entry) (known []bool, err error) {
-	query, err := s.db.Reader().PrepareContext(ctx, `SELECT EXISTS (SELECT 1 FROM code_parses p JOIN code_files f ON f.parse = p.id
+func knownFiles(ctx context.Context, tx *sql.Tx, version string, entries []retrieval.Entry) (known []bool, err error) {
+	query, err := tx.PrepareContext(ctx, `SELECT EXISTS (SELECT 1 FROM code_parses p JOIN code_files f ON f.parse = p.id
 		WHERE p.blob = ? AND p.hint = ? AND p.version = ? AND f.path = ?)`)
 	if err != nil {
 		return nil, err

@@ -49,6 +49,8 @@ func Run(t *testing.T, open func(t *testing.T) Params) {
 		"AnyQueryIsAValidOne":                          suite.anyQuery,
 		"ARefusedTransactionLeavesNothing":             suite.fenced,
 		"FilesOfALeftOutContentAreCountedAndNotViewed": suite.leftOut,
+		"ADeletedIndexTakesWhatOnlyItNames":            suite.remove,
+		"WhatABuildHasStagedIsNotCollected":            suite.collectBeside,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
