@@ -51,6 +51,12 @@ review: build ## review a real change: REPO=. BASE=HEAD~1 HEAD=HEAD FORMAT=text
 demo: build ## show the council at work without a key: planted defects, simulated members, votes and dissent
 	@bash tools/demo/run.sh $(WITAN)
 
+WORKERS ?= 1
+CONFIG ?=
+.PHONY: cluster
+cluster: build ## bring up a cluster of plain processes on this machine: WORKERS=2 a queue, CONFIG=file with your models
+	@go run ./tools/cluster -binary $(WITAN) -workers $(WORKERS) -config '$(CONFIG)'
+
 # Under the race detector these tests take a sample of the shared diffs.
 WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*)$$
 

@@ -130,7 +130,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.String("config", config.Getenv(a.environ, "WITAN_CONFIG"), "configuration file")
 	flags.String("data", "", "data folder (default: the user's data directory)")
 	root.AddCommand(
-		a.serveCommand(), a.reviewCommand(), a.askCommand(), a.attachCommand(), a.jobsCommand(), a.indexCommand(),
+		a.serveCommand(), a.workCommand(), a.migrateCommand(), a.reviewCommand(), a.askCommand(), a.attachCommand(), a.jobsCommand(), a.indexCommand(),
 		a.searchCommand(), a.symbolsCommand(), a.doctorCommand(), a.modelsCommand(), a.tokenCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -58,6 +58,9 @@ func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, no
 	if err != nil {
 		return nil, err
 	}
+	if !c.Database.IsZero() {
+		return nil, errors.New("the configuration names a database, so the jobs run in a cluster: name one of its servers with --server")
+	}
 	return settle(ctx, holderPatience, func() (*session, error) {
 		return a.joinOrHold(ctx, c, a.attachSuffix(cmd), noWorkers)
 	})
@@ -113,7 +116,11 @@ func (a *app) runInside(ctx context.Context, c config.Config, suffix string, noW
 	if err != nil {
 		return nil, err
 	}
-	s, err := startSystem(ctx, systemParams{Config: c, Environ: a.environ, Logger: logger, NoWorkers: noWorkers})
+	r := everything()
+	if noWorkers {
+		r.queues = nil
+	}
+	s, err := startSystem(ctx, systemParams{Config: c, Environ: a.environ, Logger: logger, Roles: r})
 	if err != nil {
 		return nil, err
 	}

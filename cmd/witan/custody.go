@@ -7,11 +7,8 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/services/council"
 	councilblobs "witan.dev/services/council/blobs"
-	councilsqlite "witan.dev/services/council/store/sqlite"
 	"witan.dev/services/retrieval"
-	retrievalsqlite "witan.dev/services/retrieval/store/sqlite"
 	reviewgit "witan.dev/services/review/git"
-	reviewsqlite "witan.dev/services/review/store/sqlite"
 	reviewwire "witan.dev/services/review/wire"
 )
 
@@ -21,30 +18,29 @@ const collectContents = 2000
 // takeCustody tells the job layer what belongs to the jobs of each kind, whichever services this process has: a job is
 // deleted with all of it, in one transaction.
 func takeCustody(p parts) {
-	keeper := council.NewKeeper(council.Params{Store: councilsqlite.New(p.db), Jobs: p.jobs, Blobs: councilblobs.New(p.blobs)})
+	keeper := council.NewKeeper(council.Params{Store: p.councils, Jobs: p.jobs, Blobs: councilblobs.New(p.blobs)})
 	p.jobs.OnDelete(job.KindCouncil, job.Remover{Tx: keeper.Remove})
 	p.jobs.OnRetry(job.KindCouncil, keeper.CheckRetry)
 	p.jobs.OnHousekeeping(keeper.RemoveExpired)
 
-	reviews, frozen := reviewsqlite.NewStore(p.db), reviewgit.NewRepository(nil, nil, p.dir.Frozen())
+	frozen := reviewgit.NewRepository(nil, nil, p.frozen)
 	p.jobs.OnDelete(job.KindReview, job.Remover{
 		Tx: func(ctx context.Context, tx job.Tx, j job.Job) error {
 			if err := p.blobs.ReleaseTx(ctx, tx, reviewwire.ReviewName(j.ID)); err != nil {
 				return err
 			}
-			return reviews.Delete(ctx, tx, j.ID)
+			return p.reviews.Delete(ctx, tx, j.ID)
 		},
 		After: func(ctx context.Context, j job.Job) error { return frozen.Release(ctx, j.ID) },
 	})
 
-	indexes := retrievalsqlite.New(p.db)
 	p.jobs.OnDelete(job.KindIndex, job.Remover{
 		Tx: func(ctx context.Context, tx job.Tx, j job.Job) error {
-			return indexes.Delete(ctx, tx, retrieval.ID(j.ID))
+			return p.indexes.Delete(ctx, tx, retrieval.ID(j.ID))
 		},
 	})
 	p.jobs.OnHousekeeping(func(ctx context.Context, _ time.Time) error {
-		_, err := indexes.Collect(ctx, collectContents)
+		_, err := p.indexes.Collect(ctx, collectContents)
 		return err
 	})
 }

@@ -8,11 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	ingestv1 "witan.dev/gen/witan/ingest/v1"
 	"witan.dev/internal/auth"
-	"witan.dev/internal/blob"
 	"witan.dev/internal/config"
-	"witan.dev/internal/database/sqlite"
-	"witan.dev/internal/datadir"
 	"witan.dev/internal/git"
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/watch"
@@ -26,9 +24,10 @@ import (
 	"witan.dev/services/council"
 	councilblobs "witan.dev/services/council/blobs"
 	councilserver "witan.dev/services/council/server"
-	councilsqlite "witan.dev/services/council/store/sqlite"
 	councilwire "witan.dev/services/council/wire"
 	councilworker "witan.dev/services/council/worker"
+	ingestserver "witan.dev/services/ingest/server"
+	jobsserver "witan.dev/services/jobs/server"
 	"witan.dev/services/parser"
 	"witan.dev/services/parser/enry"
 	parserserver "witan.dev/services/parser/server"
@@ -37,7 +36,6 @@ import (
 	"witan.dev/services/retrieval/gittree"
 	"witan.dev/services/retrieval/parserclient"
 	retrievalserver "witan.dev/services/retrieval/server"
-	retrievalsqlite "witan.dev/services/retrieval/store/sqlite"
 	"witan.dev/services/retrieval/vek"
 	retrievalworker "witan.dev/services/retrieval/worker"
 	"witan.dev/services/review"
@@ -46,23 +44,23 @@ import (
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/reviewers/structure"
 	reviewserver "witan.dev/services/review/server"
-	reviewsqlite "witan.dev/services/review/store/sqlite"
 	reviewworker "witan.dev/services/review/worker"
 )
 
 // parts are what the services are built from.
 type parts struct {
+	*backend
+
 	config  config.Config
 	environ []string
 	logger  *slog.Logger
-	dir     *datadir.Dir
-	db      *sqlite.DB
-	blobs   blob.Store
-	jobs    *job.Manager
-	hub     *watch.Hub
-	conn    *grpc.ClientConn
+	roles   roles
+	conn    grpc.ClientConnInterface
 	metrics prometheus.Registerer
 	stack   *lifecycle.Stack
+	// jobs and hub are there in processes with state.
+	jobs *job.Manager
+	hub  *watch.Hub
 }
 
 // service is what a service adds to the process: its RPCs, and the body of its jobs where it has some.
@@ -85,22 +83,29 @@ func (d draining) Stop(ctx context.Context) error {
 	return d.Manager.Stop(ctx)
 }
 
-func newParser(stack *lifecycle.Stack, logger *slog.Logger) service {
+func newParser(_ context.Context, p parts) (service, error) {
+	return parserService(p.stack, p.logger), nil
+}
+
+func parserService(stack *lifecycle.Stack, logger *slog.Logger) service {
 	extractor := treesitter.New()
 	stack.Defer("parsers", func(context.Context) error { extractor.Close(); return nil })
 	s := parserserver.New(parser.NewService(enry.Detector{}, extractor, logger))
 	return service{register: s.Register}
 }
 
-func newRetrieval(p parts, leaks *secrets.Reviewer) service {
-	store := retrievalsqlite.New(p.db)
+func newRetrieval(_ context.Context, p parts) (service, error) {
+	leaks, err := secrets.New(p.key)
+	if err != nil {
+		return service{}, err
+	}
 	trees := retrieval.Masked(gittree.New("git"), leaks)
 	client := parserclient.New(p.conn)
 	server := retrievalserver.New(retrievalserver.Params{
-		Catalog: store, Library: retrieval.NewLibrary(store, vek.Products), Trees: trees, Parser: client, Jobs: p.jobs,
+		Catalog: p.indexes, Library: retrieval.NewLibrary(p.indexes, vek.Products), Trees: trees, Parser: client, Jobs: p.jobs,
 	})
-	worker := retrievalworker.New(retrievalworker.Params{Store: store, Trees: trees, Parser: client, Logger: p.logger})
-	return service{register: server.Register, body: worker.Body}
+	worker := retrievalworker.New(retrievalworker.Params{Store: p.indexes, Trees: trees, Parser: client, Logger: p.logger})
+	return service{register: server.Register, body: worker.Body}, nil
 }
 
 func newCouncil(ctx context.Context, p parts) (service, error) {
@@ -112,14 +117,21 @@ func newCouncil(ctx context.Context, p parts) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	store := councilsqlite.New(p.db)
 	blobs := councilblobs.New(p.blobs)
-	manager, err := council.NewManager(council.Params{Store: store, Jobs: p.jobs, Models: registry, Presets: presets, Blobs: blobs})
+	manager, err := council.NewManager(council.Params{Store: p.councils, Jobs: p.jobs, Models: registry, Presets: presets, Blobs: blobs})
 	if err != nil {
 		return service{}, err
 	}
-	worker := councilworker.New(councilworker.Params{Store: store, Models: registry, Blobs: blobs, Logger: p.logger})
+	worker := councilworker.New(councilworker.Params{Store: p.councils, Models: registry, Blobs: blobs, Logger: p.logger})
 	return service{register: councilserver.New(manager).Register, body: worker.Body}, nil
+}
+
+func newJobs(_ context.Context, p parts) (service, error) {
+	return service{register: jobsserver.New(p.jobs, p.hub, jobsserver.Config{}, p.logger).Register}, nil
+}
+
+func newIngest(context.Context, parts) (service, error) {
+	return service{register: func(r grpc.ServiceRegistrar) { ingestv1.RegisterIngestServiceServer(r, ingestserver.New()) }}, nil
 }
 
 // newModels makes the configured models; without any, those that the environment offers.
@@ -155,37 +167,31 @@ func modelConfig(m config.Model) llm.Config {
 	return c
 }
 
-// newSecrets reads the rules for secrets. The folder's key makes what stands for a secret the same after a restart.
-func newSecrets(p parts) (*secrets.Reviewer, error) {
-	key, err := p.dir.Key()
+func newReview(ctx context.Context, p parts) (service, error) {
+	leaks, err := secrets.New(p.key)
 	if err != nil {
-		return nil, err
+		return service{}, err
 	}
-	return secrets.New(key)
-}
-
-func newReview(ctx context.Context, p parts, leaks *secrets.Reviewer) (service, error) {
 	g, err := git.New(git.Params{Env: p.environ, IndexFile: config.Getenv(p.environ, "GIT_INDEX_FILE")})
 	if err != nil {
 		return service{}, err
 	}
-	repository := reviewgit.NewRepository(g, p.blobs, p.dir.Frozen())
+	repository := reviewgit.NewRepository(g, p.blobs, p.frozen)
 	if err := repository.Sweep(ctx, p.jobs.States); err != nil { // costs space only
 		p.logger.WarnContext(ctx, "frozen work of earlier reviews was not removed", "error", err)
 	}
 	parser, index, members := peers.NewParser(p.conn), peers.NewIndex(p.conn), peers.NewCouncil(p.conn, 0)
-	store := reviewsqlite.NewStore(p.db)
 	limits := reviewworker.Limits{ContextTokens: p.config.Context.Tokens}
 	if !p.config.Context.Enabled || p.config.Context.Tokens == 0 {
 		limits.ContextTokens = -1
 	}
 	worker := reviewworker.New(reviewworker.Params{
-		Repository: repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: store,
+		Repository: repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
 		Blobs: p.blobs, Secrets: leaks, Reviewers: []review.Reviewer{leaks, structure.New(parser, index)}, Logger: p.logger,
 		Limits: limits,
 	})
 	server := reviewserver.New(reviewserver.Params{
-		Jobs: p.jobs, Store: store, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
+		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
 	})
 	return service{register: server.Register, body: worker.Body}, nil
 }
@@ -199,7 +205,7 @@ func startParser(ctx context.Context, stack *lifecycle.Stack) (grpc.ClientConnIn
 	if err != nil {
 		return nil, err
 	}
-	if err := server.Register(newParser(stack, logger).register); err != nil {
+	if err := server.Register(parserService(stack, logger).register); err != nil {
 		return nil, err
 	}
 	if err := stack.Start(ctx, "gRPC", server); err != nil {

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"witan.dev/internal/config"
 )
 
 // stopMargin is added to the drain limit for closing streams, servers and files.
@@ -13,38 +17,68 @@ const stopMargin = 10 * time.Second
 
 func (a *app) serveCommand() *cobra.Command {
 	var noWorkers bool
+	var only []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve gRPC, REST and SSE, and run jobs",
-		Long: `Serve gRPC, REST and SSE on one data folder, and run jobs. Jobs that an earlier process left unfinished go on.
+		Long: `Serve gRPC, REST and SSE, and run jobs. Without a database in the configuration, everything lies in one data folder and
+this process is all of Witan. With one, it is a part of a cluster: --services chooses what it serves, and jobs are run by
+"witan work" unless it serves everything.
 
-SIGTERM and Ctrl-C stop gracefully; a second signal ends the process at once. Either way the next start goes on with what
-was unfinished.`,
-		Args: cobra.NoArgs,
+SIGTERM and Ctrl-C stop gracefully; a second signal ends the process at once. Either way what was unfinished goes on, in
+another process or at the next start.`,
+		Example: "  witan serve\n  witan serve --config cluster.yaml --services gateway,jobs",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.load(cmd)
-			if err != nil {
+			r := everything()
+			var err error
+			if r.services, err = choose("services", only, services()); err != nil {
 				return err
 			}
-			logger, err := a.logger(c.Log)
-			if err != nil {
-				return err
+			if noWorkers || !r.whole() {
+				r.queues = nil
 			}
-			s, err := startSystem(cmd.Context(), systemParams{Config: c, Environ: a.environ, Logger: logger, NoWorkers: noWorkers})
-			if err != nil {
-				return err
-			}
-			logger.InfoContext(cmd.Context(), "serving", "data", c.Data, "grpc_addr", s.grpcAddr, "http_addr", s.httpAddr)
-			<-a.interrupts
-			signal.Reset() // the next signal ends the process at once
-			logger.InfoContext(cmd.Context(), "stopping")
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), c.Drain+stopMargin)
-			defer cancel()
-			return s.stop(ctx)
+			return a.runUntilStopped(cmd, r, func(ctx context.Context, logger *slog.Logger, c config.Config, s *system) {
+				logger.InfoContext(ctx, "serving", "data", where(c), "grpc_addr", s.grpcAddr, "http_addr", s.httpAddr,
+					"services", strings.Join(r.services, ","))
+			})
 		},
 	}
 	cmd.Flags().String("grpc-addr", "", "gRPC address (default 127.0.0.1:7400)")
 	cmd.Flags().String("http-addr", "", "HTTP address (default 127.0.0.1:7480)")
 	cmd.Flags().BoolVar(&noWorkers, "no-workers", false, "serve only; jobs wait for a process that runs them")
+	cmd.Flags().StringSliceVar(&only, "services", nil, "serve only these: "+strings.Join(services(), ", "))
 	return cmd
+}
+
+// where says where the state lies, without saying how to get in.
+func where(c config.Config) string {
+	if c.Database.IsZero() {
+		return c.Data
+	}
+	return "postgres"
+}
+
+// runUntilStopped starts a process's part, says so, and stops it at the first signal.
+func (a *app) runUntilStopped(cmd *cobra.Command, r roles, say func(context.Context, *slog.Logger, config.Config, *system)) error {
+	ctx := cmd.Context()
+	c, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	logger, err := a.logger(c.Log)
+	if err != nil {
+		return err
+	}
+	s, err := startSystem(ctx, systemParams{Config: c, Environ: a.environ, Logger: logger, Roles: r})
+	if err != nil {
+		return err
+	}
+	say(ctx, logger, c, s)
+	<-a.interrupts
+	signal.Reset() // the next signal ends the process at once
+	logger.InfoContext(ctx, "stopping")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain+stopMargin)
+	defer cancel()
+	return s.stop(ctx)
 }

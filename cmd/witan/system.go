@@ -9,23 +9,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
 
-	ingestv1 "witan.dev/gen/witan/ingest/v1"
 	"witan.dev/internal/blob"
-	blobsqlite "witan.dev/internal/blob/sqlite"
-	"witan.dev/internal/bus/inprocess"
 	"witan.dev/internal/config"
-	"witan.dev/internal/database/sqlite"
-	"witan.dev/internal/datadir"
 	"witan.dev/internal/job"
-	"witan.dev/internal/job/engine/dbos"
-	jobsqlite "witan.dev/internal/job/sqlite"
 	"witan.dev/internal/job/watch"
 	"witan.dev/internal/lifecycle"
 	"witan.dev/internal/rpc"
 	"witan.dev/internal/secret"
 	gatewayserver "witan.dev/services/gateway/server"
-	ingestserver "witan.dev/services/ingest/server"
-	jobsserver "witan.dev/services/jobs/server"
 )
 
 // systemParams says what to start.
@@ -33,13 +24,14 @@ type systemParams struct {
 	Config  config.Config
 	Environ []string
 	Logger  *slog.Logger
-	// NoWorkers leaves jobs alone.
-	NoWorkers bool
+	// Roles is what this process does.
+	Roles roles
 }
 
-// system is a whole embedded Witan in this process.
+// system is one running process of Witan: all of it, or a part of a cluster.
 type system struct {
-	// conn reaches every service with the folder's token, through the same interceptors as any caller.
+	// conn reaches every service, through the same interceptors as any caller: those of this process in memory, others
+	// over the network.
 	conn               grpc.ClientConnInterface
 	grpcAddr, httpAddr string
 
@@ -48,8 +40,8 @@ type system struct {
 	stack   lifecycle.Stack
 }
 
-// startSystem takes the data folder and starts everything on it, in the order of who needs whom. Nothing is left running
-// or held when it returns an error.
+// startSystem starts everything that a process does, in the order of who needs whom. Nothing is left running or held
+// when it returns an error.
 func startSystem(ctx context.Context, p systemParams) (*system, error) {
 	s := &system{}
 	if err := s.start(ctx, p); err != nil {
@@ -59,35 +51,43 @@ func startSystem(ctx context.Context, p systemParams) (*system, error) {
 }
 
 func (s *system) start(ctx context.Context, p systemParams) error {
-	dir, err := datadir.Hold(p.Config.Data)
-	if err != nil {
+	if err := p.Roles.check(p.Config); err != nil {
 		return err
 	}
-	s.stack.Defer("data folder", func(context.Context) error { return dir.Release() })
-	db, err := sqlite.Open(ctx, dir.Database(), p.Logger)
-	if err != nil {
-		return err
-	}
-	s.stack.Defer("database", func(context.Context) error { return db.Close() })
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-
-	engine, err := dbos.NewSQLite(ctx, db, p.Logger)
+	b, err := openBackend(ctx, p.Roles, backendParams{config: p.Config, logger: p.Logger, metrics: registry, stack: &s.stack})
 	if err != nil {
 		return err
 	}
-	bus := inprocess.New()
-	store := jobsqlite.New(db, nil)
-	jobs := job.NewManager(store, engine, bus, p.Logger, job.Config{})
-	hub := watch.NewHub(store, bus, nil, p.Logger)
-	if err := s.stack.Start(ctx, "log readers", hub); err != nil {
+	if err := s.build(b, p, registry); err != nil {
 		return err
 	}
-	blobs := blobsqlite.New(db, nil)
-	if err := s.stack.Start(ctx, "blob collector", blob.NewCollector(blobs, nil, nil, p.Logger)); err != nil {
+	parts := parts{
+		backend: b, config: p.Config, environ: p.Environ, logger: p.Logger, roles: p.Roles, conn: s.conn, metrics: registry, stack: &s.stack,
+	}
+	if p.Roles.stateful() {
+		if err := parts.startStores(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.register(ctx, parts); err != nil {
 		return err
 	}
-	access, err := newAccess(p.Config.Auth, dir.Token(), p.Logger)
+	if err := s.listen(ctx, p, registry); err != nil {
+		return err
+	}
+	if p.Roles.stateful() {
+		if err := s.stack.Start(ctx, "jobs", draining{parts.jobs, p.Config.Drain}); err != nil {
+			return err
+		}
+	}
+	return b.announce(s.grpcAddr)
+}
+
+// build makes the gRPC server and the connections to all services.
+func (s *system) build(b *backend, p systemParams, registry prometheus.Registerer) error {
+	access, err := newAccess(p.Config.Auth, b.token, p.Logger)
 	if err != nil {
 		return err
 	}
@@ -98,60 +98,78 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 	if err != nil {
 		return err
 	}
-	conn, err := s.rpc.InProcess(dir.Token())
-	if err != nil {
-		return err
-	}
-	s.conn = conn
-	s.stack.Defer("connection", func(context.Context) error { return conn.Close() })
-	err = s.register(ctx, p.NoWorkers, parts{
-		config: p.Config, environ: p.Environ, logger: p.Logger, dir: dir, db: db, blobs: blobs, jobs: jobs,
-		hub: hub, conn: conn, metrics: registry, stack: &s.stack,
-	})
-	if err != nil {
-		return err
-	}
-	if err := s.listen(ctx, p, registry); err != nil {
-		return err
-	}
-	if err := s.stack.Start(ctx, "jobs", draining{jobs, p.Config.Drain}); err != nil {
-		return err
-	}
-	return dir.Announce(s.grpcAddr)
+	s.conn, err = s.peers(p.Roles, p.Config, b.token)
+	return err
 }
 
-// register adds every service to the server and every body to the engine.
-func (s *system) register(ctx context.Context, noWorkers bool, p parts) error {
-	takeCustody(p)
-	council, err := newCouncil(ctx, p)
-	if err != nil {
+// startStores starts what reads and cleans the stores beside the jobs themselves.
+func (p *parts) startStores(ctx context.Context) error {
+	p.jobs = job.NewManager(p.jobStore, p.engine, p.bus, p.logger, job.Config{})
+	takeCustody(*p)
+	p.hub = watch.NewHub(p.jobStore, p.bus, nil, p.logger)
+	if err := p.stack.Start(ctx, "log readers", p.hub); err != nil {
 		return err
 	}
-	leaks, err := newSecrets(p)
-	if err != nil {
-		return err
-	}
-	review, err := newReview(ctx, p, leaks)
-	if err != nil {
-		return err
-	}
-	retrieval := newRetrieval(p, leaks)
-	if !noWorkers {
-		p.jobs.Handle(job.KindIndex, p.config.Workers.Index, retrieval.body)
-		p.jobs.Handle(job.KindCouncil, p.config.Workers.Council, council.body)
-		p.jobs.Handle(job.KindReview, p.config.Workers.Review, review.body)
-	}
-	services := []service{
-		newParser(p.stack, p.logger), retrieval, council, review,
-		{register: jobsserver.New(p.jobs, p.hub, jobsserver.Config{}, p.logger).Register},
-		{register: func(r grpc.ServiceRegistrar) { ingestv1.RegisterIngestServiceServer(r, ingestserver.New()) }},
-	}
-	for _, service := range services {
-		if err := s.rpc.Register(service.register); err != nil {
+	return p.stack.Start(ctx, "blob collector", blob.NewCollector(p.blobs, nil, nil, p.logger))
+}
+
+// register adds the services of this process to the server, and the bodies of its queues to the engine. What it does not
+// do is not built.
+func (s *system) register(ctx context.Context, p parts) error {
+	for _, part := range []struct {
+		name string
+		kind job.Kind // of the jobs that the service computes
+		make func(context.Context, parts) (service, error)
+	}{
+		{name: serviceParser, make: newParser},
+		{name: serviceRetrieval, kind: job.KindIndex, make: newRetrieval},
+		{name: serviceCouncil, kind: job.KindCouncil, make: newCouncil},
+		{name: serviceReview, kind: job.KindReview, make: newReview},
+		{name: serviceJobs, make: newJobs},
+		{name: serviceIngest, make: newIngest},
+	} {
+		serves, runs := p.roles.serves(part.name), part.kind != "" && p.roles.runs(part.kind)
+		if !serves && !runs {
+			continue
+		}
+		made, err := part.make(ctx, p)
+		if err != nil {
 			return err
+		}
+		if serves {
+			if err := s.rpc.Register(made.register); err != nil {
+				return err
+			}
+		}
+		if runs {
+			p.jobs.Handle(part.kind, p.roles.works(part.kind, p.config.Workers), made.body)
 		}
 	}
 	return nil
+}
+
+// peers connects to all services that this process serves itself or knows an address of.
+func (s *system) peers(r roles, c config.Config, token secret.Text) (grpc.ClientConnInterface, error) {
+	inside, err := s.rpc.InProcess(token)
+	if err != nil {
+		return nil, err
+	}
+	s.stack.Defer("connection", func(context.Context) error { return inside.Close() })
+	peers := map[string]grpc.ClientConnInterface{"": inside}
+	for _, service := range services() {
+		switch addresses := c.Services[service]; {
+		case r.serves(service):
+			peers[service] = inside
+		case len(addresses) > 0:
+			conn, err := dialPeer(addresses, c)
+			if err != nil {
+				return nil, err
+			}
+			s.stack.Defer("connection to "+service, func(context.Context) error { return conn.Close() })
+			peers[service] = conn
+		}
+	}
+	return rpc.NewRouter(peers), nil
 }
 
 // listen opens the gRPC address and, where there is one, the HTTP address.
@@ -159,15 +177,16 @@ func (s *system) listen(ctx context.Context, p systemParams, registry *prometheu
 	if err := s.stack.Start(ctx, "gRPC", s.rpc); err != nil {
 		return err
 	}
-	s.grpcAddr = s.rpc.Addr().String()
-	if p.Config.HTTPAddr == "" {
+	if addr := s.rpc.Addr(); addr != nil {
+		s.grpcAddr = addr.String()
+	}
+	if p.Config.HTTPAddr == "" || !p.Roles.serves(serviceGateway) {
 		return nil
 	}
-	anonymous, err := s.rpc.InProcess(secret.Text{})
+	anonymous, err := s.peers(p.Roles, p.Config, secret.Text{})
 	if err != nil {
 		return err
 	}
-	s.stack.Defer("gateway's connection", func(context.Context) error { return anonymous.Close() })
 	s.gateway, err = gatewayserver.New(
 		gatewayserver.Config{Addr: p.Config.HTTPAddr, MaxBody: int64(p.Config.MaxBody)},
 		gatewayserver.Deps{Conn: anonymous, Logger: p.Logger, Metrics: registry},

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"witan.dev/internal/auth"
+	"witan.dev/internal/blob"
+	blobsqlite "witan.dev/internal/blob/sqlite"
+	"witan.dev/internal/bus"
+	"witan.dev/internal/bus/inprocess"
+	"witan.dev/internal/config"
+	"witan.dev/internal/database/sqlite"
+	"witan.dev/internal/datadir"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
+	"witan.dev/internal/job/engine/dbos"
+	jobsqlite "witan.dev/internal/job/sqlite"
+	"witan.dev/internal/lifecycle"
+	"witan.dev/internal/secret"
+	"witan.dev/services/council"
+	councilsqlite "witan.dev/services/council/store/sqlite"
+	"witan.dev/services/retrieval"
+	retrievalsqlite "witan.dev/services/retrieval/store/sqlite"
+	"witan.dev/services/review"
+	reviewsqlite "witan.dev/services/review/store/sqlite"
+)
+
+// backend is where the state lies. Each choice between the embedded system and a cluster is made here, by picking an
+// adapter; nothing else asks which of them this is.
+type backend struct {
+	jobStore job.Store
+	engine   engine.Engine
+	bus      bus.Bus
+	blobs    blob.Store
+	councils council.Store
+	reviews  review.Store
+	indexes  indexStore
+
+	// token is what the services of this process show each other.
+	token secret.Text
+	// key makes what stands for a secret the same wherever and whenever a job runs.
+	key []byte
+	// frozen is a folder for git objects of changes under review.
+	frozen string
+	// announce tells other commands of the same user where this process listens.
+	announce func(address string) error
+}
+
+// indexStore is everything that the retrieval service keeps.
+type indexStore interface {
+	retrieval.Catalog
+	retrieval.Builds
+	retrieval.Codes
+	retrieval.Views
+}
+
+// backendParams are what a backend is opened with.
+type backendParams struct {
+	config  config.Config
+	logger  *slog.Logger
+	metrics prometheus.Registerer
+	stack   *lifecycle.Stack
+}
+
+// openEmbedded takes the data folder: everything lies in one SQLite file, and hints stay in the process.
+func openEmbedded(ctx context.Context, p backendParams) (*backend, error) {
+	dir, err := datadir.Hold(p.config.Data)
+	if err != nil {
+		return nil, err
+	}
+	p.stack.Defer("data folder", func(context.Context) error { return dir.Release() })
+	db, err := sqlite.Open(ctx, dir.Database(), p.logger)
+	if err != nil {
+		return nil, err
+	}
+	p.stack.Defer("database", func(context.Context) error { return db.Close() })
+	key, err := dir.Key()
+	if err != nil {
+		return nil, err
+	}
+	e, err := dbos.NewSQLite(ctx, db, p.logger)
+	if err != nil {
+		return nil, err
+	}
+	return &backend{
+		jobStore: jobsqlite.New(db, nil), engine: e, bus: inprocess.New(), blobs: blobsqlite.New(db, nil),
+		councils: councilsqlite.New(db), reviews: reviewsqlite.NewStore(db), indexes: retrievalsqlite.New(db),
+		token: dir.Token(), key: key, frozen: dir.Frozen(), announce: dir.Announce,
+	}, nil
+}
+
+// openBackend picks where the state lies. A process without state has a backend all the same: what its services show
+// each other.
+func openBackend(ctx context.Context, r roles, p backendParams) (*backend, error) {
+	switch {
+	case !r.stateful():
+		return &backend{token: auth.NewSecret(), announce: func(string) error { return nil }}, nil
+	case p.config.Database.IsZero():
+		return openEmbedded(ctx, p)
+	default:
+		return openCluster(ctx, p)
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"witan.dev/internal/config"
+	"witan.dev/internal/job"
+)
+
+// The services, each of which a process of a cluster may serve alone.
+const (
+	serviceGateway   = "gateway"
+	serviceIngest    = "ingest"
+	serviceParser    = "parser"
+	serviceRetrieval = "retrieval"
+	serviceCouncil   = "council"
+	serviceReview    = "review"
+	serviceJobs      = "jobs"
+)
+
+// services lists them in the order in which help texts do.
+func services() []string {
+	return []string{serviceGateway, serviceIngest, serviceParser, serviceRetrieval, serviceCouncil, serviceReview, serviceJobs}
+}
+
+// queues lists the queues on which jobs wait.
+func queues() []string {
+	return []string{job.QueueOf(job.KindReview), job.QueueOf(job.KindCouncil), job.QueueOf(job.KindIndex)}
+}
+
+// peersOf are the services that a service, or a worker on a queue of that name, calls.
+func peersOf(name string, worker bool) []string {
+	switch {
+	case worker && name == serviceReview:
+		return []string{serviceParser, serviceRetrieval, serviceCouncil, serviceJobs}
+	case worker && name == string(job.KindIndex):
+		return []string{serviceParser}
+	case worker:
+		return nil
+	}
+	switch name {
+	case serviceGateway:
+		return []string{serviceIngest, serviceParser, serviceRetrieval, serviceCouncil, serviceReview, serviceJobs}
+	case serviceRetrieval:
+		return []string{serviceParser}
+	case serviceReview:
+		return []string{serviceCouncil}
+	case serviceJobs:
+		return []string{serviceCouncil, serviceReview, serviceRetrieval}
+	}
+	return nil
+}
+
+// roles are what one process does.
+type roles struct {
+	// services that it serves, queues whose jobs it runs.
+	services, queues []string
+	// concurrency of each queue; 0 means what the configuration says of its kind.
+	concurrency int
+}
+
+// everything is the whole of Witan in one process.
+func everything() roles { return roles{services: services(), queues: queues()} }
+
+// whole says that no other process is needed.
+func (r roles) whole() bool { return len(r.services) == len(services()) }
+
+func (r roles) serves(service string) bool { return slices.Contains(r.services, service) }
+
+// runs says that jobs of a kind are computed here.
+func (r roles) runs(kind job.Kind) bool { return slices.Contains(r.queues, job.QueueOf(kind)) }
+
+// stateful says that the process needs the stores.
+func (r roles) stateful() bool {
+	return len(r.queues) > 0 || slices.ContainsFunc(r.services, func(s string) bool {
+		return s == serviceRetrieval || s == serviceCouncil || s == serviceReview || s == serviceJobs
+	})
+}
+
+// works is how many jobs of a kind run at once here.
+func (r roles) works(kind job.Kind, w config.Workers) int {
+	if r.concurrency > 0 {
+		return r.concurrency
+	}
+	switch kind {
+	case job.KindReview:
+		return w.Review
+	case job.KindIndex:
+		return w.Index
+	default:
+		return w.Council
+	}
+}
+
+// check reports everything that the configuration lacks for these roles.
+func (r roles) check(c config.Config) error {
+	if r.whole() {
+		return nil // with or without a database
+	}
+	var missing []string
+	if r.stateful() && c.Database.IsZero() {
+		missing = append(missing, "database: a process that does a part of Witan shares its state with others in Postgres")
+	}
+	needs := map[string][]string{}
+	note := func(by string, peers []string) {
+		for _, peer := range peers {
+			if !r.serves(peer) && len(c.Services[peer]) == 0 {
+				needs[peer] = append(needs[peer], by)
+			}
+		}
+	}
+	for _, s := range r.services {
+		note(s, peersOf(s, false))
+	}
+	for _, q := range r.queues {
+		note("the queue "+q, peersOf(q, true))
+	}
+	for _, peer := range services() {
+		if by := needs[peer]; len(by) > 0 {
+			missing = append(missing, fmt.Sprintf("services.%s: needed by %s; name its addresses", peer, strings.Join(by, ", ")))
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("configuration:\n%s", strings.Join(missing, "\n"))
+	}
+	return nil
+}
+
+// choose reads a list of a flag; empty means all.
+func choose(flag string, given, known []string) ([]string, error) {
+	if len(given) == 0 {
+		return known, nil
+	}
+	var chosen []string
+	for _, name := range known {
+		if slices.Contains(given, name) {
+			chosen = append(chosen, name)
+		}
+	}
+	for _, name := range given {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("--%s %q is none of %s", flag, name, strings.Join(known, ", "))
+		}
+	}
+	return chosen, nil
+}

@@ -1,0 +1,225 @@
+// Package cluster brings up a Witan cluster on one machine as plain processes: each service in a process of its own, and
+// worker processes for each queue. `make cluster`, the tests that kill processes and the benchmarks of scaling use it.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The services in the order in which they start, and the queues.
+var (
+	services = []string{"parser", "retrieval", "council", "jobs", "review", "ingest", "gateway"} //nolint:gochecknoglobals // a list
+	queues   = []string{"review", "council", "index"}                                            //nolint:gochecknoglobals // a list
+)
+
+// startTimeout bounds how long a process may take to say that it is at work.
+const startTimeout = 60 * time.Second
+
+// Params say what to bring up.
+type Params struct {
+	// Binary is the program.
+	Binary string
+	// Folder takes the configuration; it must exist.
+	Folder string
+	// Database and Redis are URLs. The schema of the database is brought up to date.
+	Database, Redis string
+	// Config is YAML, such as models and councils. Where the state lies and who is where is added to it.
+	Config string
+	// Workers is the number of worker processes of each queue; Concurrency what each runs at once, 0 means what the
+	// configuration says.
+	Workers, Concurrency int
+	// Queues are those that get workers; nil means all.
+	Queues []string
+	// Output takes what the processes write, each line with the process's name in front; nil: nobody does.
+	Output io.Writer
+	// Environ is added to the processes' environment, from which all WITAN_ variables are taken out.
+	Environ []string
+}
+
+// Cluster is a running one. Its methods are for one goroutine at a time; those of its processes for any.
+type Cluster struct {
+	p         Params
+	config    string
+	addresses map[string]string
+	http      string
+	processes map[string]*Process
+	order     []string
+}
+
+// Start brings the schema up to date and starts all processes. Nothing runs when it returns an error.
+func Start(ctx context.Context, p Params) (*Cluster, error) {
+	c := &Cluster{p: p, config: filepath.Join(p.Folder, "cluster.yaml"), addresses: map[string]string{}, processes: map[string]*Process{}}
+	if err := c.configure(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.run(ctx, "migrate", "migrate", "--config", c.config); err != nil {
+		return nil, err
+	}
+	for _, service := range services {
+		args := []string{"serve", "--config", c.config, "--services", service, "--grpc-addr", c.addresses[service], "--http-addr", ""}
+		if service == "gateway" {
+			args[len(args)-1] = c.http
+		}
+		if err := c.Launch(ctx, service, args...); err != nil {
+			return nil, errors.Join(err, c.Kill())
+		}
+	}
+	if p.Queues == nil {
+		p.Queues = queues
+	}
+	for _, queue := range p.Queues {
+		for n := range p.Workers {
+			if err := c.LaunchWorker(ctx, fmt.Sprintf("worker-%s-%d", queue, n+1), queue); err != nil {
+				return nil, errors.Join(err, c.Kill())
+			}
+		}
+	}
+	return c, nil
+}
+
+// configure chooses addresses and writes the configuration that all processes share.
+func (c *Cluster) configure(ctx context.Context) error {
+	config := map[string]any{}
+	if err := yaml.Unmarshal([]byte(c.p.Config), &config); err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	ports, err := freePorts(ctx, len(services)+1)
+	if err != nil {
+		return err
+	}
+	where := map[string]any{}
+	for i, service := range services {
+		c.addresses[service] = ports[i]
+		where[service] = []string{ports[i]}
+	}
+	c.http = ports[len(services)]
+	databaseFile := filepath.Join(c.p.Folder, "database.url")
+	if err := os.WriteFile(databaseFile, []byte(c.p.Database), 0o600); err != nil {
+		return err
+	}
+	config["database_file"], config["redis"], config["services"] = databaseFile, c.p.Redis, where
+	raw, err := yaml.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.config, raw, 0o600)
+}
+
+// freePorts are loopback addresses that nobody listens on at the moment.
+func freePorts(ctx context.Context, n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		var listen net.ListenConfig
+		l, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // all at the end, so that each is another one
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses, nil
+}
+
+// run runs a command of the program to its end.
+func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
+	p := newProcess(name, c.p, args)
+	if err := p.Start(); err != nil {
+		return err
+	}
+	code, err := p.Wait(ctx)
+	if err != nil {
+		return errors.Join(err, p.Kill())
+	}
+	if code != 0 {
+		return fmt.Errorf("witan %s ended with %d:\n%s", name, code, p.Output())
+	}
+	return nil
+}
+
+// Launch starts a further process of the program under a name of its own and waits until it says that it is at work.
+func (c *Cluster) Launch(ctx context.Context, name string, args ...string) error {
+	if _, there := c.processes[name]; there {
+		return fmt.Errorf("there is a process %s already", name)
+	}
+	p := newProcess(name, c.p, args)
+	c.processes[name] = p
+	c.order = append(c.order, name)
+	return p.launch(ctx)
+}
+
+// LaunchWorker starts a worker process on queues (a list with commas).
+func (c *Cluster) LaunchWorker(ctx context.Context, name, queues string) error {
+	args := []string{"work", "--config", c.config, "--queues", queues}
+	if c.p.Concurrency > 0 {
+		args = append(args, "--concurrency", strconv.Itoa(c.p.Concurrency))
+	}
+	return c.Launch(ctx, name, args...)
+}
+
+// HTTP is the gateway's base URL.
+func (c *Cluster) HTTP() string { return "http://" + c.http }
+
+// Address is where a service answers gRPC.
+func (c *Cluster) Address(service string) string { return c.addresses[service] }
+
+// Config is the path of the configuration that all processes share.
+func (c *Cluster) Config() string { return c.config }
+
+// Process is one of the processes, nil for an unknown name: a service's name, or worker-<queue>-<n>.
+func (c *Cluster) Process(name string) *Process { return c.processes[name] }
+
+// Workers are the processes that run jobs of a queue, by name.
+func (c *Cluster) Workers(queue string) []*Process {
+	var workers []*Process
+	for _, name := range slices.Sorted(maps.Keys(c.processes)) {
+		if strings.HasPrefix(name, "worker-"+queue+"-") {
+			workers = append(workers, c.processes[name])
+		}
+	}
+	return workers
+}
+
+// Output is what all processes have written in their newest lives.
+func (c *Cluster) Output() string {
+	var text strings.Builder
+	for _, name := range c.order {
+		fmt.Fprintf(&text, "== %s\n%s\n", name, c.processes[name].Output())
+	}
+	return text.String()
+}
+
+// Stop ends all processes gracefully, workers first, and requires that each ends well.
+func (c *Cluster) Stop(ctx context.Context) error {
+	var errs []error
+	for _, name := range slices.Backward(c.order) {
+		errs = append(errs, c.processes[name].Stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Kill ends all processes as a crash would.
+func (c *Cluster) Kill() error {
+	var errs []error
+	for _, p := range c.processes {
+		errs = append(errs, p.Kill())
+	}
+	return errors.Join(errs...)
+}
+
+// Restart starts a process that has ended again, with the same arguments.
+func (c *Cluster) Restart(ctx context.Context, name string) error {
+	return c.processes[name].launch(ctx)
+}

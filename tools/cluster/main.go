@@ -1,0 +1,121 @@
+// Command cluster brings up a whole Witan cluster on this machine as plain processes, for machines without a container
+// engine: each service alone, worker processes for each queue, and a Postgres and a Redis of its own. It ends with Ctrl-C.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"witan.dev/internal/testserver"
+	"witan.dev/test/cluster"
+)
+
+// simulated is the configuration without a file: a council whose answers come from no model.
+const simulated = `models:
+  - {name: ada, provider: simulated}
+  - {name: ben, provider: simulated}
+  - {name: cyd, provider: simulated}
+councils:
+  - {name: default, members: [ada, ben, cyd], chairman: {model: ada}}
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "cluster:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
+	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
+	binary := flags.String("binary", "bin/witan", "the program")
+	workers := flags.Int("workers", 1, "worker processes of each queue")
+	config := flags.String("config", "", "configuration with models and councils (default: simulated models)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	text, what := []byte(simulated), "simulated models: their answers come from no model; CONFIG=file names real ones"
+	if *config != "" {
+		what = *config
+		if text, err = os.ReadFile(*config); err != nil {
+			return err
+		}
+	}
+	postgres, redis, stop, err := servers(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	folder, err := os.MkdirTemp("", "witan-cluster-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	program, err := filepath.Abs(*binary)
+	if err != nil {
+		return err
+	}
+	lines := &shared{out: out}
+	c, err := cluster.Start(ctx, cluster.Params{
+		Binary: program, Folder: folder, Database: postgres, Redis: redis, Config: string(text), Workers: *workers, Output: lines,
+	})
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(lines, "\nthe cluster is up: %s (REST, SSE, page), %d workers a queue, %s\nCtrl-C ends it and removes everything it kept\n\n",
+		c.HTTP(), *workers, what)
+	<-ctx.Done()
+	return c.Stop(context.WithoutCancel(ctx))
+}
+
+// servers starts a Postgres and a Redis, or takes those that the environment names.
+func servers(ctx context.Context) (postgres, redis string, stop func() error, err error) {
+	postgres, redis = os.Getenv(testserver.PostgresVariable), os.Getenv(testserver.RedisVariable)
+	var started []*testserver.Server
+	stop = func() error {
+		var errs []error
+		for _, s := range started {
+			errs = append(errs, s.Stop())
+		}
+		return errors.Join(errs...)
+	}
+	start := func(url *string, make func(context.Context, ...string) (*testserver.Server, error), settings ...string) {
+		if *url != "" || err != nil {
+			return
+		}
+		var s *testserver.Server
+		if s, err = make(ctx, settings...); err == nil {
+			started = append(started, s)
+			*url, err = s.URL, s.Start(ctx)
+		}
+	}
+	start(&postgres, testserver.NewPostgres, "fsync=on")
+	start(&redis, testserver.NewRedis, "--appendonly", "yes")
+	if err != nil {
+		return "", "", nil, errors.Join(err, stop())
+	}
+	return postgres, redis, stop, nil
+}
+
+// shared lets several processes write whole lines.
+type shared struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+// Write implements io.Writer.
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.Write(p)
+}
