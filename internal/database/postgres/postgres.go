@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,7 +33,9 @@ type Params struct {
 	// MaxConns bounds the connections of the pool; 0 means 16.
 	MaxConns int32
 	// Name is shown by the server for the process's connections; "" means witan.
-	Name   string
+	Name string
+	// Dial makes the connections; nil means the network.
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Logger *slog.Logger
 }
 
@@ -73,6 +76,9 @@ func NewPool(ctx context.Context, p Params) (*pgxpool.Pool, error) {
 	cfg.ConnConfig.RuntimeParams["application_name"] = "witan"
 	if p.Name != "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = p.Name
+	}
+	if p.Dial != nil {
+		cfg.ConnConfig.DialFunc = p.Dial
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

@@ -84,7 +84,7 @@ type outcome struct {
 func Step[T any](run Run, name string, p Policy, fn func(ctx context.Context) (T, *Failure, error)) (T, *Failure, error) {
 	var value T
 	raw, err := run.Checkpoint(name, func(ctx context.Context) (json.RawMessage, error) {
-		return attempt(ctx, p, fn)
+		return attempt(ctx, run.Draining(), p, fn)
 	})
 	if err != nil {
 		return value, nil, fmt.Errorf("step %s: %w", name, err)
@@ -101,16 +101,22 @@ func Step[T any](run Run, name string, p Policy, fn func(ctx context.Context) (T
 	return value, o.Failure, nil
 }
 
-func attempt[T any](ctx context.Context, p Policy, fn func(ctx context.Context) (T, *Failure, error)) (json.RawMessage, error) {
+func attempt[T any](ctx context.Context, draining <-chan struct{}, p Policy, fn func(ctx context.Context) (T, *Failure, error)) (json.RawMessage, error) {
 	for n := 1; ; n++ {
 		value, failure, err := fn(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if p.again(failure, n) && wait(ctx, p.pause(n)) == nil {
-			continue
+		if p.again(failure, n) {
+			cut := wait(ctx, draining, p.pause(n))
+			if cut == nil {
+				continue
+			}
+			if errors.Is(cut, ErrDraining) {
+				return nil, cut
+			}
 		}
-		if cause := context.Cause(ctx); errors.Is(cause, ErrStopping) {
+		if cause := context.Cause(ctx); Interrupted(cause) {
 			return nil, cause // what the end of the process made of the step is not its result
 		}
 		return encode(value, failure)
@@ -125,12 +131,15 @@ func encode(value any, failure *Failure) (json.RawMessage, error) {
 	return json.Marshal(outcome{Value: raw, Failure: failure})
 }
 
-func wait(ctx context.Context, d time.Duration) error {
+// wait returns nil when d has passed, and why it was cut short else.
+func wait(ctx context.Context, draining <-chan struct{}, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
+	case <-draining:
+		return ErrDraining
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -146,7 +155,9 @@ func Sleep(ctx context.Context, run Run, name string, d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if wait(ctx, time.Until(until)) != nil && run.Context().Err() != nil {
+	if cut := wait(ctx, run.Draining(), time.Until(until)); errors.Is(cut, ErrDraining) {
+		return cut
+	} else if cut != nil && run.Context().Err() != nil {
 		return context.Cause(run.Context())
 	}
 	return nil

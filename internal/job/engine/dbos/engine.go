@@ -25,36 +25,52 @@ const (
 	// version stays: the library takes up only jobs of its own version, so another one would strand those of the last
 	// release. A body that changes its steps becomes a new kind.
 	version = "engine-1"
-	// executor is constant because the data folder's lock proves that only one process has this database open.
-	executor = "local"
+	// local is the embedded identity. It is constant because the data folder's lock proves that only one process has
+	// this database open.
+	local = "local"
 	// recoveries is out of reach: the library also counts clean restarts, and the job layer has its own limit.
 	recoveries         = 1000
 	defaultConcurrency = 32
-	defaultPoll        = 50 * time.Millisecond
-	defaultDrain       = 20 * time.Second
+	embeddedPoll       = 50 * time.Millisecond
+	// shutdown bounds how long the library may take over each part of its end, when all bodies have been told.
+	shutdown = 10 * time.Second
 	// unstarted is how long a claimed job may be without a body here before it is put back.
 	unstarted = 10 * time.Second
 )
 
-// Engine runs bodies in this process with their state in the embedded database.
+// Engine runs bodies in this process with their state in the embedded database, or in one that many processes share.
 type Engine struct {
-	root   dbos.Context
 	logger *slog.Logger
+	back   backend
+	// client is the library's handle for everything but running bodies. Embedded it is that of the only life.
+	client dbos.Context
+	poll   time.Duration
+	// cluster is nil in the embedded mode.
+	cluster *cluster
 
-	mu       sync.Mutex
-	flows    []*workflow
-	queues   map[string]engine.Queue
-	running  map[engine.ID]int
-	idle     map[engine.ID]time.Time
-	launched bool
+	// flows and queues do not change after Start.
+	flows  []flow
+	queues map[string]engine.Queue
 
-	stop     context.CancelCauseFunc
-	stopping context.Context //nolint:containedctx // ends every run of this engine
-	once     sync.Once
-	stopErr  error
+	mu   sync.Mutex
+	life *life
+
+	// halting is the end of what runs beside the bodies.
+	halting context.Context //nolint:containedctx // this engine's
+	halt    context.CancelFunc
+	work    sync.WaitGroup
+	once    sync.Once
+	stopErr error
 }
 
 var _ engine.Engine = (*Engine)(nil)
+
+// flow is what Handle registers.
+type flow struct {
+	kind  engine.Kind
+	queue string
+	body  engine.Body
+}
 
 // NewSQLite brings the engine's tables in db up to date. Stop closes db's writer, so it comes after everything else that
 // writes and before db.Close. It refuses to work when a variable DBOS__… is in the environment, because the library
@@ -63,20 +79,25 @@ func NewSQLite(ctx context.Context, db *sqlite.DB, logger *slog.Logger) (*Engine
 	if err := refuse(os.Environ()); err != nil {
 		return nil, err
 	}
+	e := newEngine(ctx, logger, embeddedPoll)
+	e.back = onSQLite{db}
+	l := newLife(e, local)
+	var err error
 	// The library writes "cancelled" into every running job when this context ends; only Stop may end it.
-	stopping, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	root, err := dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
-		AppName: appName, SQLiteSystemDB: db.Writer(), ApplicationVersion: version, ExecutorID: executor,
-		Logger: slog.New(warnings{logger.Handler(), stopping.Done()}).With("component", "dbos"),
+	l.root, err = dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
+		AppName: appName, SQLiteSystemDB: db.Writer(), ApplicationVersion: version, ExecutorID: local, Logger: l.logger(),
 	})
 	if err != nil {
-		stop(nil)
 		return nil, fmt.Errorf("open the job engine: %w", err)
 	}
-	return &Engine{
-		root: root, logger: logger, queues: make(map[string]engine.Queue),
-		running: make(map[engine.ID]int), idle: make(map[engine.ID]time.Time), stop: stop, stopping: stopping,
-	}, nil
+	e.life, e.client = l, l.root
+	return e, nil
+}
+
+func newEngine(ctx context.Context, logger *slog.Logger, poll time.Duration) *Engine {
+	e := &Engine{logger: logger, poll: poll, queues: make(map[string]engine.Queue)}
+	e.halting, e.halt = context.WithCancel(context.WithoutCancel(ctx))
+	return e
 }
 
 // refuse finds variables that the library would obey.
@@ -91,56 +112,61 @@ func refuse(environ []string) error {
 
 // Handle implements engine.Engine.
 func (e *Engine) Handle(kind engine.Kind, q engine.Queue, b engine.Body) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	name := cmp.Or(q.Name, string(kind))
 	if _, known := e.queues[name]; !known {
 		e.queues[name] = engine.Queue{
-			Name: name, WorkerConcurrency: cmp.Or(q.WorkerConcurrency, defaultConcurrency), Poll: cmp.Or(q.Poll, defaultPoll),
+			Name: name, WorkerConcurrency: cmp.Or(q.WorkerConcurrency, defaultConcurrency), Poll: cmp.Or(q.Poll, e.poll),
 		}
 	}
-	w := &workflow{engine: e, kind: kind, queue: name, body: b}
-	dbos.RegisterWorkflow(e.root, w.run, dbos.WithInstance(w), dbos.WithWorkflowName(string(kind)),
-		dbos.WithMaxRecoveryAttempts(recoveries))
-	e.flows = append(e.flows, w)
+	e.flows = append(e.flows, flow{kind: kind, queue: name, body: b})
 }
 
 // Start implements engine.Engine.
-func (e *Engine) Start(context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.launched {
-		return errors.New("the job engine was started before")
-	}
-	if len(e.flows) == 0 {
+func (e *Engine) Start(ctx context.Context) error {
+	l := e.current()
+	switch {
+	case len(e.flows) == 0:
 		return nil
+	case l != nil && l.launched():
+		return errors.New("the job engine was started before")
+	case e.cluster == nil:
+		return l.launch()
 	}
-	names := make([]string, 0, len(e.queues))
-	for _, q := range e.queues {
-		if _, err := dbos.RegisterQueue(e.root, q.Name, dbos.WithWorkerConcurrency(q.WorkerConcurrency),
-			dbos.WithQueueBasePollingInterval(q.Poll)); err != nil {
-			return fmt.Errorf("register queue %s: %w", q.Name, err)
-		}
-		names = append(names, q.Name)
+	l, err := e.cluster.begin(ctx, e)
+	if err != nil {
+		return err
 	}
-	dbos.ListenQueues(e.root, names...)
-	e.launched = true
-	if err := dbos.Launch(e.root); err != nil {
-		return fmt.Errorf("launch: %w", err)
-	}
+	e.work.Go(func() { e.cluster.live(e.halting, e, l) })
 	return nil
 }
 
-// Stop implements engine.Engine. It closes the database's writer.
+// Identity implements engine.Engine.
+func (e *Engine) Identity() string {
+	if l := e.current(); e.cluster != nil && l != nil {
+		return l.id
+	}
+	return ""
+}
+
+func (e *Engine) current() *life {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.life
+}
+
+// Stop implements engine.Engine. In the embedded mode it closes the database's writer.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.once.Do(func() {
-		e.stop(engine.ErrStopping)
-		drain := defaultDrain
-		if deadline, ok := ctx.Deadline(); ok {
-			drain = max(time.Until(deadline), time.Millisecond)
+		if l := e.current(); l != nil {
+			l.drain(ctx)
 		}
-		if err := dbos.Shutdown(e.root, drain); err != nil {
-			e.stopErr = fmt.Errorf("stop the job engine: %w", err)
+		e.halt()
+		e.work.Wait()
+		l := e.current() // it may have been replaced meanwhile
+		if e.cluster != nil {
+			e.stopErr = e.cluster.stop(context.WithoutCancel(ctx), e, l)
+		} else {
+			e.stopErr = l.close()
 		}
 	})
 	return e.stopErr
@@ -148,10 +174,13 @@ func (e *Engine) Stop(ctx context.Context) error {
 
 // EnqueueTx implements engine.Engine.
 func (e *Engine) EnqueueTx(_ context.Context, tx engine.Tx, r engine.Request) error {
-	_, err := dbos.Enqueue[string](e.root, cmp.Or(r.Queue, string(r.Kind)), string(r.Kind), string(r.Args),
+	if len(r.ID) > engine.MaxArgs || len(r.Args) > engine.MaxArgs {
+		return fmt.Errorf("enqueue %s job: ID of %d bytes, arguments of %d: %w", r.Kind, len(r.ID), len(r.Args), engine.ErrTooLarge)
+	}
+	_, err := dbos.Enqueue[string](e.client, cmp.Or(r.Queue, string(r.Kind)), string(r.Kind), string(r.Args),
 		dbos.WithEnqueueWorkflowID(string(r.ID)), dbos.WithEnqueueApplicationVersion(version),
 		dbos.WithEnqueueConfigName(string(r.Kind)), dbos.WithEnqueueClassName(className),
-		dbos.WithEnqueuePriority(r.Priority), dbos.WithEnqueueTransaction(sqlite.Unwrap(tx)))
+		dbos.WithEnqueuePriority(r.Priority), dbos.WithEnqueueTransaction(e.back.transaction(tx)))
 	if err != nil {
 		return fmt.Errorf("enqueue %s job %s: %w", r.Kind, r.ID, err)
 	}
@@ -159,26 +188,27 @@ func (e *Engine) EnqueueTx(_ context.Context, tx engine.Tx, r engine.Request) er
 }
 
 // Forget implements engine.Engine.
-func (e *Engine) Forget(_ context.Context, ids []engine.ID) error {
+func (e *Engine) Forget(ctx context.Context, ids []engine.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	if err := dbos.CancelWorkflows(e.root, texts(ids)); err != nil {
+	if err := dbos.CancelWorkflows(e.within(ctx), texts(ids)); err != nil {
 		return fmt.Errorf("drop jobs from their queue: %w", err)
 	}
 	return nil
 }
 
 // Lost implements engine.Engine. On the way it puts jobs back that this process claimed and never started.
-func (e *Engine) Lost(_ context.Context, ids []engine.ID) ([]engine.ID, error) {
+func (e *Engine) Lost(ctx context.Context, ids []engine.ID) ([]engine.ID, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := dbos.ListWorkflows(e.root, dbos.WithFilterWorkflowIDs(texts(ids)...),
+	rows, err := dbos.ListWorkflows(e.within(ctx), dbos.WithFilterWorkflowIDs(texts(ids)...),
 		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false))
 	if err != nil {
 		return nil, fmt.Errorf("look for lost jobs: %w", err)
 	}
+	l := e.current()
 	alive := make(map[engine.ID]bool, len(rows))
 	for _, row := range rows {
 		switch row.Status {
@@ -186,7 +216,9 @@ func (e *Engine) Lost(_ context.Context, ids []engine.ID) ([]engine.ID, error) {
 			alive[engine.ID(row.ID)] = true
 		case dbos.WorkflowStatusPending:
 			alive[engine.ID(row.ID)] = true
-			e.revive(engine.ID(row.ID), row.QueueName)
+			if l != nil && row.ExecutorID == l.id {
+				l.revive(ctx, engine.ID(row.ID))
+			}
 		case dbos.WorkflowStatusSuccess, dbos.WorkflowStatusError, dbos.WorkflowStatusCancelled,
 			dbos.WorkflowStatusMaxRecoveryAttemptsExceeded:
 		}
@@ -200,44 +232,20 @@ func (e *Engine) Lost(_ context.Context, ids []engine.ID) ([]engine.ID, error) {
 	return lost, nil
 }
 
-// revive returns a claimed job to its queue that has had no body for a while: its row could not be read after the claim.
-func (e *Engine) revive(id engine.ID, queue string) {
-	e.mu.Lock()
-	since, seen := e.idle[id]
-	switch {
-	case !e.launched || e.running[id] > 0:
-		delete(e.idle, id)
-		seen = false
-	case !seen:
-		e.idle[id] = time.Now()
-	}
-	due := seen && time.Since(since) >= unstarted
-	if due {
-		delete(e.idle, id)
-	}
-	e.mu.Unlock()
-	if !due {
-		return
-	}
-	if _, err := dbos.ResumeWorkflow[string](e.root, string(id), dbos.WithResumeQueue(queue)); err != nil {
-		e.logger.Warn("a job that was claimed and never started could not be put back", "job_id", id, "error", err)
-	}
-}
-
 // Remove implements engine.Engine.
-func (e *Engine) Remove(_ context.Context, ids []engine.ID) error {
+func (e *Engine) Remove(ctx context.Context, ids []engine.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	if err := dbos.DeleteWorkflows(e.root, texts(ids)); err != nil {
+	if err := dbos.DeleteWorkflows(e.within(ctx), texts(ids)); err != nil {
 		return fmt.Errorf("remove executions: %w", err)
 	}
 	return nil
 }
 
 // Purge implements engine.Engine.
-func (e *Engine) Purge(_ context.Context, ended time.Time, n int) error {
-	rows, err := dbos.ListWorkflows(e.root, dbos.WithFilterCompletedBefore(ended), dbos.WithFilterLimit(n),
+func (e *Engine) Purge(ctx context.Context, ended time.Time, n int) error {
+	rows, err := dbos.ListWorkflows(e.within(ctx), dbos.WithFilterCompletedBefore(ended), dbos.WithFilterLimit(n),
 		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false))
 	if err != nil {
 		return fmt.Errorf("look for old executions: %w", err)
@@ -249,11 +257,14 @@ func (e *Engine) Purge(_ context.Context, ended time.Time, n int) error {
 	for i, row := range rows {
 		ids[i] = row.ID
 	}
-	if err := dbos.DeleteWorkflows(e.root, ids); err != nil {
+	if err := dbos.DeleteWorkflows(e.within(ctx), ids); err != nil {
 		return fmt.Errorf("remove old executions: %w", err)
 	}
 	return nil
 }
+
+// within is the client with the end of ctx: without one the library tries for ever to reach a database that is away.
+func (e *Engine) within(ctx context.Context) dbos.Context { return dbos.From(e.client, ctx) }
 
 func texts(ids []engine.ID) []string {
 	out := make([]string, len(ids))

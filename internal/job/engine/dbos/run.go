@@ -3,6 +3,7 @@ package dbos
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,16 +15,24 @@ import (
 // className is the name of the type workflow, which the library records with each instance.
 const className = "workflow"
 
-// retryPause is between two attempts to put a job back while the database does not answer.
-const retryPause = time.Second
+const (
+	// retryPause is the first pause between two attempts to reach the database, maxRetryPause the longest.
+	retryPause    = 100 * time.Millisecond
+	maxRetryPause = time.Second
+)
+
+// Why an execution ends before its body began.
+var (
+	errFull     = errors.New("this process runs as many jobs of the queue as it may")
+	errDisowned = errors.New("the job belongs to another execution")
+)
 
 // workflow is one kind's body as the library knows it. An instance of its own, because the library tells functions apart
 // by their code and all kinds share one.
 type workflow struct {
-	engine *Engine
-	kind   engine.Kind
-	queue  string
-	body   engine.Body
+	flow
+
+	life *life
 }
 
 // ConfigName implements dbos.ConfiguredInstance.
@@ -36,52 +45,111 @@ func (w *workflow) run(dctx dbos.Context, _ string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the job's ID: %w", err)
 	}
+	l := w.life
 	ctx, cancel := context.WithCancelCause(dctx)
 	defer cancel(nil)
-	defer context.AfterFunc(w.engine.stopping, func() { cancel(engine.ErrStopping) })()
+	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
+	done, free := l.begun(engine.ID(id), w.queue)
+	defer done()
 	r := &run{flow: w, dctx: dctx, ctx: ctx, id: engine.ID(id)}
-	defer w.engine.begun(r.id)()
-	if err := w.body(r); err != nil {
+	defer r.rest()
+	if err := r.own(); err != nil {
+		return "", err
+	}
+	switch {
+	case !free:
+		err = errFull
+	case r.drains():
+		err = engine.ErrDraining
+	default:
+		err = w.body(r)
+	}
+	if err != nil {
 		r.giveBack()
 		return "", err
 	}
 	return "", nil
 }
 
-// begun counts the bodies of a job that run here; what it returns must be called at the end.
-func (e *Engine) begun(id engine.ID) func() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.running[id]++
-	delete(e.idle, id) // what was seen between two bodies says nothing about the next pause
-	return func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if e.running[id]--; e.running[id] == 0 {
-			delete(e.running, id)
+// run implements engine.Run.
+type run struct {
+	flow *workflow
+	dctx dbos.Context
+	ctx  context.Context //nolint:containedctx // one execution, lives as long as its context
+	id   engine.ID
+	// owner is the token under which the library holds the job for this execution.
+	owner  string
+	given  bool
+	rested bool
+}
+
+// own reads the token. A job that meanwhile belongs to somebody else is none of ours, and the library records nothing
+// for it.
+func (r *run) own() error {
+	for pause := retryPause; ; pause = min(2*pause, maxRetryPause) {
+		owner, err := r.life().engine.back.owner(r.ctx, r.id, r.life().id)
+		switch {
+		case err == nil && owner == "":
+			return errDisowned
+		case err == nil:
+			r.owner = owner
+			return nil
+		case r.wait(pause) != nil:
+			<-r.dctx.Done() // what returns earlier would be recorded
+			return context.Cause(r.ctx)
 		}
 	}
 }
 
-// run implements engine.Run.
-type run struct {
-	flow  *workflow
-	dctx  dbos.Context
-	ctx   context.Context //nolint:containedctx // one execution, lives as long as its context
-	id    engine.ID
-	given bool
+// wait returns the cause when the execution ends before d has passed.
+func (r *run) wait(d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+}
+
+func (r *run) life() *life { return r.flow.life }
+
+// rest says once that this execution works no more.
+func (r *run) rest() {
+	if !r.rested {
+		r.rested = true
+		r.life().rests()
+	}
+}
+
+func (r *run) drains() bool {
+	select {
+	case <-r.life().draining:
+		return true
+	default:
+		return false
+	}
 }
 
 // Context implements engine.Run.
 func (r *run) Context() context.Context { return r.ctx }
+
+// Draining implements engine.Run.
+func (r *run) Draining() <-chan struct{} { return r.life().draining }
 
 // Job implements engine.Run.
 func (r *run) Job() engine.ID { return r.id }
 
 // Checkpoint implements engine.Run.
 func (r *run) Checkpoint(name string, fn func(ctx context.Context) (json.RawMessage, error)) (json.RawMessage, error) {
-	if r.ctx.Err() != nil {
-		return nil, r.park(context.Cause(r.ctx))
+	switch {
+	case r.given:
+		return nil, errDisowned
+	case r.ctx.Err() != nil:
+		return nil, context.Cause(r.ctx)
+	case r.drains():
+		return nil, engine.ErrDraining
 	}
 	raw, err := dbos.RunAsStep(r.dctx, func(context.Context) (string, error) {
 		raw, err := fn(r.ctx)
@@ -96,32 +164,33 @@ func (r *run) Checkpoint(name string, fn func(ctx context.Context) (json.RawMess
 	return json.RawMessage(raw), nil
 }
 
-// park waits for the library to end the execution as well: what returns earlier would be recorded.
-func (r *run) park(err error) error {
-	<-r.dctx.Done()
-	return err
-}
-
-// giveBack takes the job away from this execution. When the process stops the library leaves the job where it is, and
-// there is only the moment to wait for at which it knows.
+// giveBack takes the job away from this execution, and from no other: whoever owns it by now keeps it. After it nothing
+// that the library writes for this execution is accepted. When this life ends, the job is left where it is for the one
+// who ends it, and there is only the moment to wait for at which the library knows.
 func (r *run) giveBack() {
 	if r.given {
 		return
 	}
 	r.given = true
-	for {
-		if r.flow.engine.stopping.Err() != nil {
+	r.rest()
+	l := r.life()
+	if r.drains() {
+		select {
+		case <-l.quiet: // else this process would take it again
+		case <-l.ctx.Done():
+		}
+	}
+	for pause := retryPause; ; pause = min(2*pause, maxRetryPause) {
+		if l.ctx.Err() != nil {
 			<-r.dctx.Done()
 			return
 		}
-		_, err := dbos.ResumeWorkflow[string](r.flow.engine.root, string(r.id), dbos.WithResumeQueue(r.flow.queue))
+		_, err := l.engine.back.release(l.ctx, r.id, r.owner)
 		if err == nil {
 			return
 		}
-		r.flow.engine.logger.Warn("a job could not be put back into its queue and is tried again", "job_id", r.id, "error", err)
-		select {
-		case <-r.flow.engine.stopping.Done():
-		case <-time.After(retryPause):
+		if r.wait(pause) == nil {
+			l.engine.logger.WarnContext(r.ctx, "a job could not be put back into its queue and is tried again", "job_id", r.id, "error", err)
 		}
 	}
 }
