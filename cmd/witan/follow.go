@@ -4,24 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"witan.dev/client"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 )
 
 // exitInterrupted follows the shells' convention for a program ended by Ctrl-C: the job goes on, or pauses.
 const exitInterrupted = 130
 
-const (
-	// reconnectPause is how long a follower waits before it asks again for a stream that was cut.
-	reconnectPause = 500 * time.Millisecond
-	// reconnectLimit is how long a server may be away: longer than the restart of one that drains its work.
-	reconnectLimit = time.Minute
-)
+// awayLimit is how long a server may be away: longer than the restart of one that drains its work.
+const awayLimit = time.Minute
 
 // viewer takes the events of a followed job, in order, each once.
 type viewer struct {
@@ -33,36 +28,28 @@ type viewer struct {
 // follow watches a job to the end of its attempt and hands every event of the log to the viewer, however often the
 // stream is cut. Ctrl-C leaves the job alone; a second one cancels it.
 func (a *app) follow(ctx context.Context, s *session, job string, after int64, v viewer) (*jobsv1.Job, error) {
-	jobs := jobsv1.NewJobServiceClient(s.conn)
+	c := a.client(s)
 	watching, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	ended := make(chan error, 1)
-	reader := logFollower{jobs: jobs, job: job, after: after, onEvent: v.event, pause: reconnectPause, limit: reconnectLimit, say: a.say}
-	if v.council != nil {
-		reader.onEvent = func(e *jobsv1.JobEvent) {
-			v.event(e)
-			if child := e.GetReview().GetDeliberationStarted().GetJob(); child != "" {
-				inner := reader
-				inner.job, inner.after, inner.onEvent = child, 0, v.council
-				_ = inner.follow(watching) // what it would say, the review's own log says as well
-			}
-		}
-	}
-	go func() { ended <- a.gone(reader.follow(watching), job, s) }()
+	follower, ended := c.Follow(job, client.Start{After: after}), make(chan error, 1)
+	go func() { ended <- a.gone(a.show(watching, c, follower, v), job, s) }()
 	for interrupted := false; ; {
 		select {
 		case err := <-ended:
 			if err != nil {
 				return nil, err
 			}
-			return jobs.GetJob(ctx, &jobsv1.GetJobRequest{Name: job})
+			if j := follower.Job(); j != nil {
+				return j, nil
+			}
+			return c.Get(ctx, job) // it was deleted meanwhile: the server says so
 		case <-a.interrupts:
 			if s.inside {
 				a.say("\n%s pauses here and goes on at the next start; follow it with: witan attach %s%s", job, job, s.attach)
 				return nil, exit(exitInterrupted, nil)
 			}
 			if interrupted {
-				return a.cancelled(ctx, jobs, job)
+				return a.cancelled(ctx, c, job)
 			}
 			interrupted = true
 			stop(errDetached)
@@ -84,86 +71,46 @@ func (a *app) graceForCancel() chan error {
 	return over
 }
 
-func (a *app) cancelled(ctx context.Context, jobs jobsv1.JobServiceClient, job string) (*jobsv1.Job, error) {
+func (a *app) cancelled(ctx context.Context, c *client.Client, job string) (*jobsv1.Job, error) {
 	a.say("cancelling %s", job)
-	if _, err := jobs.CancelJob(ctx, &jobsv1.CancelJobRequest{Name: job}); err != nil {
+	if _, err := c.Cancel(ctx, job); err != nil {
 		return nil, err
 	}
-	return jobs.WaitJob(ctx, &jobsv1.WaitJobRequest{Name: job})
+	return c.Wait(ctx, job)
+}
+
+// client follows jobs over a session's connection.
+func (a *app) client(s *session) *client.Client {
+	return client.New(s.conn, client.Config{AwayLimit: awayLimit, OnAway: func(error) {
+		a.say("  the server does not answer; trying again for %s", awayLimit)
+	}})
+}
+
+// show hands the events of a job to its viewer, up to the end.
+func (a *app) show(ctx context.Context, c *client.Client, f *client.Follower, v viewer) error {
+	for event, err := range f.Events(ctx) {
+		if err != nil {
+			return err
+		}
+		v.event(event)
+		if child := event.GetReview().GetDeliberationStarted().GetJob(); child != "" && v.council != nil {
+			inner := viewer{event: v.council}
+			_ = a.show(ctx, c, c.Follow(child, client.Start{}), inner) // what it would say, the review's own log says as well
+		}
+	}
+	return nil
 }
 
 // gone tells how to come back to a job whose server went away. With a command that ran the system inside itself goes
 // the server of all commands that had joined it.
 func (a *app) gone(err error, job string, s *session) error {
-	if !errors.Is(err, errServerGone) {
+	if _, away := errors.AsType[*client.AwayError](err); !away {
 		return err
 	}
-	return exit(exitUnreachable, fmt.Errorf("%w; what is stored is kept, and %s goes on at the next start; follow it with: witan attach %s%s", err, job, job, s.attach))
+	return exit(exitUnreachable, fmt.Errorf("%w; what is stored is kept, and %s goes on at the next start; follow it with: witan attach %s%s", errServerGone, job, job, s.attach))
 }
 
 var errServerGone = errors.New("the server is gone")
-
-// logFollower reads the log of one job behind the event after.
-type logFollower struct {
-	jobs    jobsv1.JobServiceClient
-	job     string
-	after   int64
-	onEvent func(*jobsv1.JobEvent)
-	// pause before each new try, and how long all tries in a row may fail.
-	pause, limit time.Duration
-	say          func(format string, args ...any)
-}
-
-// follow reads until the final event. A server that stays away is errServerGone.
-func (f *logFollower) follow(ctx context.Context) error {
-	var away time.Time
-	for {
-		before := f.after
-		final, err := followOnce(ctx, f.jobs, f.job, &f.after, f.onEvent)
-		switch {
-		case final:
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil && status.Code(err) != codes.Unavailable:
-			return err
-		case err == nil || f.after > before:
-			away = time.Time{}
-		case away.IsZero():
-			away = time.Now()
-			f.say("  the server does not answer; trying again for %s", f.limit)
-		case time.Since(away) > f.limit:
-			return errServerGone
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(f.pause):
-		}
-	}
-}
-
-func followOnce(ctx context.Context, jobs jobsv1.JobServiceClient, job string, after *int64, onEvent func(*jobsv1.JobEvent)) (final bool, err error) {
-	stream, err := jobs.WatchJob(ctx, &jobsv1.WatchJobRequest{Name: job, AfterSeq: after})
-	if err != nil {
-		return false, err
-	}
-	for {
-		event, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return final, nil
-		}
-		if err != nil {
-			return final, err
-		}
-		if event.GetSeq() == 0 {
-			continue // a heartbeat
-		}
-		*after = event.GetSeq()
-		onEvent(event)
-		final = event.GetFinal()
-	}
-}
 
 // outcome turns a finished job into the exit code that api and README promise. partial is not a failure of the command,
 // but no success either.

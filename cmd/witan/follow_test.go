@@ -1,11 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -15,29 +16,31 @@ import (
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 )
 
-// awayJobs is a server that went away: every call fails at once.
-type awayJobs struct{ jobsv1.JobServiceClient }
+// away is a server that went away: every call fails at once.
+type away struct{}
 
-func (awayJobs) WatchJob(context.Context, *jobsv1.WatchJobRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[jobsv1.JobEvent], error) {
+func (away) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
+	return status.Error(codes.Unavailable, "connection refused")
+}
+
+func (away) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
 	return nil, status.Error(codes.Unavailable, "connection refused")
 }
 
 func TestFollowingEndsWhenTheServerStaysAway(t *testing.T) {
 	t.Parallel()
-	var said []string
-	f := logFollower{
-		jobs: awayJobs{}, job: "jobs/x", pause: time.Millisecond, limit: 20 * time.Millisecond,
-		say: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) },
-	}
-	err := f.follow(t.Context())
-	require.ErrorIs(t, err, errServerGone)
-	require.Len(t, said, 1, "it is told once")
-
-	err = (&app{}).gone(err, "jobs/x", &session{attach: " --data d"})
-	code, told := codeOf(err)
-	require.Equal(t, exitUnreachable, code)
-	require.False(t, told)
-	require.ErrorContains(t, err, "witan attach jobs/x --data d")
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		a := &app{stderr: &said}
+		s := &session{conn: away{}, attach: " --data d"}
+		_, err := a.follow(t.Context(), s, "jobs/x", 0, viewer{event: func(*jobsv1.JobEvent) {}})
+		require.ErrorIs(t, err, errServerGone)
+		require.Equal(t, 1, strings.Count(said.String(), "the server does not answer; trying again for 1m0s\n"), "it is told once")
+		code, told := codeOf(err)
+		require.Equal(t, exitUnreachable, code)
+		require.False(t, told)
+		require.ErrorContains(t, err, "witan attach jobs/x --data d")
+	})
 	other := errors.New("another error")
 	require.Equal(t, other, (&app{}).gone(other, "jobs/x", &session{}))
 }
