@@ -56,6 +56,7 @@ type parts struct {
 	logger  *slog.Logger
 	roles   roles
 	conn    grpc.ClientConnInterface
+	callers grpc.ClientConnInterface // see system
 	metrics prometheus.Registerer
 	stack   *lifecycle.Stack
 	// jobs and hub are there in processes with state.
@@ -127,7 +128,8 @@ func newCouncil(ctx context.Context, p parts) (service, error) {
 }
 
 func newJobs(_ context.Context, p parts) (service, error) {
-	return service{register: jobsserver.New(p.jobs, p.hub, jobsserver.Config{}, p.logger).Register}, nil
+	server := jobsserver.New(jobsserver.Params{Jobs: p.jobs, Watcher: p.hub, Creators: jobsserver.NewCreators(p.callers)})
+	return service{register: server.Register}, nil
 }
 
 func newIngest(context.Context, parts) (service, error) {

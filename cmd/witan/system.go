@@ -32,7 +32,9 @@ type systemParams struct {
 type system struct {
 	// conn reaches every service, through the same interceptors as any caller: those of this process in memory, others
 	// over the network.
-	conn               grpc.ClientConnInterface
+	conn grpc.ClientConnInterface
+	// callers reaches them with what the caller of a call shows, and no credentials of this process.
+	callers            grpc.ClientConnInterface
 	grpcAddr, httpAddr string
 
 	rpc     *rpc.Server
@@ -64,7 +66,8 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 		return err
 	}
 	parts := parts{
-		backend: b, config: p.Config, environ: p.Environ, logger: p.Logger, roles: p.Roles, conn: s.conn, metrics: registry, stack: &s.stack,
+		backend: b, config: p.Config, environ: p.Environ, logger: p.Logger, roles: p.Roles, conn: s.conn, callers: s.callers,
+		metrics: registry, stack: &s.stack,
 	}
 	if p.Roles.stateful() {
 		if err := parts.startStores(ctx); err != nil {
@@ -98,7 +101,10 @@ func (s *system) build(b *backend, p systemParams, registry prometheus.Registere
 	if err != nil {
 		return err
 	}
-	s.conn, err = s.peers(p.Roles, p.Config, b.token)
+	if s.conn, err = s.peers(p.Roles, p.Config, b.token); err != nil {
+		return err
+	}
+	s.callers, err = s.peers(p.Roles, p.Config, secret.Text{})
 	return err
 }
 
@@ -183,13 +189,10 @@ func (s *system) listen(ctx context.Context, p systemParams, registry *prometheu
 	if p.Config.HTTPAddr == "" || !p.Roles.serves(serviceGateway) {
 		return nil
 	}
-	anonymous, err := s.peers(p.Roles, p.Config, secret.Text{})
-	if err != nil {
-		return err
-	}
+	var err error
 	s.gateway, err = gatewayserver.New(
 		gatewayserver.Config{Addr: p.Config.HTTPAddr, MaxBody: int64(p.Config.MaxBody)},
-		gatewayserver.Deps{Conn: anonymous, Logger: p.Logger, Metrics: registry},
+		gatewayserver.Deps{Conn: s.callers, Logger: p.Logger, Metrics: registry},
 	)
 	if err != nil {
 		return err

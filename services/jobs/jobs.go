@@ -34,6 +34,8 @@ var (
 		"the viewer did not read for too long; come back with after_seq set to the last seq that arrived")
 	// ErrUnavailable answers while the records of jobs cannot be read.
 	ErrUnavailable = apierr.Unavailable(apierr.ReasonUnavailable, "jobs cannot be read at the moment; try again")
+	// ErrNothingToRun refuses a RunJob whose request creates no job.
+	ErrNothingToRun = apierr.Invalid(apierr.ReasonInvalidRequest, "the request creates no job")
 	// ErrNotImplemented answers what comes in a later version.
 	ErrNotImplemented = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version cannot do that yet")
 )

@@ -121,7 +121,7 @@ func (s *system) register(b *testing.B, server *rpc.Server, logger *slog.Logger,
 	worker := councilworker.New(councilworker.Params{Store: store, Models: models, Blobs: blobs, Logger: logger})
 	s.jobs.Handle(job.KindCouncil, workers, worker.Body)
 	for _, add := range []func(grpc.ServiceRegistrar){
-		councilserver.New(manager).Register, jobsserver.New(s.jobs, s.hub, jobsserver.Config{}, logger).Register,
+		councilserver.New(manager).Register, jobsserver.New(jobsserver.Params{Jobs: s.jobs, Watcher: s.hub}).Register,
 	} {
 		require.NoError(b, server.Register(add))
 	}

@@ -162,7 +162,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 		retrievalv1.RegisterRetrievalServiceServer(r, retrievalserver.New(retrievalserver.Params{
 			Catalog: index, Library: retrieval.NewLibrary(index, vek.Products), Trees: trees, Parser: parsing, Jobs: jobs,
 		}))
-		jobsserver.New(jobs, hub, jobsserver.Config{}, logger).Register(r)
+		jobsserver.New(jobsserver.Params{Jobs: jobs, Watcher: hub}).Register(r)
 		reviewserver.New(reviewserver.Params{
 			Jobs: jobs, Store: reviews, Repository: repository, Blobs: blobs, Council: council, Version: "test",
 		}).Register(r)

@@ -21,9 +21,11 @@ var (
 	errBodyTooLarge = apierr.ResourceExhausted(apierr.ReasonBodyTooLarge,
 		"the body is larger than the server takes; upload the material and name it by ID")
 	errBodyMalformed = apierr.Invalid(apierr.ReasonMalformedBody, "the body is not JSON")
+	errBodyUnfit     = apierr.Invalid(apierr.ReasonInvalidRequest, "the body is not what the route expects")
 	errUTF8          = apierr.Invalid(apierr.ReasonInvalidUTF8, "the request is not UTF-8; send bytes as base64")
 	errQueryUnknown  = apierr.Invalid(apierr.ReasonQueryUnknown, "the route has no such query parameter")
 	errQueryInvalid  = apierr.Invalid(apierr.ReasonQueryInvalid, "a query parameter cannot be read")
+	errStopping      = apierr.Unavailable(apierr.ReasonServerStopping, "the server is stopping; ask again with the same request_id")
 	errCrossOrigin   = apierr.PermissionDenied(apierr.ReasonCrossOrigin, "requests of other sites' pages are refused")
 )
 

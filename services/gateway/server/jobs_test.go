@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -28,6 +29,8 @@ type memoryJobs struct {
 	viewers int
 	mute    bool // accepts viewers without sending headers
 	aged    bool // live streams end cleanly although the job runs
+	run     *jobsv1.RunJobRequest
+	slow    <-chan time.Time // what a creation waits for; nil: nothing
 }
 
 func newMemoryJobs() *memoryJobs {
@@ -163,6 +166,25 @@ func (m *memoryJobs) WatchJob(r *jobsv1.WatchJobRequest, stream grpc.ServerStrea
 			return stream.Context().Err()
 		}
 	}
+}
+
+// RunJob creates nothing: there is one job. It refuses reviews.
+func (m *memoryJobs) RunJob(r *jobsv1.RunJobRequest, stream grpc.ServerStreamingServer[jobsv1.JobEvent]) error {
+	m.mu.Lock()
+	m.run = r
+	slow := m.slow
+	m.mu.Unlock()
+	if slow != nil {
+		select {
+		case <-slow:
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
+	}
+	if r.GetReview() != nil {
+		return apierr.Precondition(apierr.ReasonNoChanges, "there is nothing to review")
+	}
+	return m.WatchJob(&jobsv1.WatchJobRequest{Name: jobName}, stream)
 }
 
 func (m *memoryJobs) attach(r *jobsv1.WatchJobRequest) (after int64, snapshot *jobsv1.JobEvent, err error) {

@@ -21,6 +21,8 @@ type pump struct {
 	lastSeq int64
 	ended   bool // the viewer has everything that will ever come
 	begun   bool // headers are out
+	// patient: an answer may take long, and until it is there an error keeps its own status.
+	patient bool
 }
 
 type received struct {
@@ -66,6 +68,10 @@ func (p *pump) copy(events <-chan received, accepted <-chan struct{}) {
 		case <-silence.C:
 			ok = p.stayAlive()
 		case <-p.s.draining:
+			if p.patient && !p.begun {
+				p.fail(errStopping)
+				return
+			}
 			p.begin() // browsers come back to a stream that ended, not to an answer that was none
 			return    // a clean end without `done`: the viewer comes back with its position
 		case <-p.r.Context().Done():
@@ -133,7 +139,7 @@ func (p *pump) begin() bool {
 
 func (p *pump) stayAlive() bool {
 	if !p.begun {
-		return p.begin()
+		return p.patient || p.begin()
 	}
 	return p.write(p.frames.alive(p.lastSeq))
 }

@@ -64,9 +64,11 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, _ map[string]string
 		return
 	}
 	var req jobsv1.RunJobRequest
-	if err := protojson.Unmarshal(raw, &req); err != nil {
-		s.writeError(w, r, errBodyMalformed.Field("body", err.Error()))
-		return
+	if len(raw) > 0 { // no body is an empty request, which the job service refuses
+		if err := protojson.Unmarshal(raw, &req); err != nil {
+			s.writeError(w, r, errBodyUnfit.Field("body", err.Error()))
+			return
+		}
 	}
 	ctx, cancel, err := s.callContext(r, jobsv1.JobService_RunJob_FullMethodName)
 	if err != nil {
@@ -79,7 +81,9 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, _ map[string]string
 		s.writeError(w, r, err)
 		return
 	}
-	s.newPump(w, r, cancel).serve(stream, 0)
+	p := s.newPump(w, r, cancel)
+	p.patient = true
+	p.serve(stream, 0)
 }
 
 // callContext is the request's context with what its headers say to the gRPC server.

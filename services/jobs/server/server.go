@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"time"
 
 	"google.golang.org/grpc"
@@ -55,15 +54,27 @@ func (c Config) withDefaults() Config {
 type Server struct {
 	jobsv1.UnimplementedJobServiceServer
 
-	jobs    jobs.Jobs
-	watcher jobs.Watcher
-	cfg     Config
-	logger  *slog.Logger
+	jobs     jobs.Jobs
+	watcher  jobs.Watcher
+	creators Creators
+	cfg      Config
 }
 
-// New returns the service over the job layer and a hub of viewers, both of which outlive it.
-func New(j jobs.Jobs, w jobs.Watcher, cfg Config, logger *slog.Logger) *Server {
-	return &Server{jobs: j, watcher: w, cfg: cfg.withDefaults(), logger: logger}
+// Params are what the service works with. Jobs and Watcher are needed and outlive it.
+type Params struct {
+	// Jobs is the job layer.
+	Jobs jobs.Jobs
+	// Watcher opens viewers.
+	Watcher jobs.Watcher
+	// Creators create what RunJob runs.
+	Creators Creators
+	// Config holds the times of streams.
+	Config Config
+}
+
+// New returns the service.
+func New(p Params) *Server {
+	return &Server{jobs: p.Jobs, watcher: p.Watcher, creators: p.Creators, cfg: p.Config.withDefaults()}
 }
 
 // Register adds the service to a server.
@@ -253,9 +264,4 @@ func (s *Server) wait(ctx context.Context, j job.Job, timeout time.Duration) err
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// RunJob comes in a later version.
-func (s *Server) RunJob(*jobsv1.RunJobRequest, grpc.ServerStreamingServer[jobsv1.JobEvent]) error {
-	return jobs.ErrNotImplemented.With("rpc", "RunJob")
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,6 +66,40 @@ type fixture struct {
 	store   *jobsqlite.Store
 	bus     *inprocess.Bus
 	hub     *watch.Hub
+	flaky   *flaky
+	council *council
+}
+
+// flaky is a store that can be away.
+type flaky struct {
+	*jobsqlite.Store
+
+	away  atomic.Bool
+	reads atomic.Int64 // of events
+}
+
+var errAway = errors.New("the database is away")
+
+func (f *flaky) Get(ctx context.Context, id job.ID) (job.Job, error) {
+	if f.away.Load() {
+		return job.Job{}, errAway
+	}
+	return f.Store.Get(ctx, id)
+}
+
+func (f *flaky) Events(ctx context.Context, id job.ID, after int64, limit int) ([]job.Event, error) {
+	f.reads.Add(1)
+	if f.away.Load() {
+		return nil, errAway
+	}
+	return f.Store.Events(ctx, id, after, limit)
+}
+
+func (f *flaky) LastSeqs(ctx context.Context, ids []job.ID) (map[job.ID]int64, error) {
+	if f.away.Load() {
+		return nil, errAway
+	}
+	return f.Store.LastSeqs(ctx, ids)
 }
 
 const me = "me"
@@ -75,13 +110,18 @@ func setup(t *testing.T, cfg server.Config) *fixture {
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "witan.db"), logger)
 	require.NoError(t, err)
 	f := &fixture{store: jobsqlite.New(db, nil), bus: inprocess.New()}
-	f.manager = job.NewManager(f.store, idle{}, f.bus, logger, job.Config{})
-	f.hub = watch.NewHub(f.store, f.bus, nil, logger)
+	f.flaky = &flaky{Store: f.store}
+	f.manager = job.NewManager(f.flaky, idle{}, f.bus, logger, job.Config{})
+	f.hub = watch.NewHub(f.flaky, f.bus, nil, logger)
+	f.council = &council{jobs: f.manager}
 	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: prometheus.NewRegistry(), Auth: byHeader{}})
 	require.NoError(t, err)
-	require.NoError(t, srv.Register(server.New(f.manager, f.hub, cfg, logger).Register))
 	conn, err := srv.InProcess(secret.Text{})
 	require.NoError(t, err)
+	require.NoError(t, srv.Register(server.New(server.Params{
+		Jobs: f.manager, Watcher: f.hub, Creators: server.Creators{Councils: councilv1.NewCouncilServiceClient(conn)}, Config: cfg,
+	}).Register))
+	require.NoError(t, srv.Register(func(r grpc.ServiceRegistrar) { councilv1.RegisterCouncilServiceServer(r, f.council) }))
 	f.client = jobsv1.NewJobServiceClient(conn)
 	t.Cleanup(func() {
 		ctx := context.Background()
@@ -513,15 +553,4 @@ func TestTheErrorOfAJobHasItsReason(t *testing.T) {
 	require.Equal(t, jobsv1.Job_FAILED, last.GetStateChanged().GetState())
 	require.Equal(t, int32(1), last.GetStateChanged().GetAttempt())
 	require.Equal(t, int32(9), last.GetStateChanged().GetError().GetCode())
-}
-
-func TestWhatComesLaterSaysSo(t *testing.T) {
-	t.Parallel()
-	f := setup(t, server.Config{})
-	stream, err := f.client.RunJob(ask(t), &jobsv1.RunJobRequest{Create: &jobsv1.RunJobRequest_Deliberation{
-		Deliberation: &councilv1.CreateDeliberationRequest{Deliberation: &councilv1.Deliberation{}},
-	}})
-	require.NoError(t, err)
-	_, err = stream.Recv()
-	require.Error(t, err)
 }
