@@ -41,6 +41,7 @@ import (
 	councilserver "witan.dev/services/council/server"
 	councilsqlite "witan.dev/services/council/store/sqlite"
 	councilworker "witan.dev/services/council/worker"
+	gatewayserver "witan.dev/services/gateway/server"
 	jobsserver "witan.dev/services/jobs/server"
 )
 
@@ -63,6 +64,8 @@ type params struct {
 	body job.Body
 	// bus carries the hints; nil: the one within the process.
 	bus bus.Bus
+	// http serves REST and SSE too, on loopback.
+	http bool
 }
 
 // system is the council and the jobs of an embedded Witan.
@@ -73,6 +76,7 @@ type system struct {
 	db   *sqlite.DB
 	jobs *job.Manager
 	hub  *watch.Hub
+	url  string // of the gateway, where there is one
 }
 
 // setup starts a system that works until the benchmark ends.
@@ -104,12 +108,27 @@ func setup(b *testing.B, p params) *system {
 	conn, err := server.InProcess(secret.New(folderToken))
 	require.NoError(b, err)
 	stack.Defer("connection", func(context.Context) error { return conn.Close() })
+	if p.http {
+		s.serveHTTP(b, &stack, server, logger, registry)
+	}
 	s.council, s.watched = councilv1.NewCouncilServiceClient(conn), jobsv1.NewJobServiceClient(conn)
 	if p.body != nil {
 		s.jobs.Handle(job.KindDelivery, workers, p.body)
 	}
 	require.NoError(b, stack.Start(b.Context(), "jobs", s.jobs))
 	return s
+}
+
+// serveHTTP starts the gateway before the server.
+func (s *system) serveHTTP(b *testing.B, stack *lifecycle.Stack, server *rpc.Server, logger *slog.Logger, registry *prometheus.Registry) {
+	b.Helper()
+	callers, err := server.InProcess(secret.Text{})
+	require.NoError(b, err)
+	stack.Defer("callers' connection", func(context.Context) error { return callers.Close() })
+	gateway, err := gatewayserver.New(gatewayserver.Config{Addr: "127.0.0.1:0"}, gatewayserver.Deps{Conn: callers, Logger: logger, Metrics: registry})
+	require.NoError(b, err)
+	require.NoError(b, stack.Start(b.Context(), "HTTP", gateway))
+	s.url = "http://" + gateway.Addr().String()
 }
 
 // register adds the council and the jobs to the server, and the council's body to the engine.

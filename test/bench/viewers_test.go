@@ -1,8 +1,13 @@
 package bench_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +19,7 @@ import (
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	"witan.dev/internal/bus"
 	"witan.dev/internal/bus/inprocess"
+	"witan.dev/internal/job"
 )
 
 // crowd is a number of viewers who all wait for the same thing, and when it happened.
@@ -97,9 +103,83 @@ func (c *committed) Publish(ctx context.Context, topic string, value int64) {
 	c.Bus.Publish(ctx, topic, value)
 }
 
+// sseBroadcaster is the least that could serve viewers by server-sent events: a channel for each connection, nothing
+// stored, the frame made once.
+type sseBroadcaster struct {
+	mu      sync.Mutex
+	viewers []chan []byte
+}
+
+// ServeHTTP writes what is published until it is closed.
+func (s *sseBroadcaster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	frames := make(chan []byte, 16)
+	s.mu.Lock()
+	s.viewers = append(s.viewers, frames)
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", "text/event-stream")
+	control := http.NewResponseController(w)
+	_, err := io.WriteString(w, ": connected\n\n")
+	for err == nil {
+		if err = control.Flush(); err != nil {
+			return
+		}
+		select {
+		case frame := <-frames:
+			_, err = w.Write(frame)
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func (s *sseBroadcaster) publish(frame []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.viewers {
+		c <- frame
+	}
+}
+
+// serveBare starts a bare broadcaster on loopback.
+func serveBare(b *testing.B) (*sseBroadcaster, string) {
+	b.Helper()
+	s := &sseBroadcaster{}
+	server := httptest.NewServer(s)
+	b.Cleanup(server.Close)
+	return s, server.URL
+}
+
+// follow attaches a viewer by server-sent events; what it returns waits for the next event.
+func follow(ctx context.Context, b *testing.B, client *http.Client, url string) func() bool {
+	b.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	require.NoError(b, err)
+	req.Header.Set("Accept", "text/event-stream")
+	res, err := client.Do(req) //nolint:bodyclose // closed when the stream ends
+	require.NoError(b, err)
+	require.Equal(b, http.StatusOK, res.StatusCode)
+	body := bufio.NewReader(res.Body)
+	return func() bool {
+		for data := false; ; {
+			line, err := body.ReadSlice('\n')
+			if err != nil {
+				_ = res.Body.Close()
+				return false
+			}
+			if bytes.HasPrefix(line, []byte("data:")) {
+				data = true
+			}
+			if data && len(line) == 1 { // a frame with data, not a comment
+				return true
+			}
+		}
+	}
+}
+
 // BenchmarkCommitToViewer measures how long after its commit an event of about 600 bytes reaches the viewers of a job: by
-// WatchJob over the in-memory connection, by the reader of the log within the process, and by a bare broadcaster that
-// stores nothing. The three take turns, event by event.
+// WatchJob over the in-memory connection, by server-sent events through the gateway and a loopback connection each, and by
+// the reader of the log within the process. Beside them two broadcasters that store nothing: channels, and server-sent
+// events over loopback. All take turns, event by event.
 func BenchmarkCommitToViewer(b *testing.B) {
 	for _, viewers := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("viewers=%d", viewers), func(b *testing.B) { commitToViewer(b, viewers) })
@@ -108,43 +188,71 @@ func BenchmarkCommitToViewer(b *testing.B) {
 
 func commitToViewer(b *testing.B, viewers int) {
 	hints := &committed{Bus: inprocess.New()}
-	s, runs, release := jobsThatWrite(b, 2, params{bus: hints})
+	s, runs, release := jobsThatWrite(b, 3, params{bus: hints, http: true})
+	defer release()
 	ctx, leave := context.WithCancel(b.Context())
-	remote := newCrowd(viewers, func(int) func() bool { return s.watch(ctx, b, "jobs/"+string(runs[0].Job().ID)) })
-	local := newCrowd(viewers, func(int) func() bool {
-		v, err := s.hub.Open(ctx, runs[1].Job().ID, runs[1].Job().LastSeq)
-		require.NoError(b, err)
-		return func() bool {
-			_, err := v.Next(ctx)
-			if err != nil {
-				v.Close()
-			}
-			return err == nil
-		}
-	})
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
 	bare := &broadcaster{}
-	listeners := newCrowd(viewers, bare.open)
+	bareSSE, bareURL := serveBare(b)
+	crowds := []struct {
+		name string
+		open func(i int) func() bool
+		// cause lets event n happen; then is called at its commit.
+		cause func(n int64, then func())
+	}{
+		{"rpc", func(int) func() bool { return s.watch(ctx, b, jobName(runs[0])) }, appendTo(b, hints, runs[0])},
+		{"sse", func(int) func() bool { return follow(ctx, b, client, s.url+"/v1/"+jobName(runs[1])+":watch?from=NOW") }, appendTo(b, hints, runs[1])},
+		{"log", func(int) func() bool { return s.read(ctx, b, runs[2]) }, appendTo(b, hints, runs[2])},
+		{"bare", bare.open, func(n int64, then func()) { then(); bare.publish(piece(b, n).Payload) }},
+		{"bare-sse", func(int) func() bool { return follow(ctx, b, client, bareURL) }, func(n int64, then func()) {
+			frame := fmt.Appendf(nil, "id: %d\nevent: council.member_delta\ndata: {%q}\n\n", n, strings.Repeat("a line of an answer ", 40))
+			then()
+			bareSSE.publish(frame)
+		}},
+	}
+	watching := make([]*crowd, len(crowds))
+	for i, c := range crowds {
+		watching[i] = newCrowd(viewers, c.open)
+	}
 	n := int64(0)
 	for b.Loop() {
 		n++
-		event := piece(b, n)
-		for i, c := range []*crowd{remote, local} {
-			now := c.now
-			hints.then.Store(&now)
-			c.see(func() { require.NoError(b, runs[i].Append(ctx, event)) })
+		for i, c := range crowds {
+			watching[i].see(func() { c.cause(n, watching[i].now) })
 		}
-		listeners.see(func() {
-			listeners.now()
-			bare.publish(event.Payload)
-		})
 	}
 	leave()
 	bare.close()
 	b.ReportMetric(0, "ns/op")
-	remote.report(b, "rpc")
-	local.report(b, "log")
-	listeners.report(b, "bare")
-	release()
+	for i, c := range crowds {
+		watching[i].report(b, c.name)
+	}
+}
+
+func jobName(r *job.Run) string { return "jobs/" + string(r.Job().ID) }
+
+// appendTo appends events to a job's log; then is called when the commit is announced.
+func appendTo(b *testing.B, hints *committed, r *job.Run) func(n int64, then func()) {
+	return func(n int64, then func()) {
+		event := piece(b, n)
+		hints.then.Store(&then)
+		require.NoError(b, r.Append(b.Context(), event))
+	}
+}
+
+// read attaches a viewer within the process.
+func (s *system) read(ctx context.Context, b *testing.B, r *job.Run) func() bool {
+	b.Helper()
+	v, err := s.hub.Open(ctx, r.Job().ID, r.Job().LastSeq)
+	require.NoError(b, err)
+	return func() bool {
+		_, err := v.Next(ctx)
+		if err != nil {
+			v.Close()
+		}
+		return err == nil
+	}
 }
 
 // watch attaches a viewer; what it returns waits for the next event of the job.
