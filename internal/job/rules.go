@@ -1,6 +1,8 @@
 package job
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"time"
 )
@@ -9,6 +11,17 @@ import (
 
 // KeyRetry is the key of the event with which an attempt after the first begins.
 func KeyRetry(attempt int32) string { return fmt.Sprintf("retry/%d", attempt) }
+
+// SameCreation reports whether j is what an earlier run of the creation has stored, whose answer was lost.
+func SameCreation(j Job, c Creation) bool {
+	return j.ID == c.ID && j.Kind == c.Kind && j.Owner == c.Owner && j.Parent == c.Parent && j.Resource == c.Resource
+}
+
+// IdempotencyKey is the same whenever the same try of the same call is sent.
+func IdempotencyKey(id ID, key CallKey, attempt int32) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d", id, key.Stage, key.Subject, key.Part, attempt))
+	return "witan-" + hex.EncodeToString(sum[:16])
+}
 
 // Unbeginnable says how a job ends that must not run any more: nobody took it in time, or it began more than maxStalled
 // times in a row without getting on.

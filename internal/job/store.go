@@ -146,7 +146,8 @@ type Written struct {
 type Creator interface {
 	// Create stores the job, its first event and the request, and calls c.Write and enqueue in the same transaction.
 	// With a known request it returns the first job and reused, or ErrRequestIDReused for another body.
-	// When that job was deleted the error is ErrDeleted.
+	// When that job was deleted the error is ErrDeleted. Where the job itself is there already, because the answer to an
+	// earlier run of the same creation was lost, it returns that one and reused.
 	Create(ctx context.Context, c Creation, enqueue func(ctx context.Context, tx Tx) error) (j Job, reused bool, err error)
 	// Retry starts the next attempt of a job that has ended: attempt + 1, QUEUED, the event KeyRetry, and enqueue in the
 	// same transaction with the job as it is then. Reason, error, end, cancellation, stage and progress are cleared,
@@ -183,7 +184,8 @@ type Reader interface {
 }
 
 // A Writer stores what an execution does. Each method is one transaction, fenced by the epoch: ErrFenced means that
-// another execution owns the job, and nothing was written.
+// another execution owns the job, and nothing was written. After any other error it is unknown whether the transaction
+// was committed: each method may be called again with the same arguments and then adds nothing that is there.
 type Writer interface {
 	// Begin raises the epoch and puts the job to RUNNING (CANCELLING stays). ErrEnded: the attempt is over or is not the
 	// job's, and nothing was written. A job for which Unbeginnable has an end is ended so, and the error is ErrEnded as
@@ -191,7 +193,8 @@ type Writer interface {
 	Begin(ctx context.Context, a Attempt, maxStalled int) (Job, Written, error)
 	Apply(ctx context.Context, f Fence, c Change) (Written, error)
 	// OpenCalls writes the intents of calls that are made together and answers in their order. Answers of all attempts of
-	// the job are used again; tries that failed count only in the attempt in which they were made.
+	// the job are used again; tries that failed count only in the attempt in which they were made. An intent that is open in
+	// this execution already gets its grant again, and nothing is added.
 	OpenCalls(ctx context.Context, f Fence, intents []CallIntent) ([]CallGrant, Written, error)
 	CloseCall(ctx context.Context, f Fence, d CallDone) (Written, error)
 	// Finish ends the attempt. Repeating it in the same epoch does nothing.
@@ -224,7 +227,7 @@ type Ending struct {
 	Attempt int32
 }
 
-// Store is all of it. Adapters: internal/job/sqlite. Suite: internal/job/jobtest.
+// Store is all of it. Adapters: internal/job/sqlite, internal/job/postgres. Suite: internal/job/jobtest.
 type Store interface {
 	Creator
 	Reader

@@ -18,7 +18,7 @@ func Run(t *testing.T, newStore func(t *testing.T) job.Store) {
 	t.Helper()
 	groups := map[string]map[string]func(t *testing.T, s job.Store){
 		"create": creating, "log": logging, "fence": fencing, "end": ending, "calls": calling, "read": reading,
-		"retry": retrying, "remove": removing,
+		"retry": retrying, "remove": removing, "again": repeating, "family": family,
 		"model": {"random scripts agree with a model of the log": script},
 	}
 	for group, tests := range groups {

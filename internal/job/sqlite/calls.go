@@ -3,9 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +13,11 @@ import (
 
 // try is one row of the journal.
 type try struct {
-	attempt        int32
-	state          job.CallState
-	prompt         []byte
+	attempt int32
+	state   job.CallState
+	prompt  []byte
+	// epoch is that of the execution that opened or closed the try.
+	epoch          int64
 	idempotencyKey string
 	result         []byte
 	usage          string
@@ -75,10 +75,10 @@ func triesOf(ctx context.Context, tx *sql.Tx, id job.ID, key job.CallKey) ([]try
 	var tries []try
 	err := query1(ctx, tx, func(row scanner) error {
 		var t try
-		err := row.Scan(&t.attempt, &t.state, &t.prompt, &t.idempotencyKey, &t.result, &t.usage, &t.errorClass, &t.jobAttempt)
+		err := row.Scan(&t.attempt, &t.epoch, &t.state, &t.prompt, &t.idempotencyKey, &t.result, &t.usage, &t.errorClass, &t.jobAttempt)
 		tries = append(tries, t)
 		return err
-	}, `SELECT attempt, state, prompt_sha256, idempotency_key, result, usage, error_class, job_attempt FROM calls
+	}, `SELECT attempt, epoch, state, prompt_sha256, idempotency_key, result, usage, error_class, job_attempt FROM calls
 		WHERE job_id = ? AND stage = ? AND subject = ? AND part = ? ORDER BY attempt`, id, key.Stage, key.Subject, key.Part)
 	if err != nil {
 		return nil, fmt.Errorf("read the journal of job %s: %w", id, err)
@@ -101,17 +101,22 @@ func reuse(ctx context.Context, tx *sql.Tx, f job.Fence, t try) (job.CallGrant, 
 }
 
 // send writes the intent of a call that is made now. A try that was in flight when its execution ended is given up: it
-// may have been charged, so its reservation stays, and it is counted as repaid.
+// may have been charged, so its reservation stays, and it is counted as repaid. One that this execution has opened itself
+// is the same call, written again because the answer to the first write was lost.
 func send(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, tries []try, l *log) (job.CallGrant, error) {
 	g := job.CallGrant{Attempt: 1, IdempotencyKey: in.IdempotencyKey}
 	var reissueOf int32
 	repaid := 0
 	if n := len(tries); n > 0 {
 		last := tries[n-1]
+		same := bytes.Equal(last.prompt, in.PromptSHA256[:])
+		if last.state == job.CallOpen && same && last.epoch == f.Epoch {
+			return job.CallGrant{Attempt: last.attempt, IdempotencyKey: last.idempotencyKey}, nil
+		}
 		g.Attempt = last.attempt + 1
 		if last.state == job.CallOpen {
 			repaid, reissueOf = 1, last.attempt
-			if bytes.Equal(last.prompt, in.PromptSHA256[:]) {
+			if same {
 				g.IdempotencyKey = last.idempotencyKey
 			}
 			if err := abandon(ctx, tx, f, in.Key, last.attempt, l); err != nil {
@@ -120,7 +125,7 @@ func send(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, tries
 		}
 	}
 	if g.IdempotencyKey == "" {
-		g.IdempotencyKey = idempotencyKey(f.ID, in.Key, g.Attempt)
+		g.IdempotencyKey = job.IdempotencyKey(f.ID, in.Key, g.Attempt)
 	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO calls (job_id, stage, subject, part, attempt, epoch, state, prompt_sha256, template,
 		idempotency_key, reissue_of, reserved, start_time, job_attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -146,12 +151,6 @@ func abandon(ctx context.Context, tx *sql.Tx, f job.Fence, key job.CallKey, atte
 		return fmt.Errorf("give up a call of job %s: %w", f.ID, err)
 	}
 	return nil
-}
-
-// idempotencyKey is the same whenever the same try of the same call is sent.
-func idempotencyKey(id job.ID, key job.CallKey, attempt int32) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d", id, key.Stage, key.Subject, key.Part, attempt))
-	return "witan-" + hex.EncodeToString(sum[:16])
 }
 
 // CloseCall implements job.Writer.

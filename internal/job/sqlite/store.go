@@ -72,7 +72,7 @@ func (s *Store) Create(ctx context.Context, c job.Creation, enqueue func(ctx con
 			created, err = s.answer(ctx, tx, c)
 			return err
 		}
-		created, err = s.create(ctx, tx, c, enqueue)
+		created, reused, err = s.create(ctx, tx, c, enqueue)
 		return err
 	})
 	return created, reused, err
@@ -131,35 +131,61 @@ func note(ctx context.Context, tx *sql.Tx, r request, id job.ID, resource string
 	return nil
 }
 
-func (s *Store) create(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue func(ctx context.Context, tx job.Tx) error) (job.Job, error) {
+func (s *Store) create(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue func(ctx context.Context, tx job.Tx) error) (job.Job, bool, error) {
 	now := s.now()
 	if err := note(ctx, tx, requestOf(c), c.ID, c.Resource, now); err != nil {
-		return job.Job{}, err
+		return job.Job{}, false, err
 	}
-	labels, err := json.Marshal(c.Labels)
-	if err != nil {
-		return job.Job{}, fmt.Errorf("encode labels: %w", err)
-	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO jobs (id, kind, owner, parent_job, resource, labels, state, spec,
-		priority, timeout, queue_timeout, history_kept, create_time, deadline_time, queue_expire_time, expire_time)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		c.ID, c.Kind, c.Owner, c.Parent, c.Resource, string(labels), job.StateQueued, c.Spec,
-		cmp.Or(c.Priority, job.DefaultPriority), c.Timeout.Microseconds(), c.QueueTimeout.Microseconds(),
-		cmp.Or(c.HistoryKept, job.DefaultHistoryKept).Microseconds(), micros(now),
-		after(now, c.Timeout), after(now, c.QueueTimeout), nullMicros(c.ExpireAt)); err != nil {
-		return job.Job{}, fmt.Errorf("store job %s: %w", c.ID, err)
+	if fresh, err := insert(ctx, tx, c, now); err != nil || !fresh {
+		return repeated(ctx, tx, c, err)
 	}
 	if c.Write != nil {
 		if err := c.Write(ctx, sqlite.Wrap(tx)); err != nil {
-			return job.Job{}, err
+			return job.Job{}, false, err
 		}
 	}
 	l := &log{tx: tx, id: c.ID, attempt: 1, now: now}
 	l.add(ctx, job.NewEvent{Key: "create/0", Type: job.TypeStateChanged, Payload: job.StateChange{To: job.StateQueued}.Encode()}, false)
 	if err := l.close(ctx); err != nil {
-		return job.Job{}, err
+		return job.Job{}, false, err
 	}
-	return s.queue(ctx, tx, c, enqueue)
+	created, err := s.queue(ctx, tx, c, enqueue)
+	return created, false, err
+}
+
+// insert is not fresh when the job is there.
+func insert(ctx context.Context, tx *sql.Tx, c job.Creation, now time.Time) (fresh bool, err error) {
+	labels, err := json.Marshal(c.Labels)
+	if err != nil {
+		return false, fmt.Errorf("encode labels: %w", err)
+	}
+	res, err := tx.ExecContext(ctx, `INSERT INTO jobs (id, kind, owner, parent_job, resource, labels, state, spec,
+		priority, timeout, queue_timeout, history_kept, create_time, deadline_time, queue_expire_time, expire_time)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		c.ID, c.Kind, c.Owner, c.Parent, c.Resource, string(labels), job.StateQueued, c.Spec,
+		cmp.Or(c.Priority, job.DefaultPriority), c.Timeout.Microseconds(), c.QueueTimeout.Microseconds(),
+		cmp.Or(c.HistoryKept, job.DefaultHistoryKept).Microseconds(), micros(now),
+		after(now, c.Timeout), after(now, c.QueueTimeout), nullMicros(c.ExpireAt))
+	if err != nil {
+		return false, fmt.Errorf("store job %s: %w", c.ID, err)
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+// repeated returns the job that an earlier run of the same creation stored, whose commit the caller did not hear of.
+func repeated(ctx context.Context, tx *sql.Tx, c job.Creation, err error) (job.Job, bool, error) {
+	if err != nil {
+		return job.Job{}, false, err
+	}
+	existing, err := get(ctx, tx, c.ID)
+	if err != nil {
+		return job.Job{}, false, err
+	}
+	if !job.SameCreation(existing, c) {
+		return job.Job{}, false, fmt.Errorf("store job %s: the ID is another job's", c.ID)
+	}
+	return existing, true, nil
 }
 
 // queue hands the new job to the engine, or ends it where the job that starts it is being cancelled.

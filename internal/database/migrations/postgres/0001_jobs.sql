@@ -1,11 +1,13 @@
 -- +goose Up
+-- JSON is text here, not jsonb: it holds other people's words, and jsonb refuses a NUL in them. Durations are
+-- microseconds; 0 means none.
 CREATE TABLE jobs (
   id                  text        NOT NULL PRIMARY KEY COLLATE "C",
   kind                text        NOT NULL,
   owner               text        NOT NULL,
-  parent_job          text        NOT NULL DEFAULT '',
+  parent_job          text        NOT NULL DEFAULT '' COLLATE "C",
   resource            text        NOT NULL DEFAULT '',
-  labels              jsonb       NOT NULL DEFAULT '{}',
+  labels              text        NOT NULL DEFAULT '{}', -- JSON
   state               text        NOT NULL,
   state_reason        text        NOT NULL DEFAULT '',
   stage               text        NOT NULL DEFAULT '',
@@ -20,19 +22,24 @@ CREATE TABLE jobs (
   revision            bigint      NOT NULL DEFAULT 1,
   spec                bytea,
   result              bytea,
-  error               jsonb,
+  error               text,                              -- JSON
   calls_started       bigint      NOT NULL DEFAULT 0,
   calls_completed     bigint      NOT NULL DEFAULT 0,
   calls_reused        bigint      NOT NULL DEFAULT 0,
   calls_repaid        bigint      NOT NULL DEFAULT 0,
   recoveries          bigint      NOT NULL DEFAULT 0,
-  usage               jsonb       NOT NULL DEFAULT '{}',
+  usage               text        NOT NULL DEFAULT '{}', -- JSON
   reserved            bigint      NOT NULL DEFAULT 0,
+  priority            bigint      NOT NULL DEFAULT 10,
+  timeout             bigint      NOT NULL DEFAULT 0,
+  queue_timeout       bigint      NOT NULL DEFAULT 0,
+  history_kept        bigint      NOT NULL DEFAULT 2592000000000,
   create_time         timestamptz NOT NULL,
   start_time          timestamptz,
   end_time            timestamptz,
   cancel_time         timestamptz,
   deadline_time       timestamptz,
+  queue_expire_time   timestamptz,
   expire_time         timestamptz,
   history_expire_time timestamptz
 ) WITH (fillfactor = 70); -- a running job's row is rewritten with each event
@@ -40,18 +47,22 @@ CREATE INDEX jobs_by_owner ON jobs (owner, create_time DESC, id DESC);
 CREATE INDEX jobs_by_time ON jobs (create_time DESC, id DESC);
 CREATE INDEX jobs_by_parent ON jobs (parent_job) WHERE parent_job <> '';
 CREATE INDEX jobs_unfinished ON jobs (id) WHERE state IN ('QUEUED', 'RUNNING', 'CANCELLING');
+CREATE INDEX jobs_queued ON jobs (id) WHERE state = 'QUEUED';
 CREATE INDEX jobs_history ON jobs (history_expire_time) WHERE history_expire_time IS NOT NULL;
+CREATE INDEX jobs_expiring ON jobs (expire_time, id) WHERE expire_time IS NOT NULL;
+CREATE INDEX jobs_given_up ON jobs (id) WHERE state = 'FAILED' AND state_reason = 'RECOVERY_ATTEMPTS_EXCEEDED';
 
 CREATE TABLE requests (
   owner       text        NOT NULL,
   method      text        NOT NULL,
   request_id  text        NOT NULL,
   body_sha256 bytea       NOT NULL,
-  job_id      text        NOT NULL,
+  job_id      text        NOT NULL COLLATE "C", -- empty when the job was deleted
   resource    text        NOT NULL,
   create_time timestamptz NOT NULL,
   PRIMARY KEY (owner, method, request_id)
 );
+CREATE INDEX requests_by_job ON requests (job_id) WHERE job_id <> '';
 
 CREATE TABLE job_events (
   job_id  text        NOT NULL COLLATE "C",
@@ -80,11 +91,12 @@ CREATE TABLE calls (
   idempotency_key text        NOT NULL DEFAULT '',
   reissue_of      integer     NOT NULL DEFAULT 0,
   reserved        bigint      NOT NULL DEFAULT 0,
-  usage           jsonb       NOT NULL DEFAULT '{}',
+  usage           text        NOT NULL DEFAULT '{}', -- JSON
   result          bytea,
   error_class     text        NOT NULL DEFAULT '',
   start_time      timestamptz NOT NULL,
   end_time        timestamptz,
+  job_attempt     integer     NOT NULL DEFAULT 1, -- the attempt of the job in which the call was made
   PRIMARY KEY (job_id, stage, subject, part, attempt)
 );
 
