@@ -3,7 +3,6 @@ package jobtest
 import (
 	"context"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
@@ -180,19 +179,4 @@ func childOf(id job.ID) job.Creation {
 	c := creation()
 	c.Parent = id
 	return c
-}
-
-// races lets finish, cancel, take-over and an end from outside meet.
-func races(t *testing.T, s job.Store) {
-	for range 40 {
-		f := began(t, s)
-		var wg sync.WaitGroup
-		wg.Go(func() { _, _ = s.Finish(t.Context(), f, job.Outcome{State: job.StateSucceeded}) })
-		wg.Go(func() { _, _ = s.Cancel(t.Context(), f.ID) })
-		wg.Go(func() { _, _, _ = s.End(t.Context(), attemptOne(f.ID), job.Outcome{State: job.StateFailed}) })
-		wg.Go(func() { _, _, _ = s.Begin(t.Context(), attemptOne(f.ID), maxStalled) })
-		wg.Wait()
-		require.True(t, get(t, s, f.ID).State.Terminal())
-		dense(t, s, f.ID)
-	}
 }

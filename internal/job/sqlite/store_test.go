@@ -17,3 +17,12 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	jobtest.Run(t, func(t *testing.T) job.Store { return sqlite.New(sqlitetest.Open(t), nil) })
 }
+
+func TestRaces(t *testing.T) {
+	t.Parallel()
+	rounds := 1000
+	if testing.Short() {
+		rounds = 100
+	}
+	jobtest.Races(t, func(t *testing.T) job.Store { return sqlite.New(sqlitetest.Open(t), nil) }, rounds)
+}
