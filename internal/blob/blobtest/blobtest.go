@@ -30,14 +30,15 @@ type Fixture struct {
 func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 	t.Helper()
 	tests := map[string]func(t *testing.T, f Fixture){
-		"content comes back whole":              whole,
-		"the same content is kept once":         once,
-		"a foreign blob is missing":             foreign,
-		"too much, or half, leaves nothing":     tooLarge,
-		"a transaction takes its blobs with it": transaction,
-		"what is named stays":                   collect,
-		"uploads stay until their time":         uploads,
-		"many at once":                          many,
+		"content comes back whole":                                    whole,
+		"the same content is kept once":                               once,
+		"a foreign blob is missing":                                   foreign,
+		"too much, or half, leaves nothing":                           tooLarge,
+		"a transaction takes its blobs with it":                       transaction,
+		"what is named stays":                                         collect,
+		"uploads stay until their time":                               uploads,
+		"many at once":                                                many,
+		"what is named while blobs are collected is whole or missing": racing,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -187,5 +188,45 @@ func many(t *testing.T, f Fixture) {
 	wg.Wait()
 	for _, err := range errs {
 		require.NoError(t, err)
+	}
+}
+
+// racing lets a blob lose its only name, be collected, be named anew and be stored anew at once.
+func racing(t *testing.T, f Fixture) {
+	for range 60 {
+		ref := put(t, f, "reviews/old", "x")
+		var wg sync.WaitGroup
+		var referred, stored error
+		wg.Go(func() {
+			err := f.Write(t.Context(), func(ctx context.Context, tx blob.Tx) error { return f.Store.ReleaseTx(ctx, tx, "reviews/old") })
+			if err != nil {
+				t.Error(err)
+			}
+			for range 3 {
+				if _, err := f.Store.Collect(t.Context(), time.Now(), 10); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		wg.Go(func() {
+			referred = f.Write(t.Context(), func(ctx context.Context, tx blob.Tx) error {
+				return f.Store.ReferTx(ctx, tx, owner, "reviews/referred", ref.SHA256)
+			})
+		})
+		wg.Go(func() { _, stored = f.Store.Put(t.Context(), owner, "reviews/stored", strings.NewReader("x")) })
+		wg.Wait()
+		require.NoError(t, stored)
+		if referred != nil {
+			require.ErrorIs(t, referred, blob.ErrNotFound)
+		}
+		got, err := f.Store.Get(t.Context(), owner, ref.SHA256)
+		require.NoError(t, err)
+		require.Equal(t, []byte("x"), got)
+		for _, name := range []string{"reviews/stored", "reviews/referred"} {
+			require.NoError(t, f.Write(t.Context(), func(ctx context.Context, tx blob.Tx) error { return f.Store.ReleaseTx(ctx, tx, name) }))
+		}
+		n, err := f.Store.Collect(t.Context(), time.Now(), 10)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
 	}
 }
