@@ -15,7 +15,8 @@ type Bus interface {
 
 // Subscription is one listener.
 type Subscription interface {
-	// Wake receives after a publication that nobody has looked at yet. Several publications may be one receive.
+	// Wake receives after a publication that nobody has looked at yet. Several publications may be one receive. It also
+	// receives, without a new value, where hints may have been lost.
 	Wake() <-chan struct{}
 	// Value is the largest value published since the subscription began, 0 before the first.
 	Value() int64

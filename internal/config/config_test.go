@@ -115,7 +115,7 @@ func TestAServerWithoutAuthenticationServesLoopbackOnly(t *testing.T) {
 
 func TestURLsComeFromFilesAndVariablesAndNeverShow(t *testing.T) {
 	t.Parallel()
-	const database, redis = "postgres://ada:sesame@db/witan", "redis://:sesame@redis:6379/0"
+	const database, redis = "postgres://ada:sesame@db/witan", "redis://:sesame@redis:6379/0" //nolint:gosec // what must not show
 	stored := filepath.Join(t.TempDir(), "redis")
 	require.NoError(t, os.WriteFile(stored, []byte(redis+"\n"), 0o600))
 	c, err := config.Load(config.Source{

@@ -156,12 +156,18 @@ func (m *Manager) track(r *Run, asked bus.Subscription) func() {
 		defer close(done)
 		deadline, stop := deadlineOf(r.job)
 		defer stop()
-		select {
-		case <-asked.Wake():
-			cancel(ErrCancelAsked)
-		case <-deadline:
-			cancel(ErrDeadlinePassed)
-		case <-ctx.Done():
+		for {
+			select {
+			case <-asked.Wake():
+				if !m.cancelAsked(ctx, r.job.ID) {
+					continue
+				}
+				cancel(ErrCancelAsked)
+			case <-deadline:
+				cancel(ErrDeadlinePassed)
+			case <-ctx.Done():
+			}
+			return
 		}
 	}()
 	return func() {
@@ -171,6 +177,13 @@ func (m *Manager) track(r *Run, asked bus.Subscription) func() {
 		delete(m.running, r)
 		m.mu.Unlock()
 	}
+}
+
+// cancelAsked looks a hint up: it may be old, meant for an earlier attempt, or say only that others were lost. Where the
+// store does not answer, the poll finds out.
+func (m *Manager) cancelAsked(ctx context.Context, id ID) bool {
+	asked, err := m.store.CancelAsked(ctx, []ID{id})
+	return err == nil && len(asked) > 0
 }
 
 // deadlineOf fires at the job's deadline, never when there is none.

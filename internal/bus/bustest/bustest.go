@@ -39,14 +39,16 @@ func subscribe(t *testing.T, b bus.Bus, topic string) bus.Subscription {
 	return s
 }
 
-// hear publishes until the subscription has woken.
+// hear publishes until the subscription has woken with the value or a larger one.
 func hear(t *testing.T, b bus.Bus, s bus.Subscription, topic string, value int64) {
 	t.Helper()
 	for range 200 {
 		b.Publish(t.Context(), topic, value)
 		select {
 		case <-s.Wake():
-			return
+			if s.Value() >= value {
+				return
+			}
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
