@@ -10,3 +10,7 @@ var ErrAway = apierr.Unavailable(apierr.ReasonDatabaseAway, "the database does n
 
 // ErrSchema refuses to work on a database whose schema this program does not know.
 var ErrSchema = apierr.Precondition(apierr.ReasonSchemaMismatch, "the database's schema is not the one that this program needs; run `witan migrate`")
+
+// ErrText refuses a text that the database cannot keep or compare. What may hold anything (other people's words, code, paths)
+// lies in bytes; this is for names and filters that came from outside.
+var ErrText = apierr.Invalid(apierr.ReasonInvalidRequest, "a name or filter holds a NUL, or what is not UTF-8")

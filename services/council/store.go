@@ -71,7 +71,7 @@ type RunStore interface {
 	SaveResult(ctx context.Context, tx job.Tx, id job.ID, r Result) error
 }
 
-// Store is all of it. Adapters: services/council/store/sqlite. Suite: services/council/store/storetest.
+// Store is all of it. Adapters: services/council/store/sqlite, services/council/store/postgres. Suite: services/council/store/storetest.
 type Store interface {
 	ConversationStore
 	DeliberationStore

@@ -20,6 +20,7 @@ const (
 	deadlockDetected     = "40P01"
 	uniqueViolation      = "23505"
 	tooManyConnections   = "53300"
+	notInRepertoire      = "22021"
 	classConnection      = "08"
 	classOperator        = "57P" // the server is stopped, crashes or starts
 )
@@ -34,13 +35,18 @@ func Again(err error) error { return errors.Join(errAgain, err) }
 // IsUnique says whether a statement failed because a row with the same key was there.
 func IsUnique(err error) bool { return code(err) == uniqueViolation }
 
-// Error marks errors that mean that the database is away with database.ErrAway and passes on all others as they are. An
-// ended context is the caller's own doing.
+// Error marks errors that mean that the database is away with database.ErrAway, those about a text that it cannot keep with
+// database.ErrText, and passes on all others as they are. An ended context is the caller's own doing.
 func Error(err error) error {
-	if err == nil || errors.Is(err, database.ErrAway) || !away(err) {
+	switch {
+	case err == nil || errors.Is(err, database.ErrAway) || errors.Is(err, database.ErrText):
 		return err
+	case code(err) == notInRepertoire:
+		return database.ErrText.Wrap(err)
+	case away(err):
+		return database.ErrAway.Wrap(err)
 	}
-	return database.ErrAway.Wrap(err)
+	return err
 }
 
 func away(err error) bool {

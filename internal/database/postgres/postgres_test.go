@@ -109,6 +109,19 @@ func TestADatabaseThatIsAwaySaysSoAndIsThereAgainAfterwards(t *testing.T) {
 	require.NoError(t, db.Ping(t.Context()))
 }
 
+func TestATextThatCannotBeKeptIsTheCallersFault(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.Open(t)
+	for _, text := range []string{"a\x00b", "\xff"} {
+		err := db.Write(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "SELECT $1::text", text)
+			return err
+		})
+		require.ErrorIs(t, err, database.ErrText)
+		require.NotErrorIs(t, err, database.ErrAway)
+	}
+}
+
 func TestAnEndedContextIsNoDatabaseThatIsAway(t *testing.T) {
 	t.Parallel()
 	db := setup(t)

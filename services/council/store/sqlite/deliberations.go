@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"witan.dev/internal/database/sqlite"
@@ -13,52 +12,9 @@ import (
 	"witan.dev/services/council"
 )
 
-// material is what a task's row leaves out: the texts of evidence and of parts, by place.
-type material struct {
-	Evidence []string `json:"evidence,omitempty"`
-	Parts    []string `json:"parts,omitempty"`
-}
-
-// split takes the material out of a task, which is left as it is.
-func split(t council.Task) (council.Task, material) {
-	var m material
-	if t.Question != nil {
-		q := *t.Question
-		q.Evidence = slices.Clone(q.Evidence)
-		for i := range q.Evidence {
-			m.Evidence = append(m.Evidence, q.Evidence[i].Text)
-			q.Evidence[i].Text = ""
-		}
-		t.Question = &q
-	}
-	if t.CodeReview != nil {
-		c := *t.CodeReview
-		c.Parts = slices.Clone(c.Parts)
-		for i := range c.Parts {
-			m.Parts = append(m.Parts, c.Parts[i].Text)
-			c.Parts[i].Text = ""
-		}
-		t.CodeReview = &c
-	}
-	return t, m
-}
-
-func (m material) into(t *council.Task) {
-	if t.Question != nil {
-		for i := range min(len(m.Evidence), len(t.Question.Evidence)) {
-			t.Question.Evidence[i].Text = m.Evidence[i]
-		}
-	}
-	if t.CodeReview != nil {
-		for i := range min(len(m.Parts), len(t.CodeReview.Parts)) {
-			t.CodeReview.Parts[i].Text = m.Parts[i]
-		}
-	}
-}
-
 // AddDeliberation implements council.DeliberationStore.
 func (s *Store) AddDeliberation(ctx context.Context, tx job.Tx, d council.Deliberation) error {
-	task, texts := split(d.Task)
+	task, texts := council.SplitMaterial(d.Task)
 	var columns [5]string
 	for i, v := range []any{task, texts, d.Spec, d.Labels, d.Estimate} {
 		var err error
@@ -120,11 +76,11 @@ func (s *Store) Deliberation(ctx context.Context, id job.ID, owner string, v cou
 		return council.Deliberation{}, err
 	}
 	if len(raw) > 0 {
-		var m material
+		var m council.Material
 		if err := decode(string(raw), &m); err != nil {
 			return council.Deliberation{}, err
 		}
-		m.into(&d.Task)
+		m.Into(&d.Task)
 	}
 	return d, nil
 }

@@ -42,6 +42,10 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"a deleted deliberation takes its messages along":     deliberationGoes,
 		"a deleted conversation leaves the hash of a request": conversationGoes,
 		"conversations whose time is over are found":          expiredOnes,
+		"one at a time looks into a locked conversation":      lockExcludes,
+		"messages at once are numbered":                       messagesAtOnce,
+		"one request at once makes one conversation":          requestsAtOnce,
+		"any text comes back":                                 anyText,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
