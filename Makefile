@@ -67,7 +67,7 @@ test: needs ## run all tests with the race detector on a Postgres and a Redis of
 		$(if $(RUN)$(PACKAGES),true,go test -json -count=1 -timeout 10m -run '$(WHOLE)' ./test/e2e ./services/review/reviewers/secrets); } | go run ./tools/testreport
 
 .PHONY: test-clients
-test-clients: build ## clients that others wrote: Python grpcio and SSE clients (PyPI, npm)
+test-clients: build ## clients that others wrote: Python grpcio, SSE clients (PyPI, npm), the page in Chromium
 	@bash test/clients/run.sh
 
 .PHONY: bench

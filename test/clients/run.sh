@@ -1,12 +1,36 @@
 #!/usr/bin/env bash
-# Clients that others wrote, against a running server: Python gRPC with stubs generated from our protos, and an SSE client.
+# Clients that others wrote, against running servers: Python gRPC with stubs generated from our protos, SSE clients of
+# Python and npm, and Chromium with the page at /.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-command -v python3 >/dev/null || { echo "test-clients needs python3" >&2; exit 1; }
+
+# need makes sure that one of some programs is there, as root on Debian by installing its package.
+need() {
+  local package="$1" program; shift
+  for program in "$@"; do
+    if command -v "$program" >/dev/null; then return; fi
+  done
+  if [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
+    echo "test-clients installs $package" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null
+    for program in "$@"; do
+      if command -v "$program" >/dev/null; then return; fi
+    done
+  fi
+  echo "test-clients needs $1; install it (Debian: apt-get install $package) and run make test-clients again" >&2
+  exit 1
+}
+need python3 python3
+need nodejs node
+need npm npm
+need chromium chromium chromium-browser google-chrome
+node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' ||
+  { echo "test-clients needs Node.js 20 or later, this is $(node --version)" >&2; exit 1; }
+
 cache="$PWD/.cache/clients"
 mkdir -p "$cache"
 if ! cmp -s test/clients/requirements.txt "$cache/requirements.txt"; then
-  python3 -m venv "$cache/venv" || { echo "test-clients needs Python's venv module (Debian: python3-venv)" >&2; exit 1; }
+  python3 -m venv "$cache/venv" || { echo "test-clients needs Python's venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
   "$cache/venv/bin/pip" install --quiet --disable-pip-version-check -r test/clients/requirements.txt
   cp test/clients/requirements.txt "$cache/requirements.txt"
 fi
@@ -15,3 +39,15 @@ rm -rf "$cache/stubs" && mkdir -p "$cache/stubs"
   xargs "$cache/venv/bin/python" -m grpc_tools.protoc -Iproto/third_party -Iproto \
     --python_out="$cache/stubs" --grpc_python_out="$cache/stubs"
 PYTHONPATH="$cache/stubs" "$cache/venv/bin/python" test/clients/client_test.py bin/witan
+
+node="$cache/node"
+mkdir -p "$node"
+if ! cmp -s test/clients/browser/package-lock.json "$node/installed.json"; then
+  cp test/clients/browser/package.json test/clients/browser/package-lock.json "$node/"
+  npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --silent
+  cp "$node/package-lock.json" "$node/installed.json"
+fi
+cp test/clients/browser/*.mjs "$node/" # beside node_modules, where imports are looked for
+cp web/files/sse.js "$node/sse.mjs"
+chromium="$(command -v chromium || command -v chromium-browser || command -v google-chrome)"
+WITAN="$PWD/bin/witan" CHROMIUM="$chromium" node --test --test-reporter=spec "$node/sse.test.mjs" "$node/page.test.mjs"

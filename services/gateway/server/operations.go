@@ -28,6 +28,7 @@ func (s *Server) operations(api http.Handler) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.deps.Metrics, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelError),
 	}))
+	s.page.register(mux, s)
 	mux.Handle("/", api)
 	return mux
 }

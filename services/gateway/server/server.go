@@ -28,6 +28,7 @@ type Server struct {
 	cfg      Config
 	deps     Deps
 	routes   routes
+	page     page
 	mux      *runtime.ServeMux
 	jobs     jobsv1.JobServiceClient
 	reviews  reviewv1.ReviewServiceClient
@@ -54,6 +55,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		health: healthgrpc.NewHealthClient(deps.Conn), memo: newMemo(),
 	}
 	var err error
+	if s.page, err = newPage(); err != nil {
+		return nil, err
+	}
 	if s.mux, err = s.api(); err != nil {
 		return nil, err
 	}
