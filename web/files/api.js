@@ -63,14 +63,14 @@ export function headers(more = {}) {
 
 // call makes one call; path begins behind /v1/. It fails with a Failure.
 export async function call(method, path, { query = {}, body, signal } = {}) {
-  const url = new URL("v1/" + path, document.baseURI.split("#")[0]);
+  const at = new URL("v1/" + path, document.baseURI.split("#")[0]);
   for (const [key, value] of Object.entries(query)) {
-    for (const one of [value].flat()) if (one !== undefined && one !== "") url.searchParams.append(key, one);
+    for (const one of [value].flat()) if (one !== undefined && one !== "") at.searchParams.append(key, one);
   }
   const limit = AbortSignal.timeout(30000);
   let response, text;
   try {
-    response = await fetch(url, {
+    response = await fetch(at, {
       method, signal: signal ? AbortSignal.any([signal, limit]) : limit, cache: "no-store", credentials: "omit",
       headers: headers(body === undefined ? {} : { "Content-Type": "application/json" }),
       body: body === undefined ? undefined : JSON.stringify(body),

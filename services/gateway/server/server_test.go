@@ -170,7 +170,8 @@ func TestBadRequestsGetClearErrors(t *testing.T) {
 		status, reason     string
 	}{
 		"unknown route":          {"GET", "/v1/nothing", "", 404, "UNIMPLEMENTED", "RPC_UNKNOWN"},
-		"root":                   {"GET", "/", "", 404, "UNIMPLEMENTED", "RPC_UNKNOWN"},
+		"below the root":         {"GET", "/index.html", "", 404, "UNIMPLEMENTED", "RPC_UNKNOWN"},
+		"the page is only read":  {"POST", "/", "", 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"},
 		"wrong method":           {"PUT", "/v1/" + jobName, "", 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"},
 		"wrong method of a verb": {"GET", "/v1/" + jobName + ":cancel", "", 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"},
 		"unknown verb":           {"GET", "/v1/" + jobName + ":explode", "", 404, "UNIMPLEMENTED", "RPC_UNKNOWN"},
