@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"witan.dev/internal/bus"
+	"witan.dev/internal/database"
 	"witan.dev/internal/job/engine"
 )
 
@@ -25,9 +26,15 @@ func (m *Manager) execute(er engine.Run, body Body) error {
 		return m.unready(er, fmt.Errorf("listen for the cancellation of job %s: %w", a.ID, err))
 	}
 	defer asked.Close()
-	j, w, err := m.store.Begin(er.Context(), a, m.cfg.MaxStalled)
+	j, w, err := m.begin(er, a)
 	m.announce(er.Context(), w)
 	switch {
+	case errors.Is(err, ErrFenced):
+		// This process was taken for dead. Who gave its jobs to others decides, so nothing is given back here.
+		<-er.Context().Done()
+		return context.Cause(er.Context())
+	case engine.Interrupted(err):
+		return err
 	case errors.Is(err, ErrEnded):
 		if w.LastSeq > 0 { // ended just now, after too many starts
 			m.abandon(er.Context(), a.ID)
@@ -45,6 +52,23 @@ func (m *Manager) execute(er engine.Run, body Body) error {
 	r := &Run{m: m, engine: er, job: j}
 	defer m.track(r, asked)()
 	return m.conclude(r, m.call(r, body))
+}
+
+// begin waits for a database that is away.
+func (m *Manager) begin(er engine.Run, a Attempt) (j Job, w Written, err error) {
+	drained := func() error {
+		select {
+		case <-er.Draining():
+			return engine.ErrDraining
+		default:
+			return nil
+		}
+	}
+	err = m.insist(er.Context(), drained, func(ctx context.Context) (err error) {
+		j, w, err = m.store.Begin(ctx, a, m.cfg.MaxStalled)
+		return err
+	})
+	return j, w, err
 }
 
 // unready pauses before the engine tries again.
@@ -81,7 +105,7 @@ func (m *Manager) conclude(r *Run, err error) error {
 		m.fail(r, err)
 		return nil
 	}
-	if err != nil && r.engine.Context().Err() == nil {
+	if err != nil {
 		m.pace(r.engine.Context(), r, err)
 	}
 	return err
@@ -90,7 +114,10 @@ func (m *Manager) conclude(r *Run, err error) error {
 // pace decides, once an execution, what an error that was not recorded leads to: the engine is going to run the body
 // again at once, so a pause is made here, and the job ends when it has failed too often without progress.
 func (m *Manager) pace(ctx context.Context, r *Run, err error) {
-	if ctx.Err() != nil || r.engine.Context().Err() != nil || r.finished.Load() || r.paced.Swap(true) {
+	if r.leaving(err) {
+		r.handOver(ctx)
+	}
+	if ctx.Err() != nil || r.engine.Context().Err() != nil || r.draining() != nil || r.finished.Load() || r.paced.Swap(true) {
 		return
 	}
 	stalled := r.job.Stalled
@@ -103,6 +130,10 @@ func (m *Manager) pace(ctx context.Context, r *Run, err error) {
 	m.logger.WarnContext(ctx, "a body stopped with an error and runs again", "job_id", r.job.ID, "epoch", r.job.Epoch,
 		"stalled", stalled, "error", err)
 	if errors.Is(err, ErrFenced) {
+		return
+	}
+	if errors.Is(err, database.ErrAway) { // no fault of the job
+		pause(ctx, m.cfg.Backoff)
 		return
 	}
 	if stalled >= m.cfg.ErrorRetries {

@@ -58,8 +58,9 @@ type Manager struct {
 
 	mu      sync.Mutex
 	running map[*Run]context.CancelCauseFunc
-	halt    context.CancelFunc
-	work    sync.WaitGroup
+	// halt ends the housekeeping, which is work; blind the watch over cancellations, which bodies need to their end.
+	halt, blind context.CancelFunc
+	work, watch sync.WaitGroup
 }
 
 // NewManager joins a store and an engine that lie in the same database.
@@ -107,32 +108,40 @@ func (m *Manager) OnHousekeeping(c Chore) { m.chores = append(m.chores, c) }
 // jobs.
 func (m *Manager) Start(ctx context.Context) error {
 	background, halt := context.WithCancel(context.WithoutCancel(ctx))
+	watched, blind := context.WithCancel(context.WithoutCancel(ctx))
 	m.mu.Lock()
 	if m.halt != nil {
 		m.mu.Unlock()
 		halt()
+		blind()
 		return errors.New("job: the manager was started before")
 	}
-	m.halt = halt
+	m.halt, m.blind = halt, blind
 	m.mu.Unlock()
 	if err := m.engine.Start(ctx); err != nil {
 		return fmt.Errorf("start the job engine: %w", err)
 	}
-	m.work.Go(func() { m.watchCancellations(background) })
+	m.watch.Go(func() { m.watchCancellations(watched) })
 	m.work.Go(func() { m.sweepRegularly(background) })
 	return nil
 }
 
-// Stop ends the context of every body and waits for them; unfinished jobs go on at the next start. Stop closes the
-// engine's handle of the database, so nothing is written afterwards.
+// Stop lets steps that run end until ctx's deadline, at once without one, and hands unfinished jobs over: to other
+// processes, or to the next start. Cancellations are heard until the end. Stop closes the engine's handle of the
+// database, so nothing is written afterwards.
 func (m *Manager) Stop(ctx context.Context) error {
 	m.mu.Lock()
-	if m.halt != nil {
-		m.halt()
-	}
+	halt, blind := m.halt, m.blind
 	m.mu.Unlock()
+	if halt == nil {
+		return m.engine.Stop(ctx)
+	}
+	halt()
 	m.work.Wait()
-	return m.engine.Stop(ctx)
+	err := m.engine.Stop(ctx)
+	blind()
+	m.watch.Wait()
+	return err
 }
 
 // Create stores a job with its resource and puts it into its queue, in one transaction. The same owner, method, request

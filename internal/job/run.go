@@ -25,6 +25,7 @@ type Run struct {
 	advanced atomic.Bool
 	finished atomic.Bool
 	paced    atomic.Bool
+	handed   atomic.Bool
 }
 
 // Context carries the job's owner as its principal, like the contexts of steps. It ends when the job is cancelled (cause ErrCancelAsked), its deadline passes (ErrDeadlinePassed), the process
@@ -130,13 +131,17 @@ func (r *Run) Append(ctx context.Context, events ...NewEvent) error {
 	return r.Commit(ctx, Update{Events: events})
 }
 
-// Commit writes rows and events in one transaction.
+// Commit writes rows and events in one transaction. Like every write through the Run it waits for a database that is away.
 func (r *Run) Commit(ctx context.Context, u Update) error {
 	ctx, stop := r.writeContext(ctx)
 	defer stop()
 	u.Events = r.keyed(u.Events)
 	advanced := r.advanced.Swap(false)
-	w, err := r.m.store.Apply(ctx, r.fence(), Change{Update: u, Advanced: advanced})
+	var w Written
+	err := r.m.insist(ctx, nil, func(ctx context.Context) (err error) {
+		w, err = r.m.store.Apply(ctx, r.fence(), Change{Update: u, Advanced: advanced})
+		return err
+	})
 	if err != nil {
 		r.advanced.Store(advanced)
 		return fmt.Errorf("write to job %s: %w", r.job.ID, err)
@@ -150,7 +155,11 @@ func (r *Run) Finish(ctx context.Context, o Outcome) error {
 	ctx, stop := r.writeContext(ctx)
 	defer stop()
 	o.Events = r.keyed(o.Events)
-	w, err := r.m.store.Finish(ctx, r.fence(), o)
+	var w Written
+	err := r.m.insist(ctx, nil, func(ctx context.Context) (err error) {
+		w, err = r.m.store.Finish(ctx, r.fence(), o)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("finish job %s: %w", r.job.ID, err)
 	}
@@ -160,7 +169,8 @@ func (r *Run) Finish(ctx context.Context, o Outcome) error {
 }
 
 // OpenCalls writes the intents of the calls that a stage makes together in one transaction, before anything is sent, and
-// says for each whether to send it.
+// says for each whether to send it. When the process is about to stop the error is engine.ErrDraining: calls that are in
+// flight go on and are closed, and the step returns that error when they have ended.
 func (r *Run) OpenCalls(ctx context.Context, intents []CallIntent) ([]CallGrant, error) {
 	ctx, stop := r.writeContext(ctx)
 	defer stop()
@@ -172,7 +182,21 @@ func (r *Run) OpenCalls(ctx context.Context, intents []CallIntent) ([]CallGrant,
 			keyed[i].EventsFor = func(attempt int32) []NewEvent { return r.keyed(in.EventsFor(attempt)) }
 		}
 	}
-	grants, w, err := r.m.store.OpenCalls(ctx, r.fence(), keyed)
+	var (
+		grants []CallGrant
+		w      Written
+	)
+	tried := false
+	err := r.m.insist(ctx, func() error {
+		if tried && r.ctx.Err() != nil { // a call of a job that has ended need not wait for the database
+			return context.Cause(r.ctx)
+		}
+		tried = true
+		return r.draining()
+	}, func(ctx context.Context) (err error) {
+		grants, w, err = r.m.store.OpenCalls(ctx, r.fence(), keyed)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open calls of job %s: %w", r.job.ID, err)
 	}
@@ -185,7 +209,11 @@ func (r *Run) CloseCall(ctx context.Context, d CallDone) error {
 	ctx, stop := r.writeContext(ctx)
 	defer stop()
 	d.Events = r.keyed(d.Events)
-	w, err := r.m.store.CloseCall(ctx, r.fence(), d)
+	var w Written
+	err := r.m.insist(ctx, nil, func(ctx context.Context) (err error) {
+		w, err = r.m.store.CloseCall(ctx, r.fence(), d)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("close call %s/%s/%s of job %s: %w", d.Key.Stage, d.Key.Subject, d.Key.Part, r.job.ID, err)
 	}

@@ -3,6 +3,7 @@ package job_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if runCrashHelper() {
+	if runCrashHelper() || runWorker() {
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -31,8 +32,8 @@ func TestMain(m *testing.M) {
 type system struct {
 	*job.Manager
 
-	store *jobsqlite.Store
-	db    *sqlite.DB
+	store job.Store
+	db    io.Closer
 }
 
 // fast are limits with which tests need not wait.

@@ -122,6 +122,8 @@ type Change struct {
 
 	// Advanced says that a step's result is new since the last write, so the job is not stalled.
 	Advanced bool
+	// Stalled replaces the job's count where it is not nil; -1 makes the next execution begin as if it were the first.
+	Stalled *int
 }
 
 // Outcome ends an attempt.

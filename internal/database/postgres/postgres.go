@@ -152,4 +152,3 @@ func Unwrap(tx interface{ JobTx() }) pgx.Tx {
 	}
 	return t.tx
 }
-

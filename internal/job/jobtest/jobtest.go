@@ -271,6 +271,23 @@ var fencing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 		}
 		require.Zero(t, get(t, s, f.ID).Stalled)
 	},
+	"a hand-over is not counted": func(t *testing.T, s job.Store) {
+		f := began(t, s)
+		for range 2 * maxStalled {
+			before := get(t, s, f.ID).Stalled - 1
+			_, err := s.Apply(t.Context(), f, job.Change{Stalled: &before})
+			require.NoError(t, err)
+			f = begin(t, s, f.ID)
+		}
+		require.Zero(t, get(t, s, f.ID).Stalled)
+		f = begin(t, s, f.ID)
+		require.Equal(t, 1, get(t, s, f.ID).Stalled, "what was not handed over is")
+		before := 0
+		_, err := s.Apply(t.Context(), f, job.Change{Stalled: &before})
+		require.NoError(t, err)
+		begin(t, s, f.ID)
+		require.Equal(t, 1, get(t, s, f.ID).Stalled)
+	},
 }
 
 func mustNotRun(t *testing.T) func(context.Context, job.Tx) error {

@@ -127,7 +127,10 @@ func (s *Store) Apply(ctx context.Context, f job.Fence, c job.Change) (job.Writt
 		}
 		h.log(c.Events...)
 		h.progress(c.Update)
-		if c.Advanced {
+		switch {
+		case c.Stalled != nil:
+			h.Stalled = *c.Stalled
+		case c.Advanced:
 			h.Stalled = 0
 		}
 		return nil

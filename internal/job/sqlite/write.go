@@ -120,10 +120,13 @@ func (s *Store) Apply(ctx context.Context, f job.Fence, c job.Change) (job.Writt
 		if err := progress(ctx, tx, f, h, c.Update, l); err != nil {
 			return err
 		}
-		if !c.Advanced {
-			return nil
+		switch {
+		case c.Stalled != nil:
+			return stall(ctx, tx, f, *c.Stalled)
+		case c.Advanced:
+			return stall(ctx, tx, f, 0)
 		}
-		return advance(ctx, tx, f)
+		return nil
 	})
 }
 
@@ -134,9 +137,9 @@ func runWrite(ctx context.Context, tx *sql.Tx, write func(ctx context.Context, t
 	return write(ctx, sqlite.Wrap(tx))
 }
 
-// advance notes that the job got on in this execution.
-func advance(ctx context.Context, tx *sql.Tx, f job.Fence) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET stalled = 0 WHERE id = ? AND epoch = ?`, f.ID, f.Epoch); err != nil {
+// stall stores how many executions in a row began without getting on.
+func stall(ctx context.Context, tx *sql.Tx, f job.Fence, n int) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET stalled = ? WHERE id = ? AND epoch = ?`, n, f.ID, f.Epoch); err != nil {
 		return fmt.Errorf("note the advance of job %s: %w", f.ID, err)
 	}
 	return nil

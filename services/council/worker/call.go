@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
 	"witan.dev/internal/llm"
 	"witan.dev/services/council"
 	"witan.dev/services/council/prompt"
@@ -206,7 +207,7 @@ func (d *deliberation) call(ctx context.Context, a ask, granted *job.CallGrant, 
 		if err != nil || !again {
 			return record{}, f, sum, err
 		}
-		if over := wait(ctx, pause); over != nil {
+		if over := wait(ctx, d.run.Draining(), pause); over != nil {
 			f, err := ended(over)
 			return record{}, f, sum, err
 		}
@@ -375,13 +376,15 @@ func jitter(try int) time.Duration {
 	return d/2 + rand.N(d/2+1) //nolint:gosec // spreads load, decides nothing
 }
 
-// wait pauses; it returns the cause when ctx ended first.
-func wait(ctx context.Context, d time.Duration) error {
+// wait pauses; it returns the cause when ctx ended first, or the process is about to stop.
+func wait(ctx context.Context, draining <-chan struct{}, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
+	case <-draining:
+		return engine.ErrDraining
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

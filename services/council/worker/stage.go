@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	councilv1 "witan.dev/gen/witan/council/v1"
 	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
 	"witan.dev/services/council"
 	"witan.dev/services/council/wire"
 )
@@ -207,7 +209,9 @@ func (c *collector[T]) collect(ctx context.Context, results <-chan result[T], li
 			}
 			if err != nil && failed == nil {
 				failed = err
-				c.closeStage(err) // the others end without a record
+				if !errors.Is(err, engine.ErrDraining) { // then the calls in flight may end, and their answers are kept
+					c.closeStage(err) // the others end without a record
+				}
 			}
 		case <-clock.C:
 			c.close(council.ClosedTimeout)

@@ -70,7 +70,7 @@ func failureOf(ctx context.Context, err error) *engine.Failure {
 
 // fatal says whether an error is none of the other service: the end of this execution, or of its context.
 func fatal(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, job.ErrFenced)
+	return ctx.Err() != nil || errors.Is(err, job.ErrFenced) || engine.Interrupted(err)
 }
 
 // patiently calls fn until it succeeds, fails for another reason than that its service cannot be reached, or was tried

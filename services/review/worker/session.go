@@ -14,6 +14,7 @@ import (
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/blob"
 	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
@@ -255,7 +256,7 @@ func (s *session) await(ctx context.Context, name, step string) (review.JobState
 	if err := s.again(ctx, name, step); err != nil {
 		return review.JobState{}, err
 	}
-	state, err := s.p.Jobs.Wait(ctx, name)
+	state, err := s.wait(ctx, name)
 	if err != nil || state.State != string(job.StateCancelled) || s.run.Attempt() == 1 {
 		return state, err
 	}
@@ -263,7 +264,18 @@ func (s *session) await(ctx context.Context, name, step string) (review.JobState
 	if err := s.again(ctx, name, step); err != nil {
 		return review.JobState{}, err
 	}
-	return s.p.Jobs.Wait(ctx, name)
+	return s.wait(ctx, name)
+}
+
+// wait watches a job while this process has time.
+func (s *session) wait(ctx context.Context, name string) (review.JobState, error) {
+	ctx, stop := s.run.UntilDraining(ctx)
+	defer stop()
+	state, err := s.p.Jobs.Wait(ctx, name)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, engine.ErrDraining) {
+		return state, cause
+	}
+	return state, err
 }
 
 func (s *session) again(ctx context.Context, name, step string) error {

@@ -139,13 +139,14 @@ func (c *cluster) begin(ctx context.Context, e *Engine) (_ *life, err error) {
 func (c *cluster) live(ctx context.Context, e *Engine, l *life) {
 	for c.attend(ctx, e, l) {
 		e.logger.WarnContext(ctx, "this process was taken for dead; it goes on under a new identity", "identity", l.id)
-		l.end(engine.ErrIdentityLost)
+		lost := l
+		lost.end(engine.ErrIdentityLost)
 		e.work.Go(func() {
-			if err := l.close(); err != nil {
-				e.logger.WarnContext(ctx, "what ran under the lost identity did not end in time", "identity", l.id, "error", err)
+			if err := lost.close(); err != nil {
+				e.logger.WarnContext(ctx, "what ran under the lost identity did not end in time", "identity", lost.id, "error", err)
 			}
 		})
-		if l = c.again(ctx, e, l); l == nil {
+		if l = c.again(ctx, e, lost); l == nil {
 			return
 		}
 	}

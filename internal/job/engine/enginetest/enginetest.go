@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,6 +44,9 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"an error in a step is not recorded":             stepError,
 		"a failure is a value, the same in a replay":     failure,
 		"what stopping does to a step is not its result": stopping,
+		"a stop lets a step end and begins none":         draining,
+		"a sleep does not hold up a stop":                drainedSleep,
+		"large names and arguments are refused":          tooLarge,
 		"tries follow the policy":                        policy,
 		"a queue goes by priority, then age":             priority,
 		"kinds share a queue":                            sharedQueue,
@@ -298,6 +302,84 @@ func stopping(t *testing.T, open Open) {
 	begin(t, open, handle(2))
 	require.Nil(t, receive(t, done))
 	require.Empty(t, done, "the first life recorded nothing")
+}
+
+// stopWithin stops a life that has a time for what is under way.
+func (l *life) stopWithin(t *testing.T, d time.Duration) <-chan time.Duration {
+	t.Helper()
+	took := make(chan time.Duration, 1)
+	go l.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), d)
+		defer cancel()
+		start := time.Now()
+		if err := errors.Join(l.Engine.Stop(ctx), l.Close()); err != nil {
+			t.Error(err)
+		}
+		took <- time.Since(start)
+	})
+	return took
+}
+
+func draining(t *testing.T, open Open) {
+	var mu sync.Mutex
+	runs := make(map[string]int)
+	inFirst, release := make(chan struct{}, 8), make(chan struct{})
+	drains, refused := make(chan struct{}, 8), make(chan error, 8)
+	done := make(chan [2]int, 8)
+	handle := func(e engine.Engine) {
+		e.Handle(kind, engine.Queue{}, func(r engine.Run) error {
+			first, err := counted(r, "first", runs, &mu, func(ctx context.Context, _ int) error {
+				inFirst <- struct{}{}
+				<-r.Draining()
+				drains <- struct{}{}
+				<-release
+				return ctx.Err()
+			})
+			if err != nil {
+				return err
+			}
+			second, err := counted(r, "second", runs, &mu, nothing)
+			if err != nil {
+				refused <- err
+				return err
+			}
+			done <- [2]int{first, second}
+			return nil
+		})
+	}
+	l := begin(t, open, handle)
+	enqueue(t, l.Instance, engine.Request{ID: "one", Kind: kind})
+	receive(t, inFirst)
+	took := l.stopWithin(t, patience)
+	receive(t, drains)
+	close(release)
+	require.ErrorIs(t, receive(t, refused), engine.ErrDraining)
+	require.Less(t, receive(t, took), patience/2, "a stop waits for nothing but what runs")
+	begin(t, open, handle)
+	require.Equal(t, [2]int{1, 1}, receive(t, done), "what ended in the first life is not repeated, the next step ran once")
+}
+
+func drainedSleep(t *testing.T, open Open) {
+	asleep := make(chan struct{}, 8)
+	l := begin(t, open, func(e engine.Engine) {
+		e.Handle(kind, engine.Queue{}, func(r engine.Run) error {
+			asleep <- struct{}{}
+			return engine.Sleep(r.Context(), r, "nap", time.Hour)
+		})
+	})
+	enqueue(t, l.Instance, engine.Request{ID: "one", Kind: kind})
+	receive(t, asleep)
+	require.Less(t, receive(t, l.stopWithin(t, patience)), patience/2)
+}
+
+func tooLarge(t *testing.T, open Open) {
+	l := begin(t, open, func(engine.Engine) {})
+	long := strings.Repeat("x", engine.MaxArgs+1)
+	for _, r := range []engine.Request{{ID: engine.ID(long), Kind: kind}, {ID: "one", Kind: kind, Args: json.RawMessage(`"` + long + `"`)}} {
+		require.ErrorIs(t, l.Write(t.Context(), func(ctx context.Context, tx engine.Tx) error {
+			return l.Engine.EnqueueTx(ctx, tx, r)
+		}), engine.ErrTooLarge)
+	}
 }
 
 func policy(t *testing.T, open Open) {
