@@ -31,8 +31,8 @@ type InsertFindingParams struct {
 	ReviewID    string
 	Ordinal     int64
 	FindingID   string
-	Severity    int32
-	Outcome     int32
+	Severity    int64
+	Outcome     int64
 	Fingerprint string
 	Document    []byte
 }

@@ -15,8 +15,8 @@ SELECT outcome, severity, count(*) AS n FROM review_findings WHERE review_id = $
 `
 
 type CountFindingsRow struct {
-	Outcome  int32
-	Severity int32
+	Outcome  int64
+	Severity int64
 	N        int64
 }
 
@@ -108,15 +108,15 @@ func (q *Queries) InsertReview(ctx context.Context, arg InsertReviewParams) erro
 
 const listFindings = `-- name: ListFindings :many
 SELECT ordinal, document FROM review_findings
-WHERE review_id = $1 AND ordinal > $2 AND severity >= $3 AND ($4::integer = 0 OR outcome = $4::integer)
+WHERE review_id = $1 AND ordinal > $2 AND severity >= $3 AND ($4::bigint = 0 OR outcome = $4::bigint)
 ORDER BY ordinal LIMIT $5
 `
 
 type ListFindingsParams struct {
 	ReviewID    string
 	After       int64
-	MinSeverity int32
-	Outcome     int32
+	MinSeverity int64
+	Outcome     int64
 	N           int32
 }
 

@@ -113,10 +113,7 @@ func TestATextThatCannotBeKeptIsTheCallersFault(t *testing.T) {
 	t.Parallel()
 	db := postgrestest.Open(t)
 	for _, text := range []string{"a\x00b", "\xff"} {
-		err := db.Write(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "SELECT $1::text", text)
-			return err
-		})
+		err := exec(t, db, "SELECT $1::text", text)
 		require.ErrorIs(t, err, database.ErrText)
 		require.NotErrorIs(t, err, database.ErrAway)
 	}

@@ -15,8 +15,8 @@ CREATE TABLE review_findings (
   review_id   text    NOT NULL COLLATE "C" REFERENCES reviews (id) ON DELETE CASCADE,
   ordinal     bigint  NOT NULL,           -- place in the order in which findings are shown, from 1
   finding_id  text    NOT NULL,
-  severity    integer NOT NULL,
-  outcome     integer NOT NULL,
+  severity    bigint  NOT NULL,
+  outcome     bigint  NOT NULL,
   fingerprint text    NOT NULL,
   document    bytea   NOT NULL,           -- JSON
   PRIMARY KEY (review_id, ordinal),

@@ -28,7 +28,7 @@ ORDER BY create_time DESC, id DESC LIMIT @n;
 
 -- name: ListFindings :many
 SELECT ordinal, document FROM review_findings
-WHERE review_id = @review_id AND ordinal > @after AND severity >= @min_severity AND (@outcome::integer = 0 OR outcome = @outcome::integer)
+WHERE review_id = @review_id AND ordinal > @after AND severity >= @min_severity AND (@outcome::bigint = 0 OR outcome = @outcome::bigint)
 ORDER BY ordinal LIMIT @n;
 
 -- name: CountFindings :many

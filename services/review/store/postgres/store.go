@@ -74,7 +74,7 @@ func replaceFindings(ctx context.Context, q *reviewsql.Queries, id job.ID, findi
 			return fmt.Errorf("encode finding %s: %w", f.Name, err)
 		}
 		rows = append(rows, reviewsql.InsertFindingParams{
-			ReviewID: string(id), Ordinal: int64(i + 1), FindingID: f.Name, Severity: int32(f.Severity), Outcome: int32(f.Outcome),
+			ReviewID: string(id), Ordinal: int64(i + 1), FindingID: f.Name, Severity: int64(f.Severity), Outcome: int64(f.Outcome),
 			Fingerprint: f.Fingerprint, Document: document,
 		})
 	}
@@ -158,7 +158,7 @@ func decode(row reviewsql.Review) (review.Review, error) {
 // Findings implements review.Store.
 func (s *Store) Findings(ctx context.Context, q review.FindingQuery) ([]review.NumberedFinding, error) {
 	rows, err := s.read().ListFindings(ctx, reviewsql.ListFindingsParams{
-		ReviewID: string(q.Review), After: int64(q.After), MinSeverity: int32(q.MinSeverity), Outcome: int32(q.Outcome), N: limit(q.Limit),
+		ReviewID: string(q.Review), After: int64(q.After), MinSeverity: int64(q.MinSeverity), Outcome: int64(q.Outcome), N: limit(q.Limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list findings of review %s: %w", q.Review, postgres.Error(err))
