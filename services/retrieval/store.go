@@ -68,14 +68,15 @@ type Builds interface {
 	Stage(ctx context.Context, fence Fence, id ID, version string, files []Entry) (Staging, error)
 	// Batch returns the files of a batch, counted from 0, that are not known at their path.
 	Batch(ctx context.Context, id ID, version string, batch int) ([]Staged, error)
-	// BeginParsing writes down that contents are being parsed and returns how often that was begun before and never
-	// ended: 0, 1 in company, 2 alone. The three do not change by being read: Alone marks one that is parsed by itself.
-	BeginParsing(ctx context.Context, version string, keys []BlobKey) (map[BlobKey]int, error)
+	// BeginParsing writes down that a build is parsing contents and returns how often it began that before and never
+	// ended it: 0, 1 in company, 2 alone. The three do not change by being read: BeginAlone marks one that is parsed by
+	// itself. Other builds may be parsing the same contents at this moment, here or elsewhere; they count for themselves.
+	BeginParsing(ctx context.Context, id ID, version string, keys []BlobKey) (map[BlobKey]int, error)
 	// BeginAlone writes down that a content is parsed by itself.
-	BeginAlone(ctx context.Context, version string, key BlobKey) error
+	BeginAlone(ctx context.Context, id ID, version string, key BlobKey) error
 	// EndParsing takes back what BeginParsing wrote down, for contents that were not parsed after all.
-	EndParsing(ctx context.Context, version string, keys []BlobKey) error
-	// PutParsed stores results and ends their parsing. A result that is there already stays.
+	EndParsing(ctx context.Context, id ID, version string, keys []BlobKey) error
+	// PutParsed stores results and ends their parsing by any build. A result that is there already stays.
 	PutParsed(ctx context.Context, version string, results []Parsed) error
 	// PutFiles makes known contents known at their paths.
 	PutFiles(ctx context.Context, version string, files []Staged) error

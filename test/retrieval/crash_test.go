@@ -47,8 +47,8 @@ func (m *mortal) Stage(ctx context.Context, fence retrieval.Fence, id retrieval.
 	return m.Store.Stage(ctx, fence, id, version, files)
 }
 
-func (m *mortal) BeginParsing(ctx context.Context, version string, keys []retrieval.BlobKey) (map[retrieval.BlobKey]int, error) {
-	before, err := m.Store.BeginParsing(ctx, version, keys)
+func (m *mortal) BeginParsing(ctx context.Context, id retrieval.ID, version string, keys []retrieval.BlobKey) (map[retrieval.BlobKey]int, error) {
+	before, err := m.Store.BeginParsing(ctx, id, version, keys)
 	m.touch()
 	for _, k := range keys { // what the parser would do to the process
 		if k.Blob == m.poison && before[k] == 0 {
@@ -58,14 +58,14 @@ func (m *mortal) BeginParsing(ctx context.Context, version string, keys []retrie
 	return before, err
 }
 
-func (m *mortal) BeginAlone(ctx context.Context, version string, key retrieval.BlobKey) error {
+func (m *mortal) BeginAlone(ctx context.Context, id retrieval.ID, version string, key retrieval.BlobKey) error {
 	defer func() {
 		if key.Blob == m.poison {
 			die()
 		}
 		m.touch()
 	}()
-	return m.Store.BeginAlone(ctx, version, key)
+	return m.Store.BeginAlone(ctx, id, version, key)
 }
 
 func (m *mortal) PutParsed(ctx context.Context, version string, results []retrieval.Parsed) error {

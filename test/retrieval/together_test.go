@@ -22,8 +22,8 @@ type meeting struct {
 	met          chan struct{}
 }
 
-func (m *meeting) BeginParsing(ctx context.Context, version string, keys []retrieval.BlobKey) (map[retrieval.BlobKey]int, error) {
-	before, err := m.Store.BeginParsing(ctx, version, keys)
+func (m *meeting) BeginParsing(ctx context.Context, id retrieval.ID, version string, keys []retrieval.BlobKey) (map[retrieval.BlobKey]int, error) {
+	before, err := m.Store.BeginParsing(ctx, id, version, keys)
 	if m.begun.Add(1) == 2 {
 		close(m.met)
 	}
@@ -35,9 +35,9 @@ func (m *meeting) BeginParsing(ctx context.Context, version string, keys []retri
 	return before, err
 }
 
-func (m *meeting) BeginAlone(ctx context.Context, version string, key retrieval.BlobKey) error {
+func (m *meeting) BeginAlone(ctx context.Context, id retrieval.ID, version string, key retrieval.BlobKey) error {
 	m.alone.Add(1)
-	return m.Store.BeginAlone(ctx, version, key)
+	return m.Store.BeginAlone(ctx, id, version, key)
 }
 
 // TestTwoBuildsOfOneContentAreNoCrash: who is killed while two builds parse the same content has crashed over it once,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
@@ -77,14 +76,9 @@ func (p *parsing) unknown(ctx context.Context, files []retrieval.Staged) error {
 	if len(todo) == 0 {
 		return nil
 	}
-	here := p.busy.begin(keys)
-	defer p.busy.end(keys)
-	before, err := p.store.BeginParsing(ctx, p.version, keys)
+	before, err := p.store.BeginParsing(ctx, p.index.ID, p.version, keys)
 	if err != nil {
 		return fmt.Errorf("write down what is parsed: %w", err)
-	}
-	for key := range here {
-		delete(before, key) // another job of this process parses it at this moment: nothing has crashed
 	}
 	blobs, err := p.trees.OpenBlobs(ctx, p.index.Source)
 	if err != nil {
@@ -111,40 +105,6 @@ func (p *parsing) unknown(ctx context.Context, files []retrieval.Staged) error {
 	return nil
 }
 
-// inFlight counts the contents that jobs of this process are parsing. The zero value is ready. Safe for concurrent use.
-type inFlight struct {
-	mu   sync.Mutex
-	jobs map[retrieval.BlobKey]int
-}
-
-// begin adds contents and returns those that another job is parsing already.
-func (f *inFlight) begin(keys []retrieval.BlobKey) map[retrieval.BlobKey]bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.jobs == nil {
-		f.jobs = map[retrieval.BlobKey]int{}
-	}
-	here := map[retrieval.BlobKey]bool{}
-	for _, k := range keys {
-		if f.jobs[k] > 0 {
-			here[k] = true
-		}
-		f.jobs[k]++
-	}
-	return here
-}
-
-// end takes them back.
-func (f *inFlight) end(keys []retrieval.BlobKey) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, k := range keys {
-		if f.jobs[k]--; f.jobs[k] == 0 {
-			delete(f.jobs, k)
-		}
-	}
-}
-
 // distinct returns one file for each content that is not known.
 func distinct(files []retrieval.Staged) (todo []retrieval.Staged, keys []retrieval.BlobKey) {
 	seen := map[retrieval.BlobKey]bool{}
@@ -159,11 +119,11 @@ func distinct(files []retrieval.Staged) (todo []retrieval.Staged, keys []retriev
 
 // giveBack ends the parsing of what was written down: the process lives, so none of it was its end.
 func (p *parsing) giveBack(ctx context.Context, keys []retrieval.BlobKey, cause error) error {
-	return errors.Join(cause, p.store.EndParsing(context.WithoutCancel(ctx), p.version, keys))
+	return errors.Join(cause, p.store.EndParsing(context.WithoutCancel(ctx), p.index.ID, p.version, keys))
 }
 
 func (p *parsing) alone(ctx context.Context, blobs retrieval.Blobs, f retrieval.Staged) error {
-	if err := p.store.BeginAlone(ctx, p.version, f.BlobKey); err != nil {
+	if err := p.store.BeginAlone(ctx, p.index.ID, p.version, f.BlobKey); err != nil {
 		return err
 	}
 	return p.together(ctx, blobs, []retrieval.Staged{f})

@@ -32,7 +32,6 @@ type Worker struct {
 	parser retrieval.Parser
 	logger *slog.Logger
 	now    func() time.Time
-	busy   inFlight
 }
 
 // Params are the parts of a Worker.

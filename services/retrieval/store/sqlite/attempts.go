@@ -7,15 +7,19 @@ import (
 	"witan.dev/services/retrieval"
 )
 
-// BeginParsing writes down that contents are being parsed and returns what was written down before.
-func (s *Store) BeginParsing(ctx context.Context, version string, keys []retrieval.BlobKey) (map[retrieval.BlobKey]int, error) {
+// BeginParsing writes down that a build is parsing contents and returns what it wrote down before.
+func (s *Store) BeginParsing(ctx context.Context, id retrieval.ID, version string, keys []retrieval.BlobKey) (map[retrieval.BlobKey]int, error) {
+	number, err := s.number(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	before := map[retrieval.BlobKey]int{}
-	err := s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		clear(before)
 		for _, k := range keys {
 			var starts int
-			err := tx.QueryRowContext(ctx, `INSERT INTO code_attempts (blob, hint, version, starts) VALUES (?,?,?,0)
-				ON CONFLICT DO UPDATE SET starts = starts RETURNING starts`, k.Blob, k.Hint, version).Scan(&starts)
+			err := tx.QueryRowContext(ctx, `INSERT INTO code_attempts (blob, hint, version, index_number, starts) VALUES (?,?,?,?,0)
+				ON CONFLICT DO UPDATE SET starts = starts RETURNING starts`, k.Blob, k.Hint, version, number).Scan(&starts)
 			if err != nil {
 				return err
 			}
@@ -23,7 +27,8 @@ func (s *Store) BeginParsing(ctx context.Context, version string, keys []retriev
 				before[k] = starts
 				continue
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE code_attempts SET starts = 1 WHERE blob = ? AND hint = ? AND version = ?`, k.Blob, k.Hint, version); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE code_attempts SET starts = 1 WHERE blob = ? AND hint = ? AND version = ? AND index_number = ?`,
+				k.Blob, k.Hint, version, number); err != nil {
 				return err
 			}
 		}
@@ -33,24 +38,28 @@ func (s *Store) BeginParsing(ctx context.Context, version string, keys []retriev
 }
 
 // BeginAlone writes down that a content is parsed by itself.
-func (s *Store) BeginAlone(ctx context.Context, version string, key retrieval.BlobKey) error {
-	return s.db.Write(ctx, exec(`INSERT INTO code_attempts (blob, hint, version, starts) VALUES (?,?,?,2)
-		ON CONFLICT DO UPDATE SET starts = 2`, key.Blob, key.Hint, version))
+func (s *Store) BeginAlone(ctx context.Context, id retrieval.ID, version string, key retrieval.BlobKey) error {
+	number, err := s.number(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.db.Write(ctx, exec(`INSERT INTO code_attempts (blob, hint, version, index_number, starts) VALUES (?,?,?,?,2)
+		ON CONFLICT DO UPDATE SET starts = 2`, key.Blob, key.Hint, version, number))
 }
 
 // EndParsing takes back what was written down.
-func (s *Store) EndParsing(ctx context.Context, version string, keys []retrieval.BlobKey) error {
+func (s *Store) EndParsing(ctx context.Context, id retrieval.ID, version string, keys []retrieval.BlobKey) error {
+	number, err := s.number(ctx, id)
+	if err != nil {
+		return err
+	}
 	return s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for _, k := range keys {
-			if err := endParsing(ctx, tx, version, k); err != nil {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM code_attempts WHERE blob = ? AND hint = ? AND version = ? AND index_number = ?`,
+				k.Blob, k.Hint, version, number); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-}
-
-func endParsing(ctx context.Context, tx *sql.Tx, version string, k retrieval.BlobKey) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM code_attempts WHERE blob = ? AND hint = ? AND version = ?`, k.Blob, k.Hint, version)
-	return err
 }

@@ -59,7 +59,11 @@ func putParsed(ctx context.Context, tx *sql.Tx, version string, p *retrieval.Par
 	case errors.Is(err, sql.ErrNoRows):
 		err = nil // known already
 	}
-	return errors.Join(err, endParsing(ctx, tx, version, p.BlobKey))
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM code_attempts WHERE blob = ? AND hint = ? AND version = ?`, p.Blob, p.Hint, version)
+	return err
 }
 
 func putChunks(ctx context.Context, tx *sql.Tx, parse int64, chunks []retrieval.Chunk) error {

@@ -33,6 +33,7 @@ func (s *Store) Delete(ctx context.Context, tx job.Tx, id retrieval.ID) error {
 		`DELETE FROM index_edges WHERE index_number = ?`,
 		`DELETE FROM index_files WHERE index_number = ?`,
 		`DELETE FROM index_entries WHERE index_number = ?`,
+		`DELETE FROM code_attempts WHERE index_number = ?`,
 	} {
 		if _, err := t.ExecContext(ctx, statement, number); err != nil {
 			return fmt.Errorf("delete index %s: %w", id, err)

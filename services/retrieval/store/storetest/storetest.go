@@ -311,20 +311,30 @@ func (s suite) versions(t *testing.T) {
 }
 
 func (s suite) attempts(t *testing.T) {
+	s.insert(t, index("one"), index("other"))
 	a, b := retrieval.BlobKey{Blob: "a", Hint: ".go"}, retrieval.BlobKey{Blob: "b", Hint: ".go"}
-	begin := func(keys ...retrieval.BlobKey) map[retrieval.BlobKey]int {
-		before, err := s.Store.BeginParsing(t.Context(), version, keys)
+	by := func(id retrieval.ID, keys ...retrieval.BlobKey) map[retrieval.BlobKey]int {
+		before, err := s.Store.BeginParsing(t.Context(), id, version, keys)
 		require.NoError(t, err)
 		return before
 	}
+	begin := func(keys ...retrieval.BlobKey) map[retrieval.BlobKey]int { return by("one", keys...) }
 	require.Empty(t, begin(a, b))
 	require.Equal(t, map[retrieval.BlobKey]int{a: 1, b: 1}, begin(a, b))
-	require.NoError(t, s.Store.BeginAlone(t.Context(), version, a))
+	require.NoError(t, s.Store.BeginAlone(t.Context(), "one", version, a))
 	require.Equal(t, map[retrieval.BlobKey]int{a: 2, b: 1}, begin(a, b))
-	require.NoError(t, s.Store.EndParsing(t.Context(), version, []retrieval.BlobKey{a}))
+	require.Empty(t, by("other", a, b), "what another build is parsing has not crashed")
+	require.NoError(t, s.Store.BeginAlone(t.Context(), "other", version, b))
+	require.NoError(t, s.Store.EndParsing(t.Context(), "other", version, []retrieval.BlobKey{a}))
+	require.Equal(t, map[retrieval.BlobKey]int{a: 2, b: 1}, begin(b, a))
+	require.NoError(t, s.Store.EndParsing(t.Context(), "one", version, []retrieval.BlobKey{a}))
 	require.Equal(t, map[retrieval.BlobKey]int{b: 1}, begin(a, b))
 	s.put(t, content("a", "x"), content("b", "x"))
 	require.Empty(t, begin(a, b), "a stored result ends the attempt")
+	require.Empty(t, by("other", a, b), "of every build")
+	s.deleteIndex(t, "one")
+	_, err := s.Store.BeginParsing(t.Context(), "one", version, []retrieval.BlobKey{a})
+	require.ErrorIs(t, err, retrieval.ErrIndexNotFound)
 }
 
 func (s suite) activate(t *testing.T) {
