@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"witan.dev/internal/database/postgres"
+	"witan.dev/services/retrieval"
+)
+
+// declareRanking scores each chunk by the sum over the terms that it holds. ts_rank knows how often and where a chunk holds
+// a term (names and paths count three times the text) and nothing of how rare the term is, so each counts the more, the
+// fewer chunks hold it; eight chunks a file stand for the number of all. Equal scores are in the order of files.
+const declareRanking = `DECLARE ranking NO SCROLL CURSOR FOR
+SELECT scored.file, scored.ordinal FROM (
+  SELECT w.file, w.ordinal, ts_rank('{0.33, 0.33, 1, 1}', w.words, t.query, 1) AS score, count(*) OVER (PARTITION BY t.n) AS chunks
+  FROM (
+    SELECT raw.n, raw.query FROM (SELECT x.n, phraseto_tsquery('witan', x.term) AS query FROM unnest($1::text[]) WITH ORDINALITY AS x (term, n)) AS raw
+    WHERE numnode(raw.query) > 0
+  ) AS t JOIN code_words AS w ON w.words @@ t.query
+) AS scored
+GROUP BY scored.file, scored.ordinal
+ORDER BY sum(scored.score * ln(1 + 8.0 * (SELECT max(id) FROM code_files) / scored.chunks)) DESC, scored.file, scored.ordinal`
+
+// fetchRanking is how much of a ranking is read at a time; most searches need no more.
+const fetchRanking = `FETCH 1000 FROM ranking`
+
+// Lexical calls fn with the chunks of all files that hold any of the terms, best first, until it returns false. fn must not
+// use the store.
+func (s *Store) Lexical(ctx context.Context, terms []string, fn func(retrieval.ChunkRef) bool) error {
+	if len(terms) == 0 {
+		return nil
+	}
+	asked := make([]string, len(terms))
+	for i, t := range terms {
+		asked[i] = strings.ReplaceAll(strings.ToValidUTF8(t, " "), "\x00", " ")
+	}
+	err := pgx.BeginTxFunc(ctx, s.db.Pool(), pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, declareRanking, asked); err != nil {
+			return err
+		}
+		for {
+			more, err := fetch(ctx, tx, fn)
+			if err != nil || !more {
+				return err
+			}
+		}
+	})
+	if err != nil {
+		return postgres.Error(fmt.Errorf("search words: %w", err))
+	}
+	return nil
+}
+
+// fetch reports whether there is more to read.
+func fetch(ctx context.Context, tx pgx.Tx, fn func(retrieval.ChunkRef) bool) (bool, error) {
+	rows, err := tx.Query(ctx, fetchRanking)
+	if err != nil {
+		return false, err
+	}
+	refs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c retrieval.ChunkRef, err error) {
+		err = row.Scan(&c.File, &c.Ordinal)
+		return c, err
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, c := range refs {
+		if !fn(c) {
+			return false, nil
+		}
+	}
+	return len(refs) > 0, nil
+}
