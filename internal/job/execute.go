@@ -37,7 +37,7 @@ func (m *Manager) execute(er engine.Run, body Body) error {
 		return err
 	case errors.Is(err, ErrEnded):
 		if w.LastSeq > 0 { // ended just now, after too many starts
-			m.abandon(er.Context(), a.ID)
+			m.abandon(er.Context(), a)
 		}
 		return nil
 	case errors.Is(err, ErrNotFound):
@@ -152,14 +152,16 @@ func (m *Manager) fail(r *Run, err error) {
 		m.logger.ErrorContext(r.ctx, "a job could not be ended", "job_id", r.job.ID, "error", e)
 		return
 	}
-	m.abandon(context.WithoutCancel(r.ctx), r.job.ID)
+	m.abandon(context.WithoutCancel(r.ctx), Attempt{ID: r.job.ID, Number: r.job.Attempt})
 }
 
-// abandon stops what a job has started that its own body could not end: nobody will read the results.
-func (m *Manager) abandon(ctx context.Context, id ID) {
-	if _, err := m.Cancel(ctx, id, ""); err != nil {
-		m.logger.WarnContext(ctx, "what a failed job has started goes on", "job_id", id, "error", err)
+// abandon stops what an attempt that has ended had started and its own body could not end: nobody will read the results.
+func (m *Manager) abandon(ctx context.Context, a Attempt) {
+	endings, err := m.store.CancelStarted(ctx, a)
+	if err != nil {
+		m.logger.WarnContext(ctx, "what a failed job has started goes on", "job_id", a.ID, "error", err)
 	}
+	m.ended(ctx, endings)
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -208,6 +208,9 @@ type Ender interface {
 	// Cancel notes that the job and all its descendants are to end: queued ones are CANCELLED at once, running ones
 	// become CANCELLING. It returns what was changed, in no order; a finished job is left as it is.
 	Cancel(ctx context.Context, id ID) ([]Ending, error)
+	// CancelStarted does what Cancel does to all that a job started, but not to the job: nobody will read their results. It
+	// does nothing unless the attempt is the job's and has ended, so that it never meets what a retry goes on with.
+	CancelStarted(ctx context.Context, a Attempt) ([]Ending, error)
 	// End ends an unfinished attempt whatever its epoch, and raises it. ended is false when it was finished already.
 	End(ctx context.Context, a Attempt, o Outcome) (w Written, ended bool, err error)
 	// ExpireQueued ends at most n QUEUED jobs for which QueueOver has an end, like End, and returns them.

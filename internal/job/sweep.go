@@ -121,7 +121,7 @@ func (m *Manager) bury(ctx context.Context, a Attempt) error {
 	if ended {
 		m.logger.ErrorContext(ctx, "gave up a job that the engine has lost", "job_id", a.ID, "attempt", a.Number)
 		m.announce(ctx, w)
-		m.abandon(ctx, a.ID)
+		m.abandon(ctx, a)
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func (m *Manager) expireQueued(ctx context.Context) error {
 		}
 		m.ended(ctx, endings)
 		for _, e := range endings {
-			m.abandon(ctx, e.ID)
+			m.abandon(ctx, Attempt{ID: e.ID, Number: e.Attempt})
 		}
 		if len(endings) < sweepPage {
 			return nil

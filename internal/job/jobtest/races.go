@@ -310,9 +310,18 @@ func lateExecution(t *testing.T, s job.Store) error {
 			_, err := s.Apply(ctx, f, job.Change{Update: job.Update{Events: []job.NewEvent{event("1/late")}}})
 			return wanted(err, job.ErrFenced)
 		},
-		func() error { _, err := s.Finish(ctx, f, job.Outcome{State: job.StateSucceeded}); return wanted(err, job.ErrFenced) },
-		func() error { _, _, err := s.Begin(ctx, attemptOne(f.ID), maxStalled); return wanted(err, job.ErrEnded) },
-		func() error { _, _, err := s.End(ctx, attemptOne(f.ID), job.Outcome{State: job.StateFailed}); return err },
+		func() error {
+			_, err := s.Finish(ctx, f, job.Outcome{State: job.StateSucceeded})
+			return wanted(err, job.ErrFenced)
+		},
+		func() error {
+			_, _, err := s.Begin(ctx, attemptOne(f.ID), maxStalled)
+			return wanted(err, job.ErrEnded)
+		},
+		func() error {
+			_, _, err := s.End(ctx, attemptOne(f.ID), job.Outcome{State: job.StateFailed})
+			return err
+		},
 	)
 	if err != nil {
 		return err

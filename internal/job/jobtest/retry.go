@@ -249,6 +249,28 @@ var retrying = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 			require.Equal(t, attemptOf(t, s, e.ID), e.Attempt)
 		}
 	},
+	"what an ended attempt started is stopped, what a retry goes on with is not": func(t *testing.T, s job.Store) {
+		f := began(t, s)
+		child := create(t, s, childOf(f.ID)).ID
+		grandchild := begin(t, s, create(t, s, childOf(child)).ID).ID
+		stop := func(a job.Attempt) []job.Ending {
+			t.Helper()
+			endings, err := s.CancelStarted(t.Context(), a)
+			require.NoError(t, err)
+			return endings
+		}
+		require.Empty(t, stop(attemptOne(f.ID)), "it runs")
+		finish(t, s, f, failedOutcome())
+		retry(t, s, f.ID)
+		require.Empty(t, stop(attemptOne(f.ID)), "it goes on")
+		finish(t, s, begin(t, s, f.ID), failedOutcome())
+		require.Empty(t, stop(attemptOne(f.ID)))
+		require.Empty(t, stop(attemptOne("unknown")))
+		require.Len(t, stop(job.Attempt{ID: f.ID, Number: 2}), 2)
+		require.Empty(t, stop(job.Attempt{ID: f.ID, Number: 2}))
+		require.Equal(t, []any{job.StateFailed, job.StateCancelled, job.StateCancelling},
+			[]any{get(t, s, f.ID).State, get(t, s, child).State, get(t, s, grandchild).State})
+	},
 	"a job whose history is gone goes on behind it": func(t *testing.T, s job.Store) {
 		id := finished(t, s, creation(), failedOutcome())
 		_, err := s.ExpireHistory(t.Context(), time.Now().Add(31*24*time.Hour), 10)

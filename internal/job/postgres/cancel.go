@@ -12,6 +12,26 @@ import (
 
 // Cancel implements job.Ender. One transaction for the job and all that it started.
 func (s *Store) Cancel(ctx context.Context, id job.ID) ([]job.Ending, error) {
+	return s.cancelSome(ctx, id, func(family []*held) ([]*held, error) {
+		if len(family) == 0 {
+			return nil, job.ErrNotFound
+		}
+		return family, nil
+	})
+}
+
+// CancelStarted implements job.Ender.
+func (s *Store) CancelStarted(ctx context.Context, a job.Attempt) ([]job.Ending, error) {
+	return s.cancelSome(ctx, a.ID, func(family []*held) ([]*held, error) {
+		if len(family) == 0 || !family[0].State.Terminal() || family[0].Attempt != a.Number {
+			return nil, nil
+		}
+		return family[1:], nil
+	})
+}
+
+// cancelSome cancels those of a job and all that it started that which chooses.
+func (s *Store) cancelSome(ctx context.Context, id job.ID, which func(family []*held) ([]*held, error)) ([]job.Ending, error) {
 	var endings []job.Ending
 	err := s.write(ctx, func(ctx context.Context, tx transaction) error {
 		endings = nil
@@ -19,10 +39,11 @@ func (s *Store) Cancel(ctx context.Context, id job.ID) ([]job.Ending, error) {
 		if err != nil {
 			return err
 		}
-		if len(family) == 0 {
-			return job.ErrNotFound
+		some, err := which(family)
+		if err != nil {
+			return err
 		}
-		for _, h := range family {
+		for _, h := range some {
 			e, err := h.cancel(ctx, tx)
 			if err != nil {
 				return err

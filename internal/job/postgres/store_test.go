@@ -25,6 +25,15 @@ func TestConformance(t *testing.T) {
 	jobtest.Run(t, func(t *testing.T) job.Store { return postgres.New(postgrestest.Open(t), nil, nil) })
 }
 
+func TestRaces(t *testing.T) {
+	t.Parallel()
+	rounds := 1000
+	if testing.Short() {
+		rounds = 100
+	}
+	jobtest.Races(t, func(t *testing.T) job.Store { return postgres.New(postgrestest.Open(t), nil, nil) }, rounds)
+}
+
 func create(t *testing.T, s *postgres.Store) job.ID {
 	t.Helper()
 	j, _, err := s.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindCouncil, Owner: "somebody"},

@@ -13,7 +13,6 @@ import (
 func (s *Store) Cancel(ctx context.Context, id job.ID) ([]job.Ending, error) {
 	var endings []job.Ending
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		endings = nil
 		family, err := descendants(ctx, tx, id)
 		if err != nil {
 			return err
@@ -21,18 +20,43 @@ func (s *Store) Cancel(ctx context.Context, id job.ID) ([]job.Ending, error) {
 		if len(family) == 0 {
 			return job.ErrNotFound
 		}
-		for _, member := range family {
-			e, err := s.cancelOne(ctx, tx, member)
-			if err != nil {
-				return err
-			}
-			if e != nil {
-				endings = append(endings, *e)
-			}
-		}
-		return nil
+		endings, err = s.cancelAll(ctx, tx, family)
+		return err
 	})
 	return endings, err
+}
+
+// CancelStarted implements job.Ender.
+func (s *Store) CancelStarted(ctx context.Context, a job.Attempt) ([]job.Ending, error) {
+	var endings []job.Ending
+	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		endings = nil
+		j, err := get(ctx, tx, a.ID)
+		if err != nil || !j.State.Terminal() || j.Attempt != a.Number {
+			return ignore(err, job.ErrNotFound)
+		}
+		family, err := descendants(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		endings, err = s.cancelAll(ctx, tx, family[1:])
+		return err
+	})
+	return endings, err
+}
+
+func (s *Store) cancelAll(ctx context.Context, tx *sql.Tx, ids []job.ID) ([]job.Ending, error) {
+	var endings []job.Ending
+	for _, id := range ids {
+		e, err := s.cancelOne(ctx, tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			endings = append(endings, *e)
+		}
+	}
+	return endings, nil
 }
 
 func descendants(ctx context.Context, tx *sql.Tx, id job.ID) ([]job.ID, error) {

@@ -169,7 +169,9 @@ func TestG07_SnapshotsReadTheLogOnceForAll(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, upTo(5002), seqsOf(fold))
 	}
-	m.set(func() { require.Equal(t, before, m.reads, "the fold is there already") })
+	m.set(func() {
+		require.LessOrEqual(t, m.reads, before+2, "the fold is there already; the tail itself may still look")
+	})
 	j, fold, err := first.Snapshot(t.Context(), nil)
 	require.NoError(t, err)
 	require.Nil(t, fold)
@@ -245,6 +247,9 @@ func TestG09_AnEventIsEncodedOnceForAllViewers(t *testing.T) {
 	var encoded atomic.Int64
 	encode := func(e job.Event) ([]byte, error) {
 		encoded.Add(1)
+		if e.Final {
+			return nil, errAway
+		}
 		return []byte(e.Key), nil
 	}
 	var wg sync.WaitGroup
@@ -256,7 +261,8 @@ func TestG09_AnEventIsEncodedOnceForAllViewers(t *testing.T) {
 					return
 				}
 				for _, e := range events {
-					if raw, err := e.Frame(encode); err != nil || string(raw) != fmt.Sprint(e.Seq) {
+					raw, err := e.Frame(encode)
+					if e.Final && !errors.Is(err, errAway) || !e.Final && (err != nil || string(raw) != fmt.Sprint(e.Seq)) {
 						t.Errorf("event %d is %q, %v", e.Seq, raw, err)
 					}
 				}
@@ -265,6 +271,34 @@ func TestG09_AnEventIsEncodedOnceForAllViewers(t *testing.T) {
 	}
 	wg.Wait()
 	require.Equal(t, int64(51), encoded.Load())
+}
+
+func TestG09_WhatAViewerHoldsIsBounded(t *testing.T) {
+	t.Parallel()
+	m := newMemory()
+	m.add(3000)
+	m.set(func() {
+		for i := range m.events {
+			m.events[i].Payload = make([]byte, 10_000)
+		}
+	})
+	f := place(t, m, nil)
+	v := f.open(t, 0)
+	f.finish()
+	f.hint(t)
+	for {
+		events, err := v.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		bytes := 0
+		for _, e := range events {
+			bytes += len(e.Payload)
+		}
+		require.LessOrEqual(t, bytes, 1<<20+10_000)
+	}
+	require.Equal(t, int64(3003), v.After())
 }
 
 func TestG15_TheRemovalOfAJobEndsItsViewers(t *testing.T) {

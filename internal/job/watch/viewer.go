@@ -10,8 +10,13 @@ import (
 	"witan.dev/internal/job"
 )
 
-// batch is how many events a viewer takes at once.
-const batch = 256
+const (
+	// batch is how many events a viewer takes at once.
+	batch = 256
+	// viewerBytes bounds their payloads, give or take the last one, where they are the viewer's alone: what one holds
+	// that does not read is bounded so.
+	viewerBytes = 1 << 20
+)
 
 // Viewer is one position in one log. For one goroutine at a time, except Close.
 type Viewer struct {
@@ -116,7 +121,7 @@ func (v *Viewer) older(ctx context.Context) ([]*Entry, <-chan struct{}, error) {
 	switch {
 	case err == nil:
 		v.away = false
-		return entries(events), nil, nil
+		return entries(head(events)), nil, nil
 	case ctx.Err() != nil:
 		return nil, nil, context.Cause(ctx)
 	case errors.Is(err, job.ErrNotFound):
@@ -126,6 +131,17 @@ func (v *Viewer) older(ctx context.Context) ([]*Entry, <-chan struct{}, error) {
 		v.hub.logger.WarnContext(ctx, "a viewer's part of a log could not be read; it tries again with each poll", "job_id", v.tail.id, "error", err)
 	}
 	return nil, polled, nil
+}
+
+// head is as much of events as a viewer may hold.
+func head(events []job.Event) []job.Event {
+	bytes := 0
+	for i, e := range events {
+		if bytes += len(e.Payload); bytes >= viewerBytes {
+			return events[:i+1]
+		}
+	}
+	return events
 }
 
 // Next returns the next events, at least one, and waits for them until ctx ends. io.EOF: nothing follows. ErrStopped:

@@ -29,8 +29,12 @@ func TestG01_OpeningAndCuttingStreamsChangesNothingInTheJob(t *testing.T) {
 	before := f.get(t, name(fence))
 	for range 5 {
 		for _, req := range []*jobsv1.WatchJobRequest{
-			{}, {From: jobsv1.WatchJobRequest_BEGINNING}, {From: jobsv1.WatchJobRequest_NOW}, {AfterSeq: proto.Int64(1)},
-			{AfterSeq: proto.Int64(99)}, {OmitDeltas: true, Types: []string{"job.progress"}},
+			{},
+			{From: jobsv1.WatchJobRequest_BEGINNING},
+			{From: jobsv1.WatchJobRequest_NOW},
+			{AfterSeq: proto.Int64(1)},
+			{AfterSeq: proto.Int64(99)},
+			{OmitDeltas: true, Types: []string{"job.progress"}},
 		} {
 			req.Name = name(fence)
 			ctx, cut := context.WithCancel(ask(t))
