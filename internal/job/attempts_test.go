@@ -334,9 +334,11 @@ func TestG15_ADeletedJobLeavesNothingInAnyTable(t *testing.T) {
 	retry(t, s, c.ID)
 	j := await(t, s, c.ID)
 	require.Equal(t, int32(2), j.Attempt)
+	db, embedded := s.db.(*sqlite.DB)
+	require.True(t, embedded)
 	holds := func(what string) []string {
 		var in []string
-		for table, content := range everything(t, s.db) {
+		for table, content := range everything(t, db) {
 			if strings.Contains(content, what) {
 				in = append(in, table)
 			}
@@ -345,7 +347,7 @@ func TestG15_ADeletedJobLeavesNothingInAnyTable(t *testing.T) {
 	}
 	require.Subset(t, holds(string(c.ID)), []string{"jobs", "job_events", "calls", "requests", "workflow_status", "operation_outputs"})
 	require.Subset(t, holds(secret), []string{"jobs", "job_events", "calls"})
-	done := func() bool { return strings.Count(everything(t, s.db)["workflow_status"], "SUCCESS") == 2 }
+	done := func() bool { return strings.Count(everything(t, db)["workflow_status"], "SUCCESS") == 2 }
 	require.Eventually(t, done, time.Minute, time.Millisecond, "the engine has done with both attempts")
 	require.NoError(t, s.Delete(t.Context(), job.Deletion{IDs: []job.ID{c.ID}, Owner: owner}))
 	require.Equal(t, c.ID, receive(t, removed))

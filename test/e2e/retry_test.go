@@ -23,15 +23,17 @@ import (
 )
 
 // refusing is disputed with a cyd who refuses its first report.
-var refusing = strings.Replace(disputed, "rules:\n", `rules:
+func refusing() string {
+	return strings.Replace(disputed, "rules:\n", `rules:
   - {when: {model: cyd, stage: propose, call: "1"}, then: {fault: refusal}}
 `, 1)
+}
 
 // TestG10_ARetriedReviewRetriesItsDeliberation: the review finds the deliberation of its first attempt, which asks only
 // the member that had failed and what rests on its report.
 func TestG10_ARetriedReviewRetriesItsDeliberation(t *testing.T) {
 	t.Parallel()
-	n := newWorld(t, refusing).serve()
+	n := newWorld(t, refusing()).serve()
 	made := n.reviewCommit(storeRepository(t))
 	first := n.wait(made.GetJob())
 	require.Equal(t, jobsv1.Job_PARTIALLY_SUCCEEDED, first.GetState())
@@ -73,7 +75,7 @@ func requireAttempts(t *testing.T, log []*jobsv1.JobEvent, attempts int) {
 		}
 		if i > 0 && log[i-1].GetFinal() {
 			require.Equal(t, jobsv1.Job_QUEUED, e.GetStateChanged().GetState())
-			require.Equal(t, int32(finals+1), e.GetStateChanged().GetAttempt()) //nolint:gosec // a handful
+			require.Equal(t, int32(finals+1), e.GetStateChanged().GetAttempt())
 		}
 	}
 	require.True(t, log[len(log)-1].GetFinal())

@@ -337,7 +337,7 @@ func wanted(err, want error) error {
 	if errors.Is(err, want) {
 		return nil
 	}
-	return fmt.Errorf("want %q, got %w", want, err)
+	return fmt.Errorf("another error than the wanted one (%s): %w", want.Error(), err)
 }
 
 // retryRetrySame: two calls with one request ID start one attempt.
@@ -410,7 +410,7 @@ func beginExpire(t *testing.T, s job.Store) error {
 	if err != nil {
 		return err
 	}
-	begun, expired := false, false
+	begun := false
 	err = together(
 		func() error {
 			_, _, err := s.Begin(ctx, attemptOne(j.ID), maxStalled)
@@ -428,7 +428,7 @@ func beginExpire(t *testing.T, s job.Store) error {
 	if j, err = s.Get(ctx, j.ID); err != nil {
 		return err
 	}
-	if expired = j.State == job.StateExpired; begun == expired {
+	if begun == (j.State == job.StateExpired) {
 		return fmt.Errorf("begun %v and %s", begun, j.State)
 	}
 	return errors.Join(end(ctx, s, j.ID), ended(ctx, s, j.ID, 1))
