@@ -271,3 +271,40 @@ func (s *system) watch(ctx context.Context, b *testing.B, name string) func() bo
 		}
 	}
 }
+
+// BenchmarkStalledViewers appends events by turns to a job with one viewer and to one that has beside it ten that do not
+// read, and reports how much longer the second takes.
+func BenchmarkStalledViewers(b *testing.B) {
+	const stalled = 10
+	s, runs, release := jobsThatWrite(b, 2, params{})
+	defer release()
+	ctx, leave := context.WithCancel(b.Context())
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer leave()
+	for _, r := range runs {
+		next := s.watch(ctx, b, jobName(r))
+		reading.Go(func() {
+			for next() { //nolint:revive // it only reads
+			}
+		})
+	}
+	for range stalled {
+		s.watch(ctx, b, jobName(runs[1])) // and nobody asks it for the next event
+	}
+	var times [2][]time.Duration
+	n := int64(0)
+	for b.Loop() {
+		n++
+		for i := range runs {
+			i = (i + int(n)) % len(runs) // neither is always the first
+			event, start := piece(b, n), time.Now()
+			require.NoError(b, runs[i].Append(b.Context(), event))
+			times[i] = append(times[i], time.Since(start))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(percentile(times[1], 0.5).Seconds()/percentile(times[0], 0.5).Seconds(), "stalled/free-p50")
+	reportTimes(b, "free", times[0])
+	reportTimes(b, "stalled", times[1])
+}

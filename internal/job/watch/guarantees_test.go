@@ -383,3 +383,26 @@ func TestWithoutTheBusThePollIsEnough(t *testing.T) {
 		return err == nil && len(events) == 1
 	}, 20*time.Second, time.Millisecond)
 }
+
+// hung is a bus that does not answer.
+type hung struct{ inprocess.Bus }
+
+func (*hung) Subscribe(ctx context.Context, _ string) (bus.Subscription, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+func TestABusThatDoesNotAnswerKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	f := place(t, newMemory(), &hung{})
+	v := f.open(t, 0)
+	require.Len(t, next(t, v), 2)
+	f.add(3)
+	f.poll()
+	require.Len(t, next(t, v), 3)
+	v.Close()
+	again := f.open(t, 5)
+	f.finish()
+	f.poll()
+	require.ErrorIs(t, until(t, again), io.EOF)
+}

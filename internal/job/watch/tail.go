@@ -14,11 +14,11 @@ type tail struct {
 	hub  *Hub
 	id   job.ID
 	poke chan struct{}
-	// deaf: the bus could not be subscribed to, so that only the poll tells of new events.
-	deaf    atomic.Bool
-	ctx     context.Context //nolint:containedctx // ends with the last viewer or the hub
-	end     context.CancelFunc
-	viewers int // guarded by hub.mu
+	// deaf: the bus is not subscribed to, so that only the poll tells of new events; muted: that was logged.
+	deaf, muted atomic.Bool
+	ctx         context.Context //nolint:containedctx // ends with the last viewer or the hub
+	end         context.CancelFunc
+	viewers     int // guarded by hub.mu
 	// first is the number of the oldest event that was kept when the tail began.
 	first int64
 	// folding is held by the one who reads the log for the first snapshot.
@@ -43,54 +43,89 @@ type tail struct {
 
 func newTail(h *Hub, j job.Job) *tail {
 	ctx, end := context.WithCancel(h.ctx)
-	return &tail{
+	t := &tail{
 		hub: h, id: j.ID, poke: make(chan struct{}, 1), ctx: ctx, end: end, viewers: 1, first: j.FirstAvailableSeq,
 		folding: make(chan struct{}, 1),
 		base:    j.LastSeq, known: j.LastSeq, final: j.State.Terminal(), changed: make(chan struct{}),
 	}
+	t.deaf.Store(true)
+	return t
 }
 
 // last is the number of the newest event that was read. The caller holds mu.
 func (t *tail) last() int64 { return t.base + int64(len(t.ring)) }
 
-// run reads what is new at each hint until the last viewer leaves. It listens before it reads, so nothing falls between.
+// run reads what is new at each hint until the last viewer leaves. It reads once more when it has begun to listen, so
+// nothing falls between; until then, and where it cannot listen, the poll is enough.
 func (t *tail) run() {
-	var sub bus.Subscription
-	var hint <-chan struct{}
-	defer func() {
-		if sub != nil {
-			sub.Close()
-		}
-	}()
+	hints := &listener{tail: t, subscribed: make(chan bus.Subscription, 1)}
+	defer hints.close()
 	for {
-		if sub == nil {
-			if sub = t.listen(); sub != nil {
-				hint = sub.Wake()
-			}
-		}
+		hints.open()
 		if err := t.catchUp(); err != nil && t.ctx.Err() == nil {
 			t.hub.logger.WarnContext(t.ctx, "a watched log could not be read; the next poll tries again", "job_id", t.id, "error", err)
 		}
 		select {
 		case <-t.ctx.Done():
 			return
-		case <-hint:
+		case sub := <-hints.subscribed:
+			hints.accept(sub)
+		case <-hints.wake:
 		case <-t.poke:
 		}
 	}
 }
 
-// listen subscribes to the hints, or returns nil: the poll then wakes the tail and it tries again.
-func (t *tail) listen() bus.Subscription {
-	sub, err := t.hub.bus.Subscribe(t.ctx, job.SeqTopic(t.id))
-	if err == nil {
-		t.deaf.Store(false)
-		return sub
+// listener subscribes beside the tail's own work, because a bus that is far away may take its time to say that it is
+// gone. It belongs to the tail's goroutine.
+type listener struct {
+	tail *tail
+	// subscribed carries the outcome of one attempt; nil: it failed.
+	subscribed chan bus.Subscription
+	trying     bool
+	sub        bus.Subscription
+	wake       <-chan struct{}
+}
+
+// open begins an attempt, unless one is under way or has succeeded.
+func (l *listener) open() {
+	if l.trying || l.sub != nil {
+		return
 	}
-	if !t.deaf.Swap(true) && t.ctx.Err() == nil {
+	l.trying = true
+	go func() {
+		sub, err := l.tail.hub.bus.Subscribe(l.tail.ctx, job.SeqTopic(l.tail.id))
+		if err != nil {
+			l.tail.mute(err)
+			sub = nil
+		}
+		l.subscribed <- sub
+	}()
+}
+
+func (l *listener) accept(sub bus.Subscription) {
+	l.trying = false
+	if sub != nil {
+		l.sub, l.wake = sub, sub.Wake()
+		l.tail.deaf.Store(false)
+	}
+}
+
+// close waits for the attempt that is under way; the tail's context has ended.
+func (l *listener) close() {
+	if l.trying {
+		l.accept(<-l.subscribed)
+	}
+	if l.sub != nil {
+		l.sub.Close()
+	}
+}
+
+// mute says once for a row of failures that there are no hints.
+func (t *tail) mute(err error) {
+	if !t.muted.Swap(true) && t.ctx.Err() == nil {
 		t.hub.logger.WarnContext(t.ctx, "no hints of a watched job; it is looked at once a second", "job_id", t.id, "error", err)
 	}
-	return nil
 }
 
 func (t *tail) catchUp() error {
