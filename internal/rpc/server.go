@@ -24,8 +24,20 @@ import (
 	"witan.dev/internal/secret"
 )
 
-// memoryBuffer is the in-memory connection's buffer in each direction, in bytes.
-const memoryBuffer = 1 << 20
+const (
+	// memoryBuffer is the in-memory connection's buffer in each direction, in bytes.
+	memoryBuffer = 1 << 20
+	// streamWindow and connWindow are those of FixedWindows, in bytes.
+	streamWindow = 64 << 10
+	connWindow   = 16 << 20
+)
+
+// FixedWindows are for connections with many streams: one that is not read holds 64 KiB at most, where the transport left
+// to itself would raise that to 16 MiB, and all together may have 16 MiB under way, so that an event for a thousand
+// viewers is not sent in rounds.
+func FixedWindows() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithStaticStreamWindowSize(streamWindow), grpc.WithStaticConnWindowSize(connWindow)}
+}
 
 // Server is the gRPC server of a process. Register before Start; Stop may come before Start, and twice. Safe for
 // concurrent use.
@@ -195,6 +207,7 @@ func (s *Server) InProcess(token secret.Text) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(s.cfg.MaxSend), grpc.MaxCallSendMsgSize(s.cfg.MaxReceive)),
 	}
+	options = append(options, FixedWindows()...)
 	if !token.IsZero() {
 		options = append(options, grpc.WithPerRPCCredentials(Bearer(token)))
 	}
