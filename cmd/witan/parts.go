@@ -119,7 +119,9 @@ func newCouncil(ctx context.Context, p parts) (service, error) {
 		return service{}, err
 	}
 	blobs := councilblobs.New(p.blobs)
-	manager, err := council.NewManager(council.Params{Store: p.councils, Jobs: p.jobs, Models: registry, Presets: presets, Blobs: blobs})
+	manager, err := council.NewManager(council.Params{
+		Store: p.councils, Jobs: p.jobs, Models: registry, Presets: presets, Blobs: blobs, Temporary: p.config.Retention.Temporary,
+	})
 	if err != nil {
 		return service{}, err
 	}

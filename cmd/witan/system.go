@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -12,6 +13,7 @@ import (
 	"witan.dev/internal/blob"
 	"witan.dev/internal/config"
 	"witan.dev/internal/job"
+	jobmetrics "witan.dev/internal/job/metrics"
 	"witan.dev/internal/job/watch"
 	"witan.dev/internal/lifecycle"
 	"witan.dev/internal/rpc"
@@ -110,7 +112,14 @@ func (s *system) build(b *backend, p systemParams, registry prometheus.Registere
 
 // startStores starts what reads and cleans the stores beside the jobs themselves.
 func (p *parts) startStores(ctx context.Context) error {
-	p.jobs = job.NewManager(p.jobStore, p.engine, p.bus, p.logger, job.Config{})
+	history := map[job.Kind]time.Duration{}
+	for _, kind := range []job.Kind{job.KindReview, job.KindCouncil, job.KindIndex, job.KindDelivery} {
+		history[kind] = p.config.Retention.History
+	}
+	p.jobs = job.NewManager(p.jobStore, p.engine, p.bus, p.logger, job.Config{HistoryKept: history})
+	if err := jobmetrics.Register(p.metrics, p.jobs, p.logger); err != nil {
+		return err
+	}
 	takeCustody(*p)
 	p.hub = watch.NewHub(p.jobStore, p.bus, nil, p.logger)
 	if err := p.stack.Start(ctx, "log readers", p.hub); err != nil {

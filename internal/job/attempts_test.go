@@ -262,24 +262,16 @@ func TestG12_ACancellationBetweenClaimAndBeginningEndsTheJob(t *testing.T) {
 func everything(t *testing.T, db *sqlite.DB) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	var tables []string
-	rows, err := db.Reader().QueryContext(t.Context(), `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`)
-	require.NoError(t, err)
-	for rows.Next() {
-		var name string
-		require.NoError(t, rows.Scan(&name))
-		tables = append(tables, name)
-	}
-	require.NoError(t, errors.Join(rows.Err(), rows.Close()))
-	for _, table := range tables {
-		out[table] = dump(t, db.Reader(), table)
+	tables := dump(t, db.Reader(), `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`)
+	for table := range strings.FieldsSeq(tables) {
+		out[table] = dump(t, db.Reader(), fmt.Sprintf(`SELECT * FROM %q`, table))
 	}
 	return out
 }
 
-func dump(t *testing.T, db *sql.DB, table string) string {
+func dump(t *testing.T, db *sql.DB, query string) string {
 	t.Helper()
-	rows, err := db.QueryContext(t.Context(), fmt.Sprintf(`SELECT * FROM %q`, table))
+	rows, err := db.QueryContext(t.Context(), query)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, rows.Close()) }()
 	columns, err := rows.Columns()

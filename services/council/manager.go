@@ -39,6 +39,8 @@ type Params struct {
 	Presets []Preset
 	// Blobs may be nil: then material that is named by ID is refused.
 	Blobs Blobs
+	// Temporary is how long a temporary conversation stays whose creator did not say; 0: a day.
+	Temporary time.Duration
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -47,13 +49,14 @@ type Params struct {
 type Manager struct {
 	*Keeper
 
-	models  Models
-	presets map[string]Preset
+	models    Models
+	presets   map[string]Preset
+	temporary time.Duration
 }
 
 // NewManager checks the presets against the models and reports everything that is wrong with them.
 func NewManager(p Params) (*Manager, error) {
-	m := &Manager{Keeper: NewKeeper(p), models: p.Models, presets: map[string]Preset{}}
+	m := &Manager{Keeper: NewKeeper(p), models: p.Models, presets: map[string]Preset{}, temporary: cmp.Or(p.Temporary, temporaryFor)}
 	var errs []error
 	for _, preset := range p.Presets {
 		if _, twice := m.presets[preset.Name]; twice {
@@ -127,7 +130,7 @@ func (m *Manager) CreateConversation(ctx context.Context, n NewConversation) (Co
 		Temporary: n.Temporary, CreatedAt: now, UpdatedAt: now, Revision: 1,
 	}
 	var err error
-	if c.ExpireAt, err = lifetime(n, now); err != nil {
+	if c.ExpireAt, err = lifetime(n, now, m.temporary); err != nil {
 		return Conversation{}, err
 	}
 	if n.Council != "" {

@@ -17,7 +17,7 @@ const temporaryFor = 24 * time.Hour
 const removalPage = 100
 
 // lifetime checks what a new conversation says of its end, and gives a temporary one an end where it has none.
-func lifetime(n NewConversation, now time.Time) (time.Time, error) {
+func lifetime(n NewConversation, now time.Time, otherwise time.Duration) (time.Time, error) {
 	refuse := func(field, why string) (time.Time, error) {
 		return time.Time{}, apierr.Invalid(apierr.ReasonInvalidRequest, "the conversation cannot be made as it is").Field(field, why)
 	}
@@ -29,7 +29,7 @@ func lifetime(n NewConversation, now time.Time) (time.Time, error) {
 	case n.Title != "":
 		return refuse("conversation.title", "a temporary conversation has none")
 	case n.ExpireAt.IsZero():
-		return now.Add(temporaryFor), nil
+		return now.Add(otherwise), nil
 	case !n.ExpireAt.After(now):
 		return refuse("conversation.expire_time", "must be in the future")
 	}

@@ -78,7 +78,7 @@ func Open(t testing.TB, c Config) *System {
 	require.NoError(t, err)
 	s := &System{db: db, Calls: c.Calls, Store: councilsqlite.New(db)}
 	s.Jobs = job.NewManager(jobsqlite.New(db, nil), eng, inprocess.New(), logger, job.Config{
-		Backoff: time.Millisecond, CancelPoll: 20 * time.Millisecond,
+		Backoff: time.Millisecond, CancelPoll: 20 * time.Millisecond, Sweep: 200 * time.Millisecond,
 	})
 	models := registry(t, c)
 	s.Manager, err = council.NewManager(council.Params{Store: s.Store, Jobs: s.Jobs, Models: models, Presets: c.Presets})

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -141,4 +142,69 @@ func TestHistoryHoldsOneTurnOfARetriedDeliberation(t *testing.T) {
 			require.NotContains(t, call.Prompt, "FIRST-TEXT")
 		}
 	}
+}
+
+func TestG08_ARetryWaitsForItsTurnInTheConversation(t *testing.T) {
+	t.Parallel()
+	s := open(t, "rules: [{when: {prompt: FAIL}, then: {status: 500}}, {when: {prompt: WAIT}, then: {fault: hang}}]", "a", "b", "c")
+	c := conversation(t, s)
+	ask := func(text string) job.ID {
+		n := question(text)
+		n.Conversation = c.ID
+		n.Overrides.Members = counciltest.Seats("a", "b", "c")
+		for i := range n.Overrides.Members {
+			n.Overrides.Members[i].MaxAttempts = 1
+		}
+		return start(t, s, n).ID
+	}
+	failed := ask("FAIL")
+	require.Equal(t, job.StateFailed, s.Await(t, failed).State)
+	running := ask("WAIT")
+	_, err := s.Jobs.Retry(t.Context(), job.Retrial{ID: failed})
+	require.ErrorIs(t, err, council.ErrConversationActive)
+	_, err = s.Jobs.Cancel(t.Context(), running, "")
+	require.NoError(t, err)
+	s.Await(t, running)
+	require.Equal(t, job.StateFailed, retry(t, s, failed).State)
+	_, err = s.Jobs.Get(t.Context(), running, "")
+	require.NoError(t, err)
+}
+
+func TestG15_ATemporaryConversationGoesWithItsJobs(t *testing.T) {
+	t.Parallel()
+	s := open(t, "rules: [{when: {prompt: WAIT}, then: {fault: hang}}]", "a", "b", "c")
+	kept := conversation(t, s)
+	c, err := s.CreateConversation(t.Context(), council.NewConversation{
+		Owner: counciltest.Owner, Temporary: true, ExpireAt: time.Now().Add(2 * time.Second),
+	})
+	require.NoError(t, err)
+	ids := map[string]job.ID{}
+	for _, text := range []string{"What is a mutex?", "WAIT"} {
+		n := question(text)
+		n.Conversation = c.ID
+		ids[text] = start(t, s, n).ID
+		if text != "WAIT" {
+			require.Equal(t, job.StateSucceeded, s.Await(t, ids[text]).State)
+		}
+	}
+	j, err := s.Jobs.Get(t.Context(), ids["WAIT"], "")
+	require.NoError(t, err)
+	require.Equal(t, c.ExpireAt.UnixMicro(), j.ExpireAt.UnixMicro())
+	require.Eventually(t, func() bool {
+		states, err := s.Jobs.States(t.Context(), ids["What is a mutex?"], ids["WAIT"])
+		require.NoError(t, err)
+		_, err = s.Store.Conversation(t.Context(), c.ID, counciltest.Owner)
+		return len(states) == 0 && err != nil
+	}, 30*time.Second, 5*time.Millisecond, "what had ended, and what was cancelled then")
+	_, _, err = s.Conversation(t.Context(), c.ID, counciltest.Owner)
+	require.ErrorIs(t, err, council.ErrConversationNotFound)
+	messages, err := s.Store.Messages(t.Context(), c.ID, 0, 10)
+	require.NoError(t, err)
+	require.Empty(t, messages)
+	for _, id := range ids {
+		_, err = s.Deliberation(t.Context(), id, counciltest.Owner, council.ViewFull)
+		require.ErrorIs(t, err, council.ErrDeliberationNotFound)
+	}
+	_, _, err = s.Conversation(t.Context(), kept.ID, counciltest.Owner)
+	require.NoError(t, err)
 }

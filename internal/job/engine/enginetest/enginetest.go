@@ -56,6 +56,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"stop works twice and before start":              stopTwice,
 		"without a body nothing is claimed":              clientOnly,
 		"purge removes finished executions only":         purge,
+		"remove forgets what is named":                   remove,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -530,6 +531,32 @@ func clientOnly(t *testing.T, open Open) {
 		e.Handle(kind, engine.Queue{}, func(r engine.Run) error { ran <- r.Job(); return nil })
 	})
 	require.Equal(t, engine.ID("one"), receive(t, ran))
+}
+
+func remove(t *testing.T, open Open) {
+	ran, release := make(chan engine.ID, 8), make(chan struct{})
+	l := begin(t, open, func(e engine.Engine) {
+		e.Handle(kind, engine.Queue{WorkerConcurrency: 1}, func(r engine.Run) error {
+			_, err := r.Checkpoint("step", func(context.Context) (json.RawMessage, error) { return json.RawMessage(`1`), nil })
+			ran <- r.Job()
+			if r.Job() == "blocks" {
+				<-release
+			}
+			return err
+		})
+	})
+	enqueue(t, l.Instance, engine.Request{ID: "done", Kind: kind, Priority: 1}, engine.Request{ID: "blocks", Kind: kind, Priority: 2})
+	receive(t, ran)
+	receive(t, ran) // the first one's end was recorded before the only slot was free again
+	enqueue(t, l.Instance, engine.Request{ID: "waits", Kind: kind})
+	require.NoError(t, l.Engine.Remove(t.Context(), nil))
+	require.NoError(t, l.Engine.Remove(t.Context(), []engine.ID{"done", "unknown"}))
+	got, err := l.Engine.Lost(t.Context(), []engine.ID{"done", "blocks", "waits"})
+	require.NoError(t, err)
+	require.Equal(t, []engine.ID{"done"}, got)
+	enqueue(t, l.Instance, engine.Request{ID: "done", Kind: kind})
+	close(release)
+	require.ElementsMatch(t, []engine.ID{"waits", "done"}, []engine.ID{receive(t, ran), receive(t, ran)}, "what was removed is new")
 }
 
 func purge(t *testing.T, open Open) {
