@@ -66,6 +66,9 @@ func (a *app) runUntilStopped(cmd *cobra.Command, r roles, say func(context.Cont
 	if err != nil {
 		return err
 	}
+	if len(r.services) == 0 {
+		c.GRPCAddr = "" // nobody calls a worker
+	}
 	logger, err := a.logger(c.Log)
 	if err != nil {
 		return err

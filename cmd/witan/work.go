@@ -10,6 +10,7 @@ import (
 
 	"witan.dev/internal/config"
 	"witan.dev/internal/database/postgres"
+	"witan.dev/internal/job/engine/dbos"
 )
 
 const maxConcurrency = 256
@@ -65,6 +66,9 @@ none: it is brought up to date when it is opened.`,
 			}
 			version, err := postgres.Migrate(ctx, c.Database)
 			if err != nil {
+				return err
+			}
+			if err := dbos.MigratePostgres(ctx, c.Database); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.stdout, "the schema is at version %d\n", version)

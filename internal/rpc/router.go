@@ -15,7 +15,9 @@ var errServiceUnknown = apierr.Unavailable(apierr.ReasonUnavailable, "this proce
 
 // Router is a connection to many services: each call goes to the connection of its service. It is immutable and safe for
 // concurrent use. The connections are closed by whoever made them.
-type Router struct{ peers map[string]grpc.ClientConnInterface }
+type Router struct {
+	peers map[string]grpc.ClientConnInterface
+}
 
 var _ grpc.ClientConnInterface = (*Router)(nil)
 

@@ -38,6 +38,8 @@ type Params struct {
 	Database, Redis string
 	// Config is YAML, such as models and councils. Where the state lies and who is where is added to it.
 	Config string
+	// Files are written into the folder, which is the working directory of the processes.
+	Files map[string]string
 	// Workers is the number of worker processes of each queue; Concurrency what each runs at once, 0 means what the
 	// configuration says.
 	Workers, Concurrency int
@@ -69,9 +71,9 @@ func Start(ctx context.Context, p Params) (*Cluster, error) {
 		return nil, err
 	}
 	for _, service := range services {
-		args := []string{"serve", "--config", c.config, "--services", service, "--grpc-addr", c.addresses[service], "--http-addr", ""}
+		args := []string{"serve", "--config", c.config, "--services", service, "--grpc-addr", c.addresses[service]}
 		if service == "gateway" {
-			args[len(args)-1] = c.http
+			args = append(args, "--http-addr", c.http)
 		}
 		if err := c.Launch(ctx, service, args...); err != nil {
 			return nil, errors.Join(err, c.Kill())
@@ -92,6 +94,11 @@ func Start(ctx context.Context, p Params) (*Cluster, error) {
 
 // configure chooses addresses and writes the configuration that all processes share.
 func (c *Cluster) configure(ctx context.Context) error {
+	for name, text := range c.p.Files {
+		if err := os.WriteFile(filepath.Join(c.p.Folder, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
 	config := map[string]any{}
 	if err := yaml.Unmarshal([]byte(c.p.Config), &config); err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
@@ -103,7 +110,9 @@ func (c *Cluster) configure(ctx context.Context) error {
 	where := map[string]any{}
 	for i, service := range services {
 		c.addresses[service] = ports[i]
-		where[service] = []string{ports[i]}
+		if service != "gateway" { // nobody calls it but people
+			where[service] = []string{ports[i]}
+		}
 	}
 	c.http = ports[len(services)]
 	databaseFile := filepath.Join(c.p.Folder, "database.url")
@@ -135,7 +144,7 @@ func freePorts(ctx context.Context, n int) ([]string, error) {
 
 // run runs a command of the program to its end.
 func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
-	p := newProcess(name, c.p, args)
+	p := newProcess(name, &c.p, args)
 	if err := p.Start(); err != nil {
 		return err
 	}
@@ -154,7 +163,7 @@ func (c *Cluster) Launch(ctx context.Context, name string, args ...string) error
 	if _, there := c.processes[name]; there {
 		return fmt.Errorf("there is a process %s already", name)
 	}
-	p := newProcess(name, c.p, args)
+	p := newProcess(name, &c.p, args)
 	c.processes[name] = p
 	c.order = append(c.order, name)
 	return p.launch(ctx)

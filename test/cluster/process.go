@@ -23,6 +23,7 @@ type Process struct {
 	Name string
 
 	binary  string
+	folder  string
 	args    []string
 	environ []string
 	output  io.Writer
@@ -34,7 +35,7 @@ type Process struct {
 	more  chan struct{} // closed and replaced at every line
 }
 
-func newProcess(name string, p Params, args []string) *Process {
+func newProcess(name string, p *Params, args []string) *Process {
 	environ := append(os.Environ(), p.Environ...)
 	kept := environ[:0:0]
 	for _, entry := range environ[:len(environ)-len(p.Environ)] {
@@ -43,7 +44,7 @@ func newProcess(name string, p Params, args []string) *Process {
 		}
 	}
 	return &Process{
-		Name: name, binary: p.Binary, args: args, environ: append(kept, p.Environ...), output: p.Output, more: make(chan struct{}),
+		Name: name, binary: p.Binary, folder: p.Folder, args: args, environ: append(kept, p.Environ...), output: p.Output, more: make(chan struct{}),
 	}
 }
 
@@ -59,7 +60,7 @@ func (p *Process) Start() error {
 		}
 	}
 	cmd := exec.CommandContext(context.Background(), p.binary, p.args...) //nolint:gosec // our own program
-	cmd.Env = p.environ
+	cmd.Env, cmd.Dir = p.environ, p.folder
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

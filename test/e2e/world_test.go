@@ -106,7 +106,13 @@ type node struct {
 // serve starts a server on the world's data folder.
 func (w *world) serve() *node {
 	w.t.Helper()
-	n := &node{world: w, Process: process.Start(w.t, w.Dir, nil,
+	return w.serveWith(process.Binary(w.t))
+}
+
+// serveWith is serve of a certain build.
+func (w *world) serveWith(binary string) *node {
+	w.t.Helper()
+	n := &node{world: w, Process: process.StartBinary(w.t, binary, w.Dir, nil,
 		"serve", "--config", w.Config, "--data", w.Data, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")}
 	ready := n.Expect(`msg=serving .*grpc_addr=(\S+) http_addr=(\S+)`)
 	n.GRPC, n.HTTP = ready[1], "http://"+ready[2]
@@ -151,6 +157,15 @@ func (n *node) reviewCommit(repo *gittest.Repo) *reviewv1.Review {
 	_, credentials := n.owner()
 	made, err := n.Reviews.CreateReview(bounded(n.t),
 		&reviewv1.CreateReviewRequest{Review: &reviewv1.Review{Source: gitRange(repo.Dir, "HEAD~1", "HEAD")}}, credentials)
+	require.NoError(n.t, err)
+	return made
+}
+
+// reviewDiff starts the review of a diff.
+func (n *node) reviewDiff() *reviewv1.Review {
+	n.t.Helper()
+	source := &reviewv1.Source{Source: &reviewv1.Source_Diff{Diff: &reviewv1.Material{Content: &reviewv1.Material_Data{Data: []byte(storeDiff)}}}}
+	made, err := n.Reviews.CreateReview(bounded(n.t), &reviewv1.CreateReviewRequest{Review: &reviewv1.Review{Source: source}})
 	require.NoError(n.t, err)
 	return made
 }

@@ -70,6 +70,35 @@ func Plain(t testing.TB) string {
 	return path
 }
 
+// Before is the path of the program as it was before the newest commit that changed a folder of the project, built from the
+// project's history.
+func Before(t testing.TB, folder string) string {
+	t.Helper()
+	newest := git(t, "log", "-1", "--format=%H", "--", folder)
+	require.NotEmpty(t, newest, "the checkout has no history of %s: clone it whole", folder)
+	dir := t.TempDir()
+	archive := filepath.Join(dir, "source.tar")
+	git(t, "archive", "--format=tar", "--output", archive, newest+"~1")
+	source, binary := filepath.Join(dir, "source"), filepath.Join(dir, "witan")
+	require.NoError(t, os.Mkdir(source, 0o700))
+	for _, command := range [][]string{{"tar", "-xf", archive, "-C", source}, {"go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/witan"}} {
+		cmd := exec.CommandContext(t.Context(), command[0], command[1:]...) //nolint:gosec // fixed words and our own folders
+		cmd.Dir = source
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	return binary
+}
+
+func git(t testing.TB, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", args...) //nolint:gosec // fixed words
+	cmd.Dir = Root()
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	return strings.TrimSpace(string(out))
+}
+
 // Cleanup removes what was built; a TestMain calls it at the end.
 func Cleanup() {
 	mu.Lock()
@@ -147,8 +176,14 @@ type Process struct {
 // Start starts witan. It is killed at the test's end if it still runs.
 func Start(t testing.TB, dir string, env []string, args ...string) *Process {
 	t.Helper()
+	return StartBinary(t, Binary(t), dir, env, args...)
+}
+
+// StartBinary is Start of a certain build.
+func StartBinary(t testing.TB, binary, dir string, env []string, args ...string) *Process {
+	t.Helper()
 	p := &Process{t: t, done: make(chan struct{}), more: make(chan struct{})}
-	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), Binary(t), args...) //nolint:gosec // our own program
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary, args...) //nolint:gosec // our own program
 	p.cmd.Dir, p.cmd.Env = dir, environment(env)
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)

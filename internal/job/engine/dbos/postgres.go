@@ -70,7 +70,8 @@ func NewPostgres(ctx context.Context, p Params) (*Engine, error) {
 		return nil, err
 	}
 	e.back = onPostgres{pool}
-	if e.client, err = e.cluster.open(ctx, pool, "client", e.logger); err != nil {
+	chatter := slog.New(warnings{p.Logger.Handler(), e.halting.Done()}).With("component", "dbos") // the library tells the URL, too
+	if e.client, err = e.cluster.open(ctx, pool, "client", chatter); err != nil {
 		e.cluster.pulse.Close()
 		pool.Close()
 		return nil, err

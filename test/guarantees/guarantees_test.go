@@ -1,0 +1,85 @@
+// Package guarantees_test holds docs/guarantees.md against the tests: each guarantee names all tests that bear its number,
+// and nothing else.
+package guarantees_test
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/testdata"
+)
+
+var update = flag.Bool("update", false, "write the lists of tests anew") //nolint:gochecknoglobals // flags of a test binary are global
+
+var (
+	bearer  = regexp.MustCompile(`(?m)^func (TestG(\d\d)_\w+)\(`)                                   //nolint:gochecknoglobals // a constant
+	section = regexp.MustCompile("(?s)\n## G(\\d+) (?:[^\n]+\n)+<!-- tests -->\n((?:- [^\n]+\n)*)") //nolint:gochecknoglobals // a constant
+)
+
+// bearers are the tests that bear a guarantee's number, as the lines of its list.
+func bearers(t *testing.T, root string) map[string][]string {
+	t.Helper()
+	found := make(map[string]map[string][]string) // number → folder → tests
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path) //nolint:gosec // our own source
+		if err != nil {
+			return err
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(path))
+		for _, m := range bearer.FindAllSubmatch(source, -1) {
+			number := strings.TrimLeft(string(m[2]), "0")
+			if found[number] == nil {
+				found[number] = make(map[string][]string)
+			}
+			found[number][folder] = append(found[number][folder], string(m[1]))
+		}
+		return err
+	}))
+	lines := make(map[string][]string)
+	for number, folders := range found {
+		for folder, tests := range folders {
+			slices.Sort(tests)
+			lines[number] = append(lines[number], fmt.Sprintf("- `%s`: %s\n", filepath.ToSlash(folder), strings.Join(tests, ", ")))
+		}
+		slices.Sort(lines[number])
+	}
+	return lines
+}
+
+func TestEveryGuaranteeNamesItsTests(t *testing.T) {
+	t.Parallel()
+	root, err := testdata.Root()
+	require.NoError(t, err)
+	page := filepath.Join(root, "docs", "guarantees.md")
+	raw, err := os.ReadFile(page) //nolint:gosec // our own page
+	require.NoError(t, err)
+	tests := bearers(t, root)
+	var numbers []string
+	wanted := section.ReplaceAllStringFunc(string(raw), func(s string) string {
+		m := section.FindStringSubmatch(s)
+		numbers = append(numbers, m[1])
+		return strings.TrimSuffix(s, m[2]) + strings.Join(tests[m[1]], "")
+	})
+	if *update {
+		require.NoError(t, os.WriteFile(page, []byte(wanted), 0o600))
+		return
+	}
+	for n := 1; n <= 17; n++ {
+		require.Contains(t, numbers, fmt.Sprint(n), "G%d has a section with a list", n)
+		require.NotEmpty(t, tests[fmt.Sprint(n)], "G%d has a test", n)
+	}
+	require.Len(t, tests, 17, "no test bears a number that no guarantee has")
+	require.Equal(t, wanted, string(raw), "run go test ./test/guarantees -update")
+}
