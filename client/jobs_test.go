@@ -90,6 +90,7 @@ func TestCallsAreRepeatedUntilTheServerAnswers(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 2, job.GetAttempt())
 		require.Len(t, f.retries, 1, "one request_id, one attempt")
+		require.NotContains(t, f.retries, "")
 
 		var names []string
 		for j, err := range c.List(t.Context(), &jobsv1.ListJobsRequest{Kind: "council"}) {

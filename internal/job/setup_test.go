@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if runCrashHelper() || runWorker() || runScript() {
+	if runCrashHelper() || runWorker() {
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"witan.dev/internal/bus"
 	"witan.dev/internal/bus/inprocess"
 	"witan.dev/internal/database/sqlite/sqlitetest"
 	"witan.dev/internal/job"
@@ -29,8 +28,8 @@ type ticks chan time.Time
 func (c ticks) after(time.Duration) <-chan time.Time { return c }
 
 type fixture struct {
-	store job.Store
-	bus   bus.Bus
+	store *jobsqlite.Store
+	bus   *inprocess.Bus
 	hub   *watch.Hub
 	tick  ticks
 	fence job.Fence
@@ -42,19 +41,13 @@ func setup(t testing.TB) *fixture {
 	f := &fixture{store: jobsqlite.New(sqlitetest.Open(t), nil), bus: inprocess.New(), tick: make(ticks)}
 	f.hub = watch.NewHub(f.store, f.bus, f.tick.after, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { require.NoError(t, f.hub.Stop(context.Background())) })
-	f.begin(t)
-	return f
-}
-
-// begin creates the job and begins it.
-func (f *fixture) begin(t testing.TB) {
-	t.Helper()
 	j, _, err := f.store.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindCouncil, Owner: "local"},
 		func(context.Context, job.Tx) error { return nil })
 	require.NoError(t, err)
 	j, _, err = f.store.Begin(t.Context(), job.Attempt{ID: j.ID, Number: 1}, 10)
 	require.NoError(t, err)
 	f.fence = job.Fence{ID: j.ID, Epoch: j.Epoch, Attempt: j.Attempt}
+	return f
 }
 
 // silently appends n events of the given size and publishes nothing.
@@ -231,11 +224,7 @@ func TestAViewerThatGoesAwayEndsItsWait(t *testing.T) {
 
 func TestG03_CutsAtRandomPlacesPutTogetherAreTheLog(t *testing.T) {
 	t.Parallel()
-	cutAtRandom(t, setup(t))
-}
-
-func cutAtRandom(t *testing.T, f *fixture) {
-	t.Helper()
+	f := setup(t)
 	require.NoError(t, f.hub.Start(t.Context()))
 	stop := make(chan struct{})
 	go func() { // the safety poll goes on all the time

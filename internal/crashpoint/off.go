@@ -1,6 +1,0 @@
-//go:build !crashpoints
-
-package crashpoint
-
-// Hit does nothing in this build.
-func Hit(Point) {}
