@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
@@ -51,12 +54,16 @@ func (a *app) connectOnly(ctx context.Context, cmd *cobra.Command, server string
 }
 
 func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, noWorkers bool) (*session, error) {
-	if server != "" {
-		return dial(ctx, server, "", &session{remote: true, attach: " --server " + server})
-	}
 	c, err := a.load(cmd)
 	if err != nil {
 		return nil, err
+	}
+	if server != "" {
+		own, err := newCerts(c.TLS, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return nil, err
+		}
+		return dial(ctx, server, c.Token, own.Client(), &session{remote: true, attach: " --server " + server})
 	}
 	if !c.Database.IsZero() {
 		return nil, errors.New("the configuration names a database, so the jobs run in a cluster: name one of its servers with --server")
@@ -71,7 +78,7 @@ func (a *app) joinOrHold(ctx context.Context, c config.Config, suffix string, no
 	holder, err := datadir.FindHolder(c.Data)
 	switch {
 	case err == nil:
-		return dial(ctx, holder.Address, holder.Token, &session{attach: suffix})
+		return dial(ctx, holder.Address, secret.New(holder.Token), nil, &session{attach: suffix})
 	case !errors.Is(err, datadir.ErrNoHolder):
 		return nil, err
 	}
@@ -129,14 +136,19 @@ func (a *app) runInside(ctx context.Context, c config.Config, suffix string, noW
 
 func (a *app) flagged(variable string) bool { return a.getenv(variable) != "" }
 
-// dial connects to a server and makes sure that it is there. An empty token is not sent.
-func dial(ctx context.Context, address, token string, s *session) (*session, error) {
+// dial connects to a server and makes sure that it is there. An empty token is not sent; without a configuration of TLS
+// nothing is encrypted.
+func dial(ctx context.Context, address string, token secret.Text, encryption func(context.Context) *tls.Config, s *session) (*session, error) {
+	transport := insecure.NewCredentials()
+	if encryption != nil {
+		transport = credentials.NewTLS(encryption(ctx))
+	}
 	options := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 	}
-	if token != "" {
-		options = append(options, grpc.WithPerRPCCredentials(rpc.Bearer(secret.New(token))))
+	if !token.IsZero() {
+		options = append(options, grpc.WithPerRPCCredentials(rpc.Bearer(token)))
 	}
 	conn, err := grpc.NewClient(address, options...)
 	if err != nil {

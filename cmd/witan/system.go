@@ -38,7 +38,10 @@ type system struct {
 	// callers reaches them with what the caller of a call shows, and no credentials of this process.
 	callers            grpc.ClientConnInterface
 	grpcAddr, httpAddr string
+	// localAddr is where commands on this machine reach it.
+	localAddr string
 
+	network network
 	rpc     *rpc.Server
 	gateway *gatewayserver.Server // nil where there is no HTTP address
 	stack   lifecycle.Stack
@@ -87,19 +90,23 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 			return err
 		}
 	}
-	return b.announce(s.grpcAddr)
+	return b.announce(s.localAddr)
 }
 
 // build makes the gRPC server and the connections to all services.
 func (s *system) build(b *backend, p systemParams, registry prometheus.Registerer) error {
-	access, err := newAccess(p.Config.Auth, b.token, p.Logger)
-	if err != nil {
+	var err error
+	if s.network, err = newNetwork(p.Config, b.token, p.Logger); err != nil {
 		return err
 	}
-	s.rpc, err = rpc.NewServer(
-		rpc.Config{Addr: p.Config.GRPCAddr, Reflection: p.Config.Reflection, MaxReceive: p.Config.MaxBody, MaxSend: maxMessage},
-		rpc.Deps{Logger: p.Logger, Metrics: registry, Auth: access.callers},
-	)
+	cfg := rpc.Config{
+		Addr: p.Config.GRPCAddr, Reflection: p.Config.Reflection, MaxReceive: p.Config.MaxBody, MaxSend: maxMessage,
+		TLS: s.network.certs.Server(),
+	}
+	if cfg.TLS != nil && p.Config.Database.IsZero() {
+		cfg.LocalAddr = "127.0.0.1:0" // commands that find the data folder held show its token, not a certificate
+	}
+	s.rpc, err = rpc.NewServer(cfg, rpc.Deps{Logger: p.Logger, Metrics: registry, Auth: s.network.callers})
 	if err != nil {
 		return err
 	}
@@ -176,7 +183,7 @@ func (s *system) peers(r roles, c config.Config, token secret.Text) (grpc.Client
 		case r.serves(service):
 			peers[service] = inside
 		case len(addresses) > 0:
-			conn, err := dialPeer(addresses, c)
+			conn, err := s.network.dial(addresses, !token.IsZero())
 			if err != nil {
 				return nil, err
 			}
@@ -193,14 +200,14 @@ func (s *system) listen(ctx context.Context, p systemParams, registry *prometheu
 		return err
 	}
 	if addr := s.rpc.Addr(); addr != nil {
-		s.grpcAddr = addr.String()
+		s.grpcAddr, s.localAddr = addr.String(), s.rpc.LocalAddr().String()
 	}
 	if p.Config.HTTPAddr == "" || !p.Roles.serves(serviceGateway) {
 		return nil
 	}
 	var err error
 	s.gateway, err = gatewayserver.New(
-		gatewayserver.Config{Addr: p.Config.HTTPAddr, MaxBody: int64(p.Config.MaxBody)},
+		gatewayserver.Config{Addr: p.Config.HTTPAddr, TLS: s.network.certs.Web(), MaxBody: int64(p.Config.MaxBody)},
 		gatewayserver.Deps{Conn: s.callers, Logger: p.Logger, Metrics: registry},
 	)
 	if err != nil {

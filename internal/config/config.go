@@ -31,6 +31,9 @@ type Config struct {
 	TLS TLS `koanf:"tls"`
 	// Auth says which callers there are.
 	Auth Auth `koanf:"auth"`
+	// Token is what commands show to the server that --server names. It comes from the variable or from TokenFile.
+	Token     secret.Text `koanf:"token"`
+	TokenFile string      `koanf:"token_file"`
 	// Log says what goes to standard error.
 	Log Log `koanf:"log"`
 	// Models are the models that councils may seat. Empty: what the environment offers is looked for.

@@ -134,6 +134,7 @@ func TestURLsComeFromFilesAndVariablesAndNeverShow(t *testing.T) {
 		"excludes":      {File: file(t, fmt.Sprintf("redis: redis://x\nredis_file: %q\n", stored))},
 		"postgres":      {Environ: []string{"WITAN_DATABASE=mysql://ada:sesame@db/witan"}},
 		"database: is":  {Environ: []string{"WITAN_DATABASE=postgres://ada:sesame@%zz/witan"}},
+		"token_file":    {File: file(t, "token: sesame\n")},
 		"redis: is not": {Environ: []string{"WITAN_REDIS=sesame"}},
 	} {
 		_, err := config.Load(source)

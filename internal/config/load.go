@@ -51,7 +51,7 @@ func Load(s Source) (Config, error) {
 		if err := k.Load(rawbytes.Provider(raw), yaml.Parser()); err != nil {
 			return Config{}, fmt.Errorf("configuration %s: %w", s.File, err)
 		}
-		problems = append(problems, openPasswords(k))
+		problems = append(problems, openSecrets(k))
 	}
 	if err := k.Load(environment(s.Environ, keys, &problems), nil); err != nil {
 		return Config{}, fmt.Errorf("configuration from the environment: %w", err)
@@ -69,7 +69,7 @@ func Load(s Source) (Config, error) {
 	for _, key := range known.Unused {
 		problems = append(problems, fmt.Errorf("%s: no such key", key))
 	}
-	problems = append(problems, err, c.readURLs(), c.Validate(), c.readKeys(s.Environ))
+	problems = append(problems, err, c.readSecrets(), c.Validate(), c.readKeys(s.Environ))
 	if err := errors.Join(problems...); err != nil {
 		return Config{}, fmt.Errorf("configuration:\n%w", err)
 	}
@@ -153,8 +153,8 @@ func hide(_, to reflect.Type, data any) (any, error) {
 	return secret.New(text), nil
 }
 
-// openPasswords refuses passwords in the YAML file, which is shown around more freely than files of secrets are.
-func openPasswords(k *koanf.Koanf) error {
+// openSecrets refuses secrets in the YAML file, which is shown around more freely than files of secrets are.
+func openSecrets(k *koanf.Koanf) error {
 	var errs []error
 	for _, key := range []string{"database", "redis"} {
 		if u, err := url.Parse(k.String(key)); err == nil && u.User != nil {
@@ -163,18 +163,22 @@ func openPasswords(k *koanf.Koanf) error {
 			}
 		}
 	}
+	if k.Exists("token") && k.String("token") != "" {
+		errs = append(errs, fmt.Errorf("token: put it into a file and name it in token_file, or set %s", variable("token")))
+	}
 	return errors.Join(errs...)
 }
 
-// readURLs reads the URLs that stand in files of their own.
-func (c *Config) readURLs() error {
+// readSecrets reads the token and the URLs that stand in files of their own.
+func (c *Config) readSecrets() error {
 	return errors.Join(
-		readURL("database", &c.Database, c.DatabaseFile),
-		readURL("redis", &c.Redis, c.RedisFile),
+		readSecret("database", &c.Database, c.DatabaseFile),
+		readSecret("redis", &c.Redis, c.RedisFile),
+		readSecret("token", &c.Token, c.TokenFile),
 	)
 }
 
-func readURL(key string, into *secret.Text, path string) error {
+func readSecret(key string, into *secret.Text, path string) error {
 	switch {
 	case path == "":
 		return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"witan.dev/internal/bus"
+	"witan.dev/internal/crashpoint"
 	"witan.dev/internal/database"
 	"witan.dev/internal/job/engine"
 )
@@ -65,7 +66,9 @@ func (m *Manager) begin(er engine.Run, a Attempt) (j Job, w Written, err error) 
 		}
 	}
 	err = m.insist(er.Context(), drained, func(ctx context.Context) (err error) {
+		crashpoint.Hit(crashpoint.BeforeBegin)
 		j, w, err = m.store.Begin(ctx, a, m.cfg.MaxStalled)
+		crashpoint.Hit(crashpoint.AfterBegin)
 		return err
 	})
 	return j, w, err

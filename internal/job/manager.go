@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"witan.dev/internal/bus"
+	"witan.dev/internal/crashpoint"
 	"witan.dev/internal/job/engine"
 )
 
@@ -150,12 +151,14 @@ func (m *Manager) Stop(ctx context.Context) error {
 func (m *Manager) Create(ctx context.Context, c Creation) (Job, bool, error) {
 	c.Priority = cmp.Or(c.Priority, DefaultPriority)
 	c.HistoryKept = cmp.Or(c.HistoryKept, m.cfg.HistoryKept[c.Kind], DefaultHistoryKept)
+	crashpoint.Hit(crashpoint.BeforeCreate)
 	j, reused, err := m.store.Create(ctx, c, func(ctx context.Context, tx Tx) error {
 		return m.enqueue(ctx, tx, Attempt{ID: c.ID, Number: 1}, c.Kind, c.Priority)
 	})
 	if err != nil {
 		return Job{}, false, fmt.Errorf("create %s job: %w", c.Kind, err)
 	}
+	crashpoint.Hit(crashpoint.AfterCreate)
 	if !reused {
 		m.announce(ctx, Written{ID: j.ID, LastSeq: j.LastSeq})
 	}
@@ -171,6 +174,7 @@ func (m *Manager) enqueue(ctx context.Context, tx Tx, a Attempt, kind Kind, prio
 // with what its journal holds. Errors: ErrNotFound, ErrRequestIDReused, ErrETagMismatch, ErrNotFinished, ErrNotRetryable.
 // The same request starts one attempt only and gets the job as it is.
 func (m *Manager) Retry(ctx context.Context, r Retrial) (Job, error) {
+	crashpoint.Hit(crashpoint.BeforeRetry)
 	j, reused, err := m.store.Retry(ctx, r, func(ctx context.Context, tx Tx, j Job) error {
 		if check := m.checks[j.Kind]; check != nil {
 			if err := check(ctx, tx, j); err != nil {
@@ -182,6 +186,7 @@ func (m *Manager) Retry(ctx context.Context, r Retrial) (Job, error) {
 	if err != nil {
 		return Job{}, fmt.Errorf("retry job %s: %w", r.ID, err)
 	}
+	crashpoint.Hit(crashpoint.AfterRetry)
 	if !reused {
 		m.announce(ctx, Written{ID: j.ID, LastSeq: j.LastSeq})
 	}
@@ -275,10 +280,12 @@ func (m *Manager) Cancel(ctx context.Context, id ID, owner string) (Job, error) 
 	if _, err := m.Get(ctx, id, owner); err != nil {
 		return Job{}, err
 	}
+	crashpoint.Hit(crashpoint.BeforeCancel)
 	endings, err := m.store.Cancel(ctx, id)
 	if err != nil {
 		return Job{}, fmt.Errorf("cancel job %s: %w", id, err)
 	}
+	crashpoint.Hit(crashpoint.AfterCancel)
 	m.ended(ctx, endings)
 	return m.Get(ctx, id, owner)
 }
@@ -302,7 +309,9 @@ func (m *Manager) ended(ctx context.Context, endings []Ending) {
 // announce tells viewers that a job's log has grown.
 func (m *Manager) announce(ctx context.Context, w Written) {
 	if w.LastSeq > 0 {
+		crashpoint.Hit(crashpoint.BeforePublish)
 		m.bus.Publish(ctx, SeqTopic(w.ID), w.LastSeq)
+		crashpoint.Hit(crashpoint.AfterPublish)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"witan.dev/internal/auth"
+	"witan.dev/internal/crashpoint"
 	"witan.dev/internal/job/engine"
 )
 
@@ -139,6 +140,7 @@ func (r *Run) Commit(ctx context.Context, u Update) error {
 	advanced := r.advanced.Swap(false)
 	var w Written
 	err := r.m.insist(ctx, nil, func(ctx context.Context) (err error) {
+		crashpoint.Hit(crashpoint.BeforeApply)
 		w, err = r.m.store.Apply(ctx, r.fence(), Change{Update: u, Advanced: advanced})
 		return err
 	})
@@ -146,6 +148,7 @@ func (r *Run) Commit(ctx context.Context, u Update) error {
 		r.advanced.Store(advanced)
 		return fmt.Errorf("write to job %s: %w", r.job.ID, err)
 	}
+	crashpoint.Hit(crashpoint.AfterApply)
 	r.m.announce(ctx, w)
 	return nil
 }
@@ -157,12 +160,14 @@ func (r *Run) Finish(ctx context.Context, o Outcome) error {
 	o.Events = r.keyed(o.Events)
 	var w Written
 	err := r.m.insist(ctx, nil, func(ctx context.Context) (err error) {
+		crashpoint.Hit(crashpoint.BeforeFinish)
 		w, err = r.m.store.Finish(ctx, r.fence(), o)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("finish job %s: %w", r.job.ID, err)
 	}
+	crashpoint.Hit(crashpoint.AfterFinish)
 	r.finished.Store(true)
 	r.m.announce(ctx, w)
 	return nil
@@ -194,12 +199,14 @@ func (r *Run) OpenCalls(ctx context.Context, intents []CallIntent) ([]CallGrant,
 		tried = true
 		return r.draining()
 	}, func(ctx context.Context) (err error) {
+		crashpoint.Hit(crashpoint.BeforeIntent)
 		grants, w, err = r.m.store.OpenCalls(ctx, r.fence(), keyed)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open calls of job %s: %w", r.job.ID, err)
 	}
+	crashpoint.Hit(crashpoint.AfterIntent)
 	r.m.announce(ctx, w)
 	return grants, nil
 }
@@ -211,12 +218,14 @@ func (r *Run) CloseCall(ctx context.Context, d CallDone) error {
 	d.Events = r.keyed(d.Events)
 	var w Written
 	err := r.m.insist(ctx, nil, func(ctx context.Context) (err error) {
+		crashpoint.Hit(crashpoint.BeforeClose)
 		w, err = r.m.store.CloseCall(ctx, r.fence(), d)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("close call %s/%s/%s of job %s: %w", d.Key.Stage, d.Key.Subject, d.Key.Part, r.job.ID, err)
 	}
+	crashpoint.Hit(crashpoint.AfterClose)
 	r.m.announce(ctx, w)
 	return nil
 }

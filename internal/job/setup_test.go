@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if runCrashHelper() || runWorker() {
+	if runCrashHelper() || runWorker() || runScript() {
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"witan.dev/internal/crashpoint"
 )
 
 const (
@@ -114,10 +116,12 @@ func (m *Manager) bury(ctx context.Context, a Attempt) error {
 	if err != nil {
 		return fmt.Errorf("look at lost job %s: %w", a.ID, err)
 	}
+	crashpoint.Hit(crashpoint.BeforeEnd)
 	w, ended, err := m.store.End(ctx, a, GivenUp(j, "the job engine has given this job up"))
 	if err != nil {
 		return fmt.Errorf("end lost job %s: %w", a.ID, err)
 	}
+	crashpoint.Hit(crashpoint.AfterEnd)
 	if ended {
 		m.logger.ErrorContext(ctx, "gave up a job that the engine has lost", "job_id", a.ID, "attempt", a.Number)
 		m.announce(ctx, w)

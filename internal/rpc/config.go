@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"time"
@@ -15,6 +16,10 @@ import (
 type Config struct {
 	// Addr is where to listen (host:port); empty: in memory only.
 	Addr string
+	// TLS encrypts what comes by Addr; nil: nothing is encrypted.
+	TLS *tls.Config
+	// LocalAddr is a second address (host:port) without encryption, for commands on this machine where TLS is set.
+	LocalAddr string
 	// Reflection lets clients ask for the services' descriptions.
 	Reflection bool
 	// MaxReceive bounds a message that comes in, in bytes; default 8 MiB.

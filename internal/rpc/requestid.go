@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// RequestIDHeader carries a call's ID, in requests and in answers (of streams: in the trailer). A caller may choose it: 1 to 64 letters, digits, dots,
-// dashes and underscores; anything else is replaced.
+// RequestIDHeader carries a call's ID, in requests and in answers (of streams and failed calls: in the trailer). A caller
+// may choose it: 1 to 64 letters, digits, dots, dashes and underscores; anything else is replaced.
 const RequestIDHeader = "x-request-id"
 
 type requestIDKey struct{}
@@ -24,21 +24,22 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// requestID gives a call its ID. Streams answer with it in their trailer: a stream that is refused must not send headers,
-// because a client takes them as the sign that it was accepted.
+// requestID gives a call its ID. Streams and failed calls answer with it in their trailer: headers tell a client that the
+// call was accepted, so that it would not try a refused one elsewhere.
 func (s *Server) requestID(ctx context.Context, c call, next func(context.Context) error) error {
 	id := header(ctx, RequestIDHeader)
 	if !s.requestIDs.MatchString(id) {
 		id = rand.Text()
 	}
+	err := next(context.WithValue(ctx, requestIDKey{}, id))
 	set := grpc.SetHeader
-	if c.stream {
+	if c.stream || err != nil {
 		set = grpc.SetTrailer
 	}
-	if err := set(ctx, metadata.Pairs(RequestIDHeader, id)); err != nil {
-		return err
+	if failed := set(ctx, metadata.Pairs(RequestIDHeader, id)); err == nil {
+		err = failed
 	}
-	return next(context.WithValue(ctx, requestIDKey{}, id))
+	return err
 }
 
 func requestIDPattern() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) }

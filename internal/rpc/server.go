@@ -20,7 +20,6 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/test/bufconn"
 
-	"witan.dev/internal/auth"
 	"witan.dev/internal/secret"
 )
 
@@ -57,6 +56,7 @@ type Server struct {
 	started bool
 	stopped bool
 	addr    net.Addr
+	local   net.Addr
 	serving sync.WaitGroup
 }
 
@@ -77,7 +77,7 @@ func NewServer(cfg Config, deps Deps) (*Server, error) {
 		cfg: cfg.withDefaults(), deps: deps, metrics: m, validator: validator, requestIDs: requestIDPattern(),
 		health: health.NewServer(), memory: bufconn.Listen(memoryBuffer),
 	}
-	s.grpc = grpc.NewServer(append(serverOptions(s.chain()),
+	s.grpc = grpc.NewServer(append(serverOptions(s.chain()), grpc.Creds(serverCredentials(s.cfg.TLS)),
 		grpc.MaxRecvMsgSize(s.cfg.MaxReceive), grpc.MaxSendMsgSize(s.cfg.MaxSend), grpc.ForceServerCodecV2(newCodec()),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return errRPCUnknown }),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
@@ -118,26 +118,30 @@ func (s *Server) Register(add func(grpc.ServiceRegistrar)) error {
 	return nil
 }
 
-// Start begins to serve, in memory and on the configured address. An address in use is an error at once.
+// Start begins to serve, in memory and on the configured addresses. An address in use is an error at once.
 func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.started || s.stopped {
 		return errors.New("rpc: the server was started before")
 	}
-	var outside net.Listener
-	if s.cfg.Addr != "" {
-		var listen net.ListenConfig
-		var err error
-		if outside, err = listen.Listen(ctx, "tcp", s.cfg.Addr); err != nil {
-			return fmt.Errorf("listen for gRPC on %s: %w", s.cfg.Addr, err)
-		}
-		s.addr = outside.Addr()
+	outside, err := listen(ctx, s.cfg.Addr)
+	if err != nil {
+		return err
+	}
+	local, err := listen(ctx, s.cfg.LocalAddr)
+	if err != nil {
+		return errors.Join(err, closeListener(outside))
 	}
 	s.started = true
-	s.serve(ctx, s.memory)
+	s.serve(ctx, plainListener{s.memory})
 	if outside != nil {
+		s.addr = outside.Addr()
 		s.serve(ctx, outside)
+	}
+	if local != nil {
+		s.local = local.Addr()
+		s.serve(ctx, plainListener{local})
 	}
 	for name := range s.grpc.GetServiceInfo() {
 		s.health.SetServingStatus(name, healthgrpc.HealthCheckResponse_SERVING)
@@ -149,6 +153,16 @@ func (s *Server) Start(ctx context.Context) error {
 func (s *Server) Addr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.addr
+}
+
+// LocalAddr is where the server listens for commands on this machine: its second address, or Addr without one.
+func (s *Server) LocalAddr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.local != nil {
+		return s.local
+	}
 	return s.addr
 }
 
@@ -202,11 +216,11 @@ func (s *Server) Stop(ctx context.Context) error {
 // it (services of this process); without one the caller is who its metadata says (the gateway, which passes on what its
 // own callers show). The connection may be made before Start; the caller closes it.
 func (s *Server) InProcess(token secret.Text) (*grpc.ClientConn, error) {
-	options := []grpc.DialOption{
+	options := append(passOn(),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.memory.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(s.cfg.MaxSend), grpc.MaxCallSendMsgSize(s.cfg.MaxReceive)),
-	}
+	)
 	options = append(options, FixedWindows()...)
 	if !token.IsZero() {
 		options = append(options, grpc.WithPerRPCCredentials(Bearer(token)))
@@ -243,26 +257,3 @@ type registrations []registration
 func (r *registrations) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	*r = append(*r, registration{desc, impl})
 }
-
-// Bearer shows a token with each call, and names the owner that the call's context works for: a handler's caller, or the
-// owner of a body's job.
-func Bearer(token secret.Text) BearerCredentials {
-	return BearerCredentials{func(context.Context) secret.Text { return token }}
-}
-
-// BearerCredentials are grpc credentials made by Bearer.
-type BearerCredentials struct {
-	token func(context.Context) secret.Text
-}
-
-// GetRequestMetadata is the authorization header and, where the context has an owner, auth.OwnerKey.
-func (b BearerCredentials) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
-	md := map[string]string{"authorization": "Bearer " + b.token(ctx).Reveal()}
-	if owner := auth.Owner(ctx); owner != "" {
-		md[auth.OwnerKey] = owner
-	}
-	return md, nil
-}
-
-// RequireTransportSecurity is false: connections in memory and on loopback are not encrypted.
-func (BearerCredentials) RequireTransportSecurity() bool { return false }

@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,10 +105,15 @@ func (n *node) review(name string) *reviewv1.Review {
 func TestG15_ADeletedReviewTakesItsDeliberationAlong(t *testing.T) {
 	t.Parallel()
 	n := newWorld(t, disputed).serve()
-	made := n.reviewCommit(storeRepository(t))
+	_, credentials := n.owner()
+	request := &reviewv1.CreateReviewRequest{
+		Review: &reviewv1.Review{Source: gitRange(storeRepository(t).Dir, "HEAD~1", "HEAD")}, RequestId: uuid.NewString(),
+	}
+	made, err := n.Reviews.CreateReview(bounded(t), request, credentials)
+	require.NoError(t, err)
 	require.Equal(t, jobsv1.Job_SUCCEEDED, n.wait(made.GetJob()).GetState())
 	deliberation := n.review(made.GetName()).GetDeliberation()
-	_, err := n.Jobs.DeleteJob(bounded(t), &jobsv1.DeleteJobRequest{Name: made.GetJob()})
+	_, err = n.Jobs.DeleteJob(bounded(t), &jobsv1.DeleteJobRequest{Name: made.GetJob()})
 	require.NoError(t, err)
 	for _, name := range []string{made.GetJob(), "jobs/" + strings.TrimPrefix(deliberation, "deliberations/")} {
 		_, err := n.Jobs.GetJob(bounded(t), &jobsv1.GetJobRequest{Name: name})
@@ -118,6 +125,52 @@ func TestG15_ADeletedReviewTakesItsDeliberationAlong(t *testing.T) {
 	code, reason := refusal(t, err)
 	require.Equal(t, codes.NotFound, code)
 	require.Equal(t, "REVIEW_NOT_FOUND", reason)
+
+	n = n.restart() // blobs that nothing names are collected at a start, and every hour
+	require.Eventually(t, func() bool { return !strings.Contains(n.database("blobs"), "local") }, patience, 10*time.Millisecond)
+	ids := []string{strings.TrimPrefix(made.GetName(), "reviews/"), strings.TrimPrefix(deliberation, "deliberations/")}
+	for _, table := range strings.Fields(n.database("sqlite_master")) {
+		for _, left := range append(ids, "past the end", "A matter of taste", "[simulated]") {
+			require.NotContains(t, n.database(table), left, "table %s", table)
+		}
+	}
+	require.Contains(t, n.database("requests"), "CreateReview", "the hash of the request stays")
+	_, credentials = n.owner()
+	_, err = n.Reviews.CreateReview(bounded(t), request, credentials)
+	code, reason = refusal(t, err)
+	require.Equal(t, codes.NotFound, code, "what the request made is gone, and it makes nothing else")
+	require.Equal(t, "JOB_NOT_FOUND", reason)
+}
+
+// database reads all that a table of the data folder holds; of sqlite_master, the names of the tables.
+func (n *node) database(table string) string {
+	n.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(n.Data, "witan.db")+"?mode=ro&_pragma=busy_timeout(10000)")
+	require.NoError(n.t, err)
+	defer func() { require.NoError(n.t, db.Close()) }()
+	query := fmt.Sprintf(`SELECT * FROM %q`, table)
+	if table == "sqlite_master" {
+		query = `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`
+	}
+	rows, err := db.QueryContext(bounded(n.t), query)
+	require.NoError(n.t, err)
+	defer func() { require.NoError(n.t, rows.Close()) }()
+	columns, err := rows.Columns()
+	require.NoError(n.t, err)
+	var text strings.Builder
+	for rows.Next() {
+		values, into := make([]sql.RawBytes, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		require.NoError(n.t, rows.Scan(into...))
+		for _, v := range values {
+			text.Write(v)
+			text.WriteByte('\n')
+		}
+	}
+	require.NoError(n.t, rows.Err())
+	return text.String()
 }
 
 // flaky is a reviewer that fails the first time.

@@ -20,6 +20,7 @@ const (
 	deadlockDetected     = "40P01"
 	uniqueViolation      = "23505"
 	tooManyConnections   = "53300"
+	idleTransaction      = "25P03" // the server ended the session of a process that stood still in a transaction
 	notInRepertoire      = "22021"
 	classConnection      = "08"
 	classOperator        = "57P" // the server is stopped, crashes or starts
@@ -64,7 +65,7 @@ func away(err error) bool {
 
 func collides(err error) bool {
 	c := code(err)
-	return c == serializationFailure || c == deadlockDetected || errors.Is(err, errAgain)
+	return c == serializationFailure || c == deadlockDetected || c == idleTransaction || errors.Is(err, errAgain)
 }
 
 func code(err error) string {

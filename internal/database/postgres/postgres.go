@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	defaultConns = 16
-	// connectTimeout bounds one attempt to connect, idleInTx what a hung process may hold of locks.
-	connectTimeout = 5 * time.Second
-	idleInTx       = "30000" // milliseconds
+	defaultConns   = 16
+	connectTimeout = 5 * time.Second // bounds one attempt to connect
+	// idleInTx bounds how long a process that stands still may hold locks: for less than its neighbours wait before they
+	// take its jobs, which they could not begin.
+	idleInTx = "5000" // milliseconds
 	// tries bounds how often a transaction is run that collides with others.
 	tries = 20
 )

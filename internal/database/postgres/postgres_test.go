@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -117,6 +118,25 @@ func TestATextThatCannotBeKeptIsTheCallersFault(t *testing.T) {
 		require.ErrorIs(t, err, database.ErrText)
 		require.NotErrorIs(t, err, database.ErrAway)
 	}
+}
+
+func TestATransactionThatStoodStillTooLongIsRunAgain(t *testing.T) {
+	t.Parallel()
+	db := setup(t)
+	runs := 0
+	require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+		runs++
+		if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 20"); err != nil {
+			return err
+		}
+		if runs == 1 {
+			<-time.After(300 * time.Millisecond) // the server's clock, not ours
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO t VALUES (1)")
+		return err
+	}))
+	require.Equal(t, 2, runs)
+	require.Equal(t, 1, count(t, db))
 }
 
 func TestAnEndedContextIsNoDatabaseThatIsAway(t *testing.T) {

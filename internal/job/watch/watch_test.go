@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"witan.dev/internal/bus"
 	"witan.dev/internal/bus/inprocess"
 	"witan.dev/internal/database/sqlite/sqlitetest"
 	"witan.dev/internal/job"
@@ -28,8 +29,8 @@ type ticks chan time.Time
 func (c ticks) after(time.Duration) <-chan time.Time { return c }
 
 type fixture struct {
-	store *jobsqlite.Store
-	bus   *inprocess.Bus
+	store job.Store
+	bus   bus.Bus
 	hub   *watch.Hub
 	tick  ticks
 	fence job.Fence
@@ -41,13 +42,19 @@ func setup(t testing.TB) *fixture {
 	f := &fixture{store: jobsqlite.New(sqlitetest.Open(t), nil), bus: inprocess.New(), tick: make(ticks)}
 	f.hub = watch.NewHub(f.store, f.bus, f.tick.after, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { require.NoError(t, f.hub.Stop(context.Background())) })
+	f.begin(t)
+	return f
+}
+
+// begin creates the job and begins it.
+func (f *fixture) begin(t testing.TB) {
+	t.Helper()
 	j, _, err := f.store.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindCouncil, Owner: "local"},
 		func(context.Context, job.Tx) error { return nil })
 	require.NoError(t, err)
 	j, _, err = f.store.Begin(t.Context(), job.Attempt{ID: j.ID, Number: 1}, 10)
 	require.NoError(t, err)
 	f.fence = job.Fence{ID: j.ID, Epoch: j.Epoch, Attempt: j.Attempt}
-	return f
 }
 
 // silently appends n events of the given size and publishes nothing.
@@ -224,7 +231,11 @@ func TestAViewerThatGoesAwayEndsItsWait(t *testing.T) {
 
 func TestG03_CutsAtRandomPlacesPutTogetherAreTheLog(t *testing.T) {
 	t.Parallel()
-	f := setup(t)
+	cutAtRandom(t, setup(t))
+}
+
+func cutAtRandom(t *testing.T, f *fixture) {
+	t.Helper()
 	require.NoError(t, f.hub.Start(t.Context()))
 	stop := make(chan struct{})
 	go func() { // the safety poll goes on all the time

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"time"
@@ -13,6 +14,8 @@ import (
 type Config struct {
 	// Addr is where to listen (host:port).
 	Addr string
+	// TLS encrypts what comes in, as certs.Certs.Web does; nil: nothing is encrypted.
+	TLS *tls.Config
 	// AllowHosts are names beside loopback ones that a request's Host may have while the gateway listens on loopback;
 	// others are refused, so that a page of another site cannot reach it under a name that resolves to this machine.
 	AllowHosts []string

@@ -63,10 +63,12 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true) // browsers open six HTTP/1.1 streams to a host at most
 	s.http = &http.Server{
 		Handler:           s.guard(s.operations(s.mux)),
 		Protocols:         protocols,
+		TLSConfig:         s.cfg.TLS,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -93,11 +95,18 @@ func (s *Server) Start(ctx context.Context) error {
 	s.addr = listener.Addr()
 	s.started = true
 	s.serving.Go(func() {
-		if err := s.http.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := s.serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.deps.Logger.ErrorContext(ctx, "HTTP listener failed", "error", err)
 		}
 	})
 	return nil
+}
+
+func (s *Server) serve(listener net.Listener) error {
+	if s.cfg.TLS == nil {
+		return s.http.Serve(listener)
+	}
+	return s.http.ServeTLS(listener, "", "")
 }
 
 // Addr is where the gateway listens; nil before Start.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
 
+	"witan.dev/internal/crashpoint"
 	"witan.dev/internal/job/engine"
 )
 
@@ -152,7 +153,9 @@ func (r *run) Checkpoint(name string, fn func(ctx context.Context) (json.RawMess
 		return nil, engine.ErrDraining
 	}
 	raw, err := dbos.RunAsStep(r.dctx, func(context.Context) (string, error) {
+		crashpoint.Hit(crashpoint.BeforeStep)
 		raw, err := fn(r.ctx)
+		crashpoint.Hit(crashpoint.EndOfStep)
 		if err != nil {
 			r.giveBack()
 		}
@@ -161,6 +164,7 @@ func (r *run) Checkpoint(name string, fn func(ctx context.Context) (json.RawMess
 	if err != nil {
 		return nil, err
 	}
+	crashpoint.Hit(crashpoint.AfterStep)
 	return json.RawMessage(raw), nil
 }
 
@@ -185,7 +189,9 @@ func (r *run) giveBack() {
 			<-r.dctx.Done()
 			return
 		}
+		crashpoint.Hit(crashpoint.BeforeGiveBack)
 		_, err := l.engine.back.release(l.ctx, r.id, r.owner)
+		crashpoint.Hit(crashpoint.AfterGiveBack)
 		if err == nil {
 			return
 		}

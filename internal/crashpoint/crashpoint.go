@@ -1,0 +1,52 @@
+// Package crashpoint names the moments between two durable steps of a job. In an ordinary build a point does nothing. In
+// one with the tag crashpoints a test may have the process killed, or stopped, at the n-th time that it comes by.
+package crashpoint
+
+// Point is one such moment. Each store, engine and bus is used by the code that has the points, so all of them share
+// these.
+type Point string
+
+// The points: before and after each commit of a job, around each step's record, around each hint.
+const (
+	BeforeCreate   Point = "before-create"
+	AfterCreate    Point = "after-create"
+	BeforeBegin    Point = "before-begin"
+	AfterBegin     Point = "after-begin"
+	BeforeApply    Point = "before-apply"
+	AfterApply     Point = "after-apply"
+	BeforeIntent   Point = "before-intent"
+	AfterIntent    Point = "after-intent"
+	BeforeClose    Point = "before-close"
+	AfterClose     Point = "after-close"
+	BeforeFinish   Point = "before-finish"
+	AfterFinish    Point = "after-finish"
+	BeforeCancel   Point = "before-cancel"
+	AfterCancel    Point = "after-cancel"
+	BeforeRetry    Point = "before-retry"
+	AfterRetry     Point = "after-retry"
+	BeforeEnd      Point = "before-end"
+	AfterEnd       Point = "after-end"
+	BeforeStep     Point = "before-step"
+	EndOfStep      Point = "end-of-step"
+	AfterStep      Point = "after-step"
+	BeforeGiveBack Point = "before-give-back"
+	AfterGiveBack  Point = "after-give-back"
+	BeforePublish  Point = "before-publish"
+	AfterPublish   Point = "after-publish"
+)
+
+// Points are all of them.
+func Points() []Point {
+	return []Point{
+		BeforeCreate, AfterCreate, BeforeBegin, AfterBegin, BeforeApply, AfterApply, BeforeIntent, AfterIntent,
+		BeforeClose, AfterClose, BeforeFinish, AfterFinish, BeforeCancel, AfterCancel, BeforeRetry, AfterRetry,
+		BeforeEnd, AfterEnd, BeforeStep, EndOfStep, AfterStep, BeforeGiveBack, AfterGiveBack, BeforePublish, AfterPublish,
+	}
+}
+
+const (
+	// Variable holds where to die: "point:n", or "point:n:stop" for SIGSTOP.
+	Variable = "WITAN_TEST_CRASH"
+	// CountVariable names a file to which each point that is come by is appended, one a line.
+	CountVariable = "WITAN_TEST_CRASH_COUNT"
+)
