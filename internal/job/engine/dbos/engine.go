@@ -264,7 +264,13 @@ func (e *Engine) Purge(ctx context.Context, ended time.Time, n int) error {
 }
 
 // within is the client with the end of ctx: without one the library tries for ever to reach a database that is away.
-func (e *Engine) within(ctx context.Context) dbos.Context { return dbos.From(e.client, ctx) }
+func (e *Engine) within(ctx context.Context) dbos.Context { return dbos.From(e.client, bare{ctx}) }
+
+// bare is a context without its values: among those of a body is the one by which the library takes a call for a step.
+type bare struct{ context.Context } //nolint:containedctx // a context itself
+
+// Value implements context.Context.
+func (bare) Value(any) any { return nil }
 
 func texts(ids []engine.ID) []string {
 	out := make([]string, len(ids))
@@ -289,6 +295,14 @@ func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
 	default:
 		return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
 	}
+}
+
+// Handle drops what the library says of an execution that ends without a record, as it is meant to.
+func (w warnings) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "Failed to serialize workflow output" {
+		return nil
+	}
+	return w.Handler.Handle(ctx, r)
 }
 
 func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {

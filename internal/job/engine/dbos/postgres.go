@@ -124,6 +124,11 @@ func (c *cluster) begin(ctx context.Context, e *Engine) (_ *life, err error) {
 			err = errors.Join(err, l.close())
 		}
 	}()
+	// The library tries for ever to begin while the database is away.
+	defer context.AfterFunc(ctx, func() {
+		l.end(engine.ErrStopping)
+		_ = dbos.Shutdown(l.root, stopTimeout)
+	})()
 	if err := c.enter(ctx, l); err != nil {
 		return nil, err
 	}

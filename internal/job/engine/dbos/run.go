@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
@@ -22,11 +21,33 @@ const (
 	maxRetryPause = time.Second
 )
 
-// Why an execution ends before its body began.
+// Why an execution ends without a record.
 var (
-	errFull     = errors.New("this process runs as many jobs of the queue as it may")
-	errDisowned = errors.New("the job belongs to another execution")
+	errUnrecorded = errors.New("the execution ended without a result")
+	errFull       = errors.New("this process runs as many jobs of the queue as it may")
+	errDisowned   = errors.New("the job belongs to another execution")
 )
+
+// recorded is what the library stores of a step or a body. What refuses to be encoded it does not store: the only way to
+// end one without a record, since it stores every error as the end of the job as long as it owns it.
+type recorded struct {
+	text   string
+	refuse bool
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r recorded) MarshalJSON() ([]byte, error) {
+	if r.refuse {
+		return nil, errUnrecorded
+	}
+	return json.Marshal(r.text)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *recorded) UnmarshalJSON(raw []byte) error { return json.Unmarshal(raw, &r.text) }
+
+// unrecorded ends an execution.
+func unrecorded() (recorded, error) { return recorded{refuse: true}, errUnrecorded }
 
 // workflow is one kind's body as the library knows it. An instance of its own, because the library tells functions apart
 // by their code and all kinds share one.
@@ -39,12 +60,11 @@ type workflow struct {
 // ConfigName implements dbos.ConfiguredInstance.
 func (w *workflow) ConfigName() string { return string(w.kind) }
 
-// run is one execution. An error that the library saw while it still owns the job would be recorded as the job's end, so
-// the job is put back into its queue first, which takes the ownership away.
-func (w *workflow) run(dctx dbos.Context, _ string) (string, error) {
+// run is one execution. Unless it is done, the job goes back into its queue.
+func (w *workflow) run(dctx dbos.Context, _ string) (recorded, error) {
 	id, err := dbos.GetWorkflowID(dctx)
 	if err != nil {
-		return "", fmt.Errorf("read the job's ID: %w", err)
+		return unrecorded()
 	}
 	l := w.life
 	ctx, cancel := context.WithCancelCause(dctx)
@@ -54,8 +74,8 @@ func (w *workflow) run(dctx dbos.Context, _ string) (string, error) {
 	defer done()
 	r := &run{flow: w, dctx: dctx, ctx: ctx, id: engine.ID(id)}
 	defer r.rest()
-	if err := r.own(); err != nil {
-		return "", err
+	if r.own() != nil {
+		return unrecorded()
 	}
 	switch {
 	case !free:
@@ -65,11 +85,11 @@ func (w *workflow) run(dctx dbos.Context, _ string) (string, error) {
 	default:
 		err = w.body(r)
 	}
-	if err != nil {
+	if err != nil || r.broken {
 		r.giveBack()
-		return "", err
+		return unrecorded()
 	}
-	return "", nil
+	return recorded{}, nil
 }
 
 // run implements engine.Run.
@@ -79,9 +99,9 @@ type run struct {
 	ctx  context.Context //nolint:containedctx // one execution, lives as long as its context
 	id   engine.ID
 	// owner is the token under which the library holds the job for this execution.
-	owner  string
-	given  bool
-	rested bool
+	owner string
+	// broken says that a step ended without a record, so the body must return.
+	broken, rested bool
 }
 
 // own reads the token. A job that meanwhile belongs to somebody else is none of ours, and the library records nothing
@@ -96,7 +116,6 @@ func (r *run) own() error {
 			r.owner = owner
 			return nil
 		case r.wait(pause) != nil:
-			<-r.dctx.Done() // what returns earlier would be recorded
 			return context.Cause(r.ctx)
 		}
 	}
@@ -145,37 +164,35 @@ func (r *run) Job() engine.ID { return r.id }
 // Checkpoint implements engine.Run.
 func (r *run) Checkpoint(name string, fn func(ctx context.Context) (json.RawMessage, error)) (json.RawMessage, error) {
 	switch {
-	case r.given:
-		return nil, errDisowned
+	case r.broken:
+		return nil, errUnrecorded
 	case r.ctx.Err() != nil:
 		return nil, context.Cause(r.ctx)
 	case r.drains():
 		return nil, engine.ErrDraining
 	}
-	raw, err := dbos.RunAsStep(r.dctx, func(context.Context) (string, error) {
+	var failed error
+	value, err := dbos.RunAsStep(r.dctx, func(context.Context) (recorded, error) {
 		crashpoint.Hit(crashpoint.BeforeStep)
 		raw, err := fn(r.ctx)
 		crashpoint.Hit(crashpoint.EndOfStep)
-		if err != nil {
-			r.giveBack()
-		}
-		return string(raw), err
+		failed = err
+		return recorded{text: string(raw), refuse: err != nil}, nil
 	}, dbos.WithStepName(name))
+	if failed != nil {
+		err = failed
+	}
 	if err != nil {
+		r.broken = true
 		return nil, err
 	}
 	crashpoint.Hit(crashpoint.AfterStep)
-	return json.RawMessage(raw), nil
+	return json.RawMessage(value.text), nil
 }
 
-// giveBack takes the job away from this execution, and from no other: whoever owns it by now keeps it. After it nothing
-// that the library writes for this execution is accepted. When this life ends, the job is left where it is for the one
-// who ends it, and there is only the moment to wait for at which the library knows.
+// giveBack returns the job to its queue unless somebody else owns it by now. When this life ends, it is left where it is
+// for the one who ends it.
 func (r *run) giveBack() {
-	if r.given {
-		return
-	}
-	r.given = true
 	r.rest()
 	l := r.life()
 	if r.drains() {
@@ -186,7 +203,6 @@ func (r *run) giveBack() {
 	}
 	for pause := retryPause; ; pause = min(2*pause, maxRetryPause) {
 		if l.ctx.Err() != nil {
-			<-r.dctx.Done()
 			return
 		}
 		crashpoint.Hit(crashpoint.BeforeGiveBack)

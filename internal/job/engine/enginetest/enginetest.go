@@ -47,6 +47,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"a stop lets a step end and begins none":         draining,
 		"a sleep does not hold up a stop":                drainedSleep,
 		"large names and arguments are refused":          tooLarge,
+		"calls from within a body are no steps":          callsFromABody,
 		"tries follow the policy":                        policy,
 		"a queue goes by priority, then age":             priority,
 		"kinds share a queue":                            sharedQueue,
@@ -371,6 +372,36 @@ func drainedSleep(t *testing.T, open Open) {
 	enqueue(t, l.Instance, engine.Request{ID: "one", Kind: kind})
 	receive(t, asleep)
 	require.Less(t, receive(t, l.stopWithin(t, patience)), patience/2)
+}
+
+func callsFromABody(t *testing.T, open Open) {
+	var mu sync.Mutex
+	runs := make(map[string]int)
+	bodies := 0
+	done := make(chan int, 8)
+	var e engine.Engine
+	l := begin(t, open, func(handled engine.Engine) {
+		e = handled
+		e.Handle(kind, engine.Queue{}, func(r engine.Run) error {
+			if bodies++; bodies == 1 { // the next execution does not, as it may
+				_, err := e.Lost(r.Context(), []engine.ID{"unknown"})
+				if err = errors.Join(err, e.Forget(r.Context(), []engine.ID{"unknown"}), e.Remove(r.Context(), []engine.ID{"unknown"})); err != nil {
+					return err
+				}
+			}
+			v, err := counted(r, "only", runs, &mu, nothing)
+			if err == nil && bodies == 1 {
+				err = errors.New("not yet")
+			}
+			if err != nil {
+				return err
+			}
+			done <- v
+			return nil
+		})
+	})
+	enqueue(t, l.Instance, engine.Request{ID: "one", Kind: kind})
+	require.Equal(t, 1, receive(t, done))
 }
 
 func tooLarge(t *testing.T, open Open) {
