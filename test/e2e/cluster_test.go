@@ -137,14 +137,33 @@ func (c *clustered) watch(job string) *watched {
 	go func() {
 		defer close(seen.done)
 		defer cancel()
-		cuts := make([]int, 100)
-		for i := range cuts {
-			cuts[i] = 2 + i%3
-		}
-		seen.cut = follow(c.t, c.node, formats()[0], job, cuts...)
+		seen.cut = c.followCut(ctx, job)
 		seen.err = <-attached
 	}()
 	return seen
+}
+
+// followCut follows a job by server-sent events to its end, and goes away after every few of them. Where it finds the
+// server unable to answer, it asks again after a moment, as browsers do.
+func (c *clustered) followCut(ctx context.Context, job string) []string {
+	var all []string
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for last, n := "", 0; ; n++ {
+		events, next, _ := readSSE(c.t, c.node, job, last, 2+n%3)
+		all, last = append(all, events...), next
+		if len(all) > 0 && strings.Contains(all[len(all)-1], `"final":true`) {
+			return all
+		}
+		if len(events) > 0 {
+			continue
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return all
+		}
+	}
 }
 
 // requireExact requires that both viewers hold the log.

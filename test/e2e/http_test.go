@@ -124,8 +124,11 @@ func readSSE(t testing.TB, n *node, job, last string, limit int) (events []strin
 	resp, err := n.request(ctx, "GET", "/v1/"+job+":watch?after_seq=0", nil, headers...)
 	require.NoError(t, err)
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusNoContent {
+	switch resp.StatusCode {
+	case http.StatusNoContent:
 		return nil, last, true
+	case http.StatusServiceUnavailable:
+		return nil, last, false // ask again
 	}
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	next = last

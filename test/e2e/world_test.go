@@ -13,7 +13,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	councilv1 "witan.dev/gen/witan/council/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
@@ -178,12 +180,15 @@ func (n *node) job(name string) *jobsv1.Job {
 	return j
 }
 
-// wait waits for a job's end without watching it.
+// wait waits for a job's end without watching it. A server that says that it cannot answer at the moment is asked again.
 func (n *node) wait(name string) *jobsv1.Job {
 	n.t.Helper()
 	ctx := bounded(n.t)
 	for {
 		j, err := n.Jobs.WaitJob(ctx, &jobsv1.WaitJobRequest{Name: name})
+		if status.Code(err) == codes.Unavailable && ctx.Err() == nil {
+			continue
+		}
 		require.NoError(n.t, err)
 		if j.GetEndTime() != nil {
 			return j
