@@ -96,3 +96,24 @@ func TestWhatIsNoEventIsAnErrorForAll(t *testing.T) {
 		require.ErrorContains(t, err, "decode an event")
 	}
 }
+
+func TestG08_AHeartbeatBehindTheEndDoesNotUndoIt(t *testing.T) {
+	t.Parallel()
+	p := &pump{}
+	for _, step := range []struct {
+		event *jobsv1.JobEvent
+		last  int64
+		ended bool
+	}{
+		{&jobsv1.JobEvent{Seq: 7}, 7, false},
+		{&jobsv1.JobEvent{Seq: 8, Final: true}, 8, true},
+		{heartbeat(8), 8, true},
+		{&jobsv1.JobEvent{Seq: 9}, 9, false}, // a retried job goes on
+		{heartbeat(12), 12, false},           // what was filtered out
+		{&jobsv1.JobEvent{Event: &jobsv1.JobEvent_Snapshot{Snapshot: &jobsv1.Job{State: jobsv1.Job_FAILED, AsOfSeq: 14}}}, 14, true},
+	} {
+		p.note(placeOf(step.event))
+		require.Equal(t, step.last, p.lastSeq)
+		require.Equal(t, step.ended, p.ended)
+	}
+}
