@@ -57,14 +57,15 @@ CONFIG ?=
 cluster: build ## bring up a cluster of plain processes on this machine: WORKERS=2 a queue, CONFIG=file with your models
 	@go run ./tools/cluster -binary $(WITAN) -workers $(WORKERS) -config '$(CONFIG)'
 
-# Under the race detector these tests take a sample of the shared diffs.
-WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*)$$
+# Under the race detector these tests take a sample: of the shared diffs, and of the rounds of each race.
+WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*|TestRaces)$$
 
 # -count=1: Go would take an end-to-end result from its cache although the program that it starts has changed.
 .PHONY: test
-test: needs ## run all tests with the race detector on a Postgres and a Redis of their own, and those over all shared diffs once more without
+test: needs ## run all tests with the race detector on a Postgres and a Redis of their own, and those that only took a sample once more without
 	@{ go run ./tools/testservers go test -json -count=1 -race -timeout 30m $(if $(RUN),-run '$(RUN)') $(or $(PACKAGES),./...) && \
-		$(if $(RUN)$(PACKAGES),true,go test -json -count=1 -timeout 10m -run '$(WHOLE)' ./test/e2e ./services/review/reviewers/secrets); } | go run ./tools/testreport
+		$(if $(RUN)$(PACKAGES),true,go run ./tools/testservers go test -json -count=1 -timeout 10m -run '$(WHOLE)' \
+			./test/e2e ./services/review/reviewers/secrets ./internal/job/sqlite ./internal/job/postgres); } | go run ./tools/testreport
 
 .PHONY: test-clients
 test-clients: build ## clients that others wrote: Python grpcio, SSE clients (PyPI, npm), the page in Chromium

@@ -27,6 +27,8 @@ type Config struct {
 	CancelPoll time.Duration
 	// Sweep is how often jobs are looked for that the engine has given up. 0 means 30 s.
 	Sweep time.Duration
+	// QueueTimeout ends a job that no worker has taken until then, where its creation says nothing. 0 means 7 days.
+	QueueTimeout time.Duration
 	// HistoryKept is how long the log of a finished job stays, by kind; 0 means DefaultHistoryKept.
 	HistoryKept map[Kind]time.Duration
 	// EngineKeep is how long the engine's record of finished executions stays. 0 means 7 days.
@@ -38,7 +40,7 @@ func (c Config) withDefaults() Config {
 		MaxStalled: cmp.Or(c.MaxStalled, 10), ErrorRetries: cmp.Or(c.ErrorRetries, 5),
 		Backoff: cmp.Or(c.Backoff, 500*time.Millisecond), CancelPoll: cmp.Or(c.CancelPoll, 500*time.Millisecond),
 		Sweep: cmp.Or(c.Sweep, 30*time.Second), EngineKeep: cmp.Or(c.EngineKeep, 7*24*time.Hour),
-		HistoryKept: c.HistoryKept,
+		QueueTimeout: cmp.Or(c.QueueTimeout, 7*24*time.Hour), HistoryKept: c.HistoryKept,
 	}
 }
 
@@ -149,7 +151,7 @@ func (m *Manager) Stop(ctx context.Context) error {
 // ID and body get the first job again, at any later time and when both calls run at once; another body is
 // ErrRequestIDReused. A request that c.Existing answers gets that job from then on.
 func (m *Manager) Create(ctx context.Context, c Creation) (Job, bool, error) {
-	c.Priority = cmp.Or(c.Priority, DefaultPriority)
+	c.Priority, c.QueueTimeout = cmp.Or(c.Priority, DefaultPriority), cmp.Or(c.QueueTimeout, m.cfg.QueueTimeout)
 	c.HistoryKept = cmp.Or(c.HistoryKept, m.cfg.HistoryKept[c.Kind], DefaultHistoryKept)
 	crashpoint.Hit(crashpoint.BeforeCreate)
 	j, reused, err := m.store.Create(ctx, c, func(ctx context.Context, tx Tx) error {

@@ -27,11 +27,7 @@ func TestConformance(t *testing.T) {
 
 func TestRaces(t *testing.T) {
 	t.Parallel()
-	rounds := 1000
-	if testing.Short() {
-		rounds = 100
-	}
-	jobtest.Races(t, func(t *testing.T) job.Store { return postgres.New(postgrestest.Open(t), nil, nil) }, rounds)
+	jobtest.Races(t, func(t *testing.T) job.Store { return postgres.New(postgrestest.Open(t), nil, nil) }, jobtest.Rounds)
 }
 
 func create(t *testing.T, s *postgres.Store) job.ID {

@@ -20,9 +20,5 @@ func TestConformance(t *testing.T) {
 
 func TestRaces(t *testing.T) {
 	t.Parallel()
-	rounds := 1000
-	if testing.Short() {
-		rounds = 100
-	}
-	jobtest.Races(t, func(t *testing.T) job.Store { return sqlite.New(sqlitetest.Open(t), nil) }, rounds)
+	jobtest.Races(t, func(t *testing.T) job.Store { return sqlite.New(sqlitetest.Open(t), nil) }, jobtest.Rounds)
 }
