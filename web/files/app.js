@@ -285,12 +285,9 @@ const list = { size: 20, questions: new Map(), timer: 0, running: null };
 
 async function readJobs() {
   const filter = byID("jobs-filter").value;
-  const [page, deliberations] = await Promise.all([
-    call("GET", "jobs", { query: { page_size: list.size, states: filter ? filter.split(",") : [] } }),
-    call("GET", "deliberations", { query: { page_size: Math.min(list.size * 2, 1000) } }).catch(() => ({})), // titles only
-  ]);
-  for (const d of deliberations.deliberations ?? []) list.questions.set(d.job, d.question?.text ?? d.codeReview?.title ?? "");
+  const page = await call("GET", "jobs", { query: { page_size: list.size, states: filter ? filter.split(",") : [] } });
   const jobs = page.jobs ?? [];
+  await readQuestions(jobs);
   byID("jobs").replaceChildren(...jobs.map((j) => make("li", {}, make("a", { href: "#/" + j.name, "data-job": j.name },
     stateOf(j), make("span", { class: "when" }, `${j.kind} · ${time(j.createTime)}`),
     make("span", { class: "what" }, list.questions.get(j.name) || j.name)))));
@@ -298,6 +295,22 @@ async function readJobs() {
   byID("jobs-more").hidden = !page.nextPageToken || list.size >= 1000;
   markJobs();
 }
+
+// readQuestions reads what the listed jobs were asked, once for each.
+async function readQuestions(jobs) {
+  const unknown = jobs.filter((j) => j.kind === "council" && !list.questions.has(j.name));
+  if (unknown.length === 0) return;
+  if (unknown.length > 5) {
+    const newest = await call("GET", "deliberations", { query: { page_size: list.size } }).catch(() => ({}));
+    for (const d of newest.deliberations ?? []) list.questions.set(d.job, titleOf(d));
+  }
+  await Promise.all(unknown.filter((j) => !list.questions.has(j.name)).slice(0, 20).map(async (j) => {
+    const d = await call("GET", j.resource, { query: { view: "BASIC" } }).catch(() => null);
+    list.questions.set(j.name, d ? titleOf(d) : "");
+  }));
+}
+
+const titleOf = (deliberation) => (deliberation.question?.text ?? deliberation.codeReview?.title ?? "").slice(0, 200);
 
 function stateOf(j) {
   const element = make("span", { class: "state" });
