@@ -92,7 +92,7 @@ type came struct {
 	when time.Time
 }
 
-func TestG10AStoppingWorkersJobsGoToItsNeighbourAtOnce(t *testing.T) {
+func TestG10_AStoppingWorkersJobsGoToItsNeighbourAtOnce(t *testing.T) {
 	t.Parallel()
 	database := emptyDatabase(t)
 	inStep, release := make(chan struct{}, 8), make(chan struct{})
@@ -138,7 +138,7 @@ func TestG10AStoppingWorkersJobsGoToItsNeighbourAtOnce(t *testing.T) {
 	receive(t, stopped)
 }
 
-func TestG10ASilentWorkersJobsGoToOthersAndItGoesOnUnderANewIdentity(t *testing.T) {
+func TestG10_ASilentWorkersJobsGoToOthersAndItGoesOnUnderANewIdentity(t *testing.T) {
 	t.Parallel()
 	database := emptyDatabase(t)
 	p := testserver.StartProxy(t, database)
@@ -174,7 +174,7 @@ func TestG10ASilentWorkersJobsGoToOthersAndItGoesOnUnderANewIdentity(t *testing.
 	_ = b
 }
 
-func TestALateExecutionDoesNotTakeTheJobFromItsSuccessor(t *testing.T) {
+func TestG10_ALateExecutionDoesNotTakeTheJobFromItsSuccessor(t *testing.T) {
 	t.Parallel()
 	database := emptyDatabase(t)
 	p := testserver.StartProxy(t, database)
