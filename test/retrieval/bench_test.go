@@ -33,7 +33,7 @@ func BenchmarkIndex2000(b *testing.B) {
 		b.ReportMetric(time.Since(start).Seconds(), "first-s")
 		b.ReportMetric(float64(peakMemory(b))/1e6, "peak-MB")
 		b.ReportMetric(float64(first.GetCounts().GetReferences()), "references")
-		info, err := os.Stat(s.db.Path())
+		info, err := os.Stat(s.path)
 		require.NoError(b, err)
 		b.ReportMetric(float64(info.Size())/1e6, "database-MB")
 		id = changed(b, dir, files)

@@ -1,5 +1,5 @@
 // Package retrieval_test runs the index service as it runs in production: real git repositories, the real parser and
-// retrieval over gRPC with all interceptors, jobs on the real engine, everything in one SQLite file.
+// retrieval over gRPC with all interceptors, jobs on the real engine, everything in one SQLite file or in one Postgres.
 package retrieval_test
 
 import (
@@ -25,9 +25,12 @@ import (
 	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
 	"witan.dev/internal/auth"
 	"witan.dev/internal/bus/inprocess"
+	"witan.dev/internal/database/postgres"
 	"witan.dev/internal/database/sqlite"
 	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
 	"witan.dev/internal/job/engine/dbos"
+	jobpostgres "witan.dev/internal/job/postgres"
 	jobsqlite "witan.dev/internal/job/sqlite"
 	"witan.dev/internal/rpc"
 	"witan.dev/internal/secret"
@@ -39,7 +42,9 @@ import (
 	"witan.dev/services/retrieval/gittree"
 	"witan.dev/services/retrieval/parserclient"
 	"witan.dev/services/retrieval/server"
+	pgstore "witan.dev/services/retrieval/store/postgres"
 	store "witan.dev/services/retrieval/store/sqlite"
+	"witan.dev/services/retrieval/store/storetest"
 	"witan.dev/services/retrieval/vek"
 	"witan.dev/services/retrieval/worker"
 )
@@ -51,16 +56,49 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// system is one life of the service on a database file.
+// system is one life of the service on a database.
 type system struct {
 	retrievalv1.RetrievalServiceClient
+	storage
 
+	path   string // of the database file
 	conn   *grpc.ClientConn
-	db     *sqlite.DB
 	jobs   *job.Manager
 	rpc    *rpc.Server
-	store  *store.Store
 	parsed *atomic.Int64 // files that the parser was given
+}
+
+// storage is what a system keeps in its database.
+type storage struct {
+	store    storetest.Store
+	jobStore job.Store
+	engine   engine.Engine
+	close    func() error
+}
+
+// inFile is storage in a database file.
+func inFile(ctx context.Context, path string) (storage, error) {
+	logger := slog.New(slog.DiscardHandler)
+	db, err := sqlite.Open(ctx, path, logger)
+	if err != nil {
+		return storage{}, err
+	}
+	eng, err := dbos.NewSQLite(ctx, db, logger)
+	return storage{store.New(db), jobsqlite.New(db, nil), eng, db.Close}, err
+}
+
+// inPostgres is storage in a database that others share.
+func inPostgres(ctx context.Context, url secret.Text) (storage, error) {
+	logger := slog.New(slog.DiscardHandler)
+	db, err := postgres.Open(ctx, postgres.Params{URL: url, MaxConns: 4, Logger: logger})
+	if err != nil {
+		return storage{}, err
+	}
+	eng, err := dbos.NewPostgres(ctx, dbos.Params{URL: url, MaxConns: 4, Logger: logger})
+	if err != nil {
+		return storage{}, err
+	}
+	return storage{pgstore.New(db), jobpostgres.New(db, nil, eng.Identity), eng, func() error { db.Close(); return nil }}, nil
 }
 
 const folderToken = "0123456789abcdef0123456789abcdef"
@@ -75,16 +113,21 @@ func start(tb testing.TB, path string) *system {
 
 // open is start without a test. wrap stands between the worker and its store.
 func open(ctx context.Context, path string, wrap func(worker.Store) worker.Store) (*system, error) {
+	kept, err := inFile(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := run(ctx, kept, 2, wrap)
+	if s != nil {
+		s.path = path
+	}
+	return s, err
+}
+
+// run serves what is kept and works on a number of builds at a time.
+func run(ctx context.Context, kept storage, builds int, wrap func(worker.Store) worker.Store) (*system, error) {
 	logger := slog.New(slog.DiscardHandler)
-	db, err := sqlite.Open(ctx, path, logger)
-	if err != nil {
-		return nil, err
-	}
-	eng, err := dbos.NewSQLite(ctx, db, logger)
-	if err != nil {
-		return nil, err
-	}
-	jobs := job.NewManager(jobsqlite.New(db, nil), eng, inprocess.New(), logger, job.Config{})
+	jobs := job.NewManager(kept.jobStore, kept.engine, inprocess.New(), logger, job.Config{})
 	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.New(folderToken))})
 	if err != nil {
 		return nil, err
@@ -93,14 +136,14 @@ func open(ctx context.Context, path string, wrap func(worker.Store) worker.Store
 	if err != nil {
 		return nil, err
 	}
-	s := &system{conn: conn, db: db, jobs: jobs, rpc: srv, store: store.New(db), parsed: &atomic.Int64{}}
+	s := &system{storage: kept, conn: conn, jobs: jobs, rpc: srv, parsed: &atomic.Int64{}}
 	client := parserclient.New(counting{conn, s.parsed})
 	git := gittree.New("")
 	index := server.New(server.Params{
 		Catalog: s.store, Library: retrieval.NewLibrary(s.store, vek.Products), Trees: git, Parser: client, Jobs: jobs,
 	})
 	parse := parserserver.New(parser.NewService(enry.Detector{}, treesitter.New(), logger))
-	jobs.Handle(job.KindIndex, 2, worker.New(worker.Params{Store: wrap(s.store), Trees: git, Parser: client, Logger: logger}).Body)
+	jobs.Handle(job.KindIndex, builds, worker.New(worker.Params{Store: wrap(s.store), Trees: git, Parser: client, Logger: logger}).Body)
 	s.RetrievalServiceClient = retrievalv1.NewRetrievalServiceClient(conn)
 	return s, errors.Join(srv.Register(parse.Register), srv.Register(index.Register), srv.Start(ctx), jobs.Start(ctx))
 }
@@ -119,7 +162,7 @@ func (s *system) stop(tb testing.TB) {
 	require.NoError(tb, s.jobs.Stop(ctx))
 	require.NoError(tb, s.conn.Close())
 	require.NoError(tb, s.rpc.Stop(ctx))
-	require.NoError(tb, s.db.Close())
+	require.NoError(tb, s.close())
 }
 
 // counting counts the files that are sent to the parser.

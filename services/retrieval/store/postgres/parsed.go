@@ -155,7 +155,7 @@ func putFiles(ctx context.Context, q *retrievalsql.Queries, version string, file
 	for i, f := range files {
 		parse, known := parses[string(keys[i])]
 		if !known {
-			return fmt.Errorf("%s: %w", f.Path, errUnknownContent)
+			return fmt.Errorf("%.200q: %w", f.Path, errUnknownContent)
 		}
 		rows.Parses, rows.Places, rows.Paths = append(rows.Parses, parse), append(rows.Places, digest(f.Path)), append(rows.Paths, f.Path)
 	}
@@ -183,10 +183,10 @@ func putWords(ctx context.Context, q *retrievalsql.Queries, files []retrievalsql
 	for _, f := range files {
 		definitions, err := pack.ReadDefinitions(contents[f.Parse].PackedDefinitions)
 		if err != nil {
-			return fmt.Errorf("%s: %w", f.Path, err)
+			return fmt.Errorf("%.200q: %w", f.Path, err)
 		}
 		if err := q.InsertWords(ctx, wordsOf(f, chunks[f.Parse], definitions)); err != nil {
-			return fmt.Errorf("%s: %w", f.Path, err)
+			return fmt.Errorf("%.200q: %w", f.Path, err)
 		}
 	}
 	return nil

@@ -132,7 +132,7 @@ func (s *Store) Lexical(ctx context.Context, terms []string, fn func(retrieval.C
 	}
 	quoted := make([]string, len(terms))
 	for i, t := range terms {
-		quoted[i] = `"` + strings.ReplaceAll(t, `"`, `""`) + `"`
+		quoted[i] = `"` + strings.NewReplacer(`"`, `""`, "\x00", " ").Replace(t) + `"`
 	}
 	err := each(ctx, s.db.Reader(), func(row scanner) error {
 		var id int64

@@ -51,6 +51,8 @@ func Run(t *testing.T, open func(t *testing.T) Params) {
 		"FilesOfALeftOutContentAreCountedAndNotViewed": suite.leftOut,
 		"ADeletedIndexTakesWhatOnlyItNames":            suite.remove,
 		"WhatABuildHasStagedIsNotCollected":            suite.collectBeside,
+		"WhatIsOddOrLongIsStoredAsItIs":                suite.hostile,
+		"ManyEmptyFilesAreOneContent":                  suite.empties,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
