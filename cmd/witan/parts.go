@@ -130,7 +130,11 @@ func newCouncil(ctx context.Context, p parts) (service, error) {
 }
 
 func newJobs(_ context.Context, p parts) (service, error) {
-	server := jobsserver.New(jobsserver.Params{Jobs: p.jobs, Watcher: p.hub, Creators: jobsserver.NewCreators(p.callers)})
+	t := p.config.Streams
+	server := jobsserver.New(jobsserver.Params{
+		Jobs: p.jobs, Watcher: p.hub, Creators: jobsserver.NewCreators(p.callers),
+		Config: jobsserver.Config{Heartbeat: t.Heartbeat, MaxAge: t.MaxAge, Grace: t.Grace},
+	})
 	return service{register: server.Register}, nil
 }
 

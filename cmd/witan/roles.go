@@ -103,6 +103,9 @@ func (r roles) check(c config.Config) error {
 	if r.stateful() && c.Database.IsZero() {
 		missing = append(missing, "database: a process that does a part of Witan shares its state with others in Postgres")
 	}
+	if c.Auth.Required() && c.Auth.ServiceTokenFile == "" {
+		missing = append(missing, "auth.service_token_file: needed where callers show tokens, so that processes of the cluster can call each other")
+	}
 	needs := map[string][]string{}
 	note := func(by string, peers []string) {
 		for _, peer := range peers {

@@ -207,7 +207,10 @@ func (s *system) listen(ctx context.Context, p systemParams, registry *prometheu
 	}
 	var err error
 	s.gateway, err = gatewayserver.New(
-		gatewayserver.Config{Addr: p.Config.HTTPAddr, TLS: s.network.certs.Web(), MaxBody: int64(p.Config.MaxBody)},
+		gatewayserver.Config{
+			Addr: p.Config.HTTPAddr, TLS: s.network.certs.Web(), MaxBody: int64(p.Config.MaxBody),
+			Heartbeat: p.Config.Streams.Heartbeat, WriteTimeout: p.Config.Streams.Grace,
+		},
 		gatewayserver.Deps{Conn: s.callers, Logger: p.Logger, Metrics: registry},
 	)
 	if err != nil {

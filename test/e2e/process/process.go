@@ -81,7 +81,7 @@ func Before(t testing.TB, folder string) string {
 	git(t, "archive", "--format=tar", "--output", archive, newest+"~1")
 	source, binary := filepath.Join(dir, "source"), filepath.Join(dir, "witan")
 	require.NoError(t, os.Mkdir(source, 0o700))
-	for _, command := range [][]string{{"tar", "-xf", archive, "-C", source}, {"go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/witan"}} {
+	for _, command := range [][]string{{"tar", "-xf", archive, "-C", source}, {"go", "build", "-buildvcs=false", "-o", binary, "./cmd/witan"}} {
 		cmd := exec.CommandContext(t.Context(), command[0], command[1:]...) //nolint:gosec // fixed words and our own folders
 		cmd.Dir = source
 		out, err := cmd.CombinedOutput()
