@@ -132,8 +132,21 @@ func prepare(t testing.TB, path string) {
 // Stop ends the system as a process ends in good order; unfinished jobs stay claimable. It may be called twice.
 func (s *System) Stop(t testing.TB) {
 	t.Helper()
+	s.stop(t, context.WithoutCancel(t.Context()))
+}
+
+// Drain is Stop with a time for the calls that are under way.
+func (s *System) Drain(t testing.TB, limit time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), limit)
+	defer cancel()
+	s.stop(t, ctx)
+}
+
+func (s *System) stop(t testing.TB, ctx context.Context) {
+	t.Helper()
 	s.once.Do(func() {
-		require.NoError(t, s.Jobs.Stop(context.WithoutCancel(t.Context())))
+		require.NoError(t, s.Jobs.Stop(ctx))
 		require.NoError(t, s.db.Close())
 	})
 }

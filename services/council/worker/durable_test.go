@@ -235,6 +235,43 @@ func TestRestartAsksNothingTwice(t *testing.T) {
 	}
 }
 
+// A stop in the middle of a stage: one member answers slowly, another one is to be asked again after half an hour.
+func TestG10_AStopKeepsTheAnswersUnderWayAndMakesNoFurtherCall(t *testing.T) {
+	t.Parallel()
+	folder, calls := t.TempDir(), &counciltest.Calls{}
+	life := func(script string) *counciltest.System {
+		return counciltest.Open(t, counciltest.Config{
+			Folder: folder, Script: script, Calls: calls, Models: []string{"a", "b", "c", "d"}, Presets: []council.Preset{preset("a", "b", "c", "d")},
+		})
+	}
+	s := life(`rules:
+  - {when: {stage: answer, member: m1}, then: {latency: 1s}}
+  - {when: {stage: answer, member: m2}, then: {status: 429, retry_after: 2m}}`)
+	n := question("?")
+	n.Overrides.Timeouts.Member = 10 * time.Minute
+	n.Overrides.Timeouts.Stage = 20 * time.Minute
+	d := start(t, s, n)
+	calls.Await(t, func(list []counciltest.Call) bool { return len(list) == 4 && hanging(list) == 1 })
+	began := time.Now()
+	s.Drain(t, time.Minute)
+	require.Less(t, time.Since(began), 30*time.Second, "the stop waits for the answer, not for the pause")
+	first := calls.List()
+	require.Len(t, first, 4, "nothing was asked after the stop had begun")
+	require.Zero(t, hanging(first), "m1 was let answer")
+
+	s = life("")
+	j := s.Await(t, d.ID)
+	require.Equal(t, job.StateSucceeded, j.State, j.StateReason)
+	require.Zero(t, j.Ledger.CallsRepaid)
+	again := map[string]int{}
+	for _, c := range calls.List()[len(first):] {
+		if c.Stage == council.StageAnswer {
+			again[c.Member]++
+		}
+	}
+	require.Equal(t, map[string]int{"m2": 1}, again)
+}
+
 func TestRestartKeepsStoredAnswersUnderABudget(t *testing.T) {
 	t.Parallel()
 	first, then := restarted(t, "{when: {stage: answer, member: m4}, then: {fault: hang}}", 3, 4, func(n *council.NewDeliberation) {
