@@ -175,7 +175,7 @@ func TestG15_ATemporaryConversationGoesWithItsJobs(t *testing.T) {
 	s := open(t, "rules: [{when: {prompt: WAIT}, then: {fault: hang}}]", "a", "b", "c")
 	kept := conversation(t, s)
 	c, err := s.CreateConversation(t.Context(), council.NewConversation{
-		Owner: counciltest.Owner, Temporary: true, ExpireAt: time.Now().Add(2 * time.Second),
+		Owner: counciltest.Owner, Temporary: true, ExpireAt: time.Now().Add(time.Hour),
 	})
 	require.NoError(t, err)
 	ids := map[string]job.ID{}
@@ -190,7 +190,10 @@ func TestG15_ATemporaryConversationGoesWithItsJobs(t *testing.T) {
 	j, err := s.Jobs.Get(t.Context(), ids["WAIT"], "")
 	require.NoError(t, err)
 	require.Equal(t, c.ExpireAt.UnixMicro(), j.ExpireAt.UnixMicro())
+	require.NoError(t, s.RemoveExpired(t.Context(), c.ExpireAt.Add(-time.Second)))
+	require.Equal(t, council.StateActive, state(t, s, c.ID).State, "its time has not come")
 	require.Eventually(t, func() bool {
+		require.NoError(t, s.RemoveExpired(t.Context(), c.ExpireAt))
 		states, err := s.Jobs.States(t.Context(), ids["What is a mutex?"], ids["WAIT"])
 		require.NoError(t, err)
 		_, err = s.Store.Conversation(t.Context(), c.ID, counciltest.Owner)
