@@ -149,8 +149,14 @@ func (m *Manager) Stop(ctx context.Context) error {
 
 // Create stores a job with its resource and puts it into its queue, in one transaction. The same owner, method, request
 // ID and body get the first job again, at any later time and when both calls run at once; another body is
-// ErrRequestIDReused. A request that c.Existing answers gets that job from then on.
+// ErrRequestIDReused. A request that c.Existing answers gets that job from then on. A parent that is not the owner's is
+// ErrNotFound: what a job has started is cancelled, retried and deleted with it.
 func (m *Manager) Create(ctx context.Context, c Creation) (Job, bool, error) {
+	if c.Parent != "" {
+		if _, err := m.Get(ctx, c.Parent, c.Owner); err != nil {
+			return Job{}, false, fmt.Errorf("create %s job: parent: %w", c.Kind, err)
+		}
+	}
 	c.Priority, c.QueueTimeout = cmp.Or(c.Priority, DefaultPriority), cmp.Or(c.QueueTimeout, m.cfg.QueueTimeout)
 	c.HistoryKept = cmp.Or(c.HistoryKept, m.cfg.HistoryKept[c.Kind], DefaultHistoryKept)
 	crashpoint.Hit(crashpoint.BeforeCreate)

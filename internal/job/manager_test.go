@@ -86,6 +86,22 @@ func TestABodyWorksForItsJobsOwner(t *testing.T) {
 	}
 }
 
+func TestG14_AParentIsTheOwnersOwn(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	parent := create(t, s)
+	child := creation()
+	child.Parent = parent.ID
+	_, _, err := s.Create(t.Context(), child)
+	require.NoError(t, err)
+	for _, id := range []job.ID{parent.ID, job.NewID()} {
+		foreign := creation()
+		foreign.Owner, foreign.Parent = "ada", id
+		_, _, err := s.Create(t.Context(), foreign)
+		require.ErrorIs(t, err, job.ErrNotFound)
+	}
+}
+
 func TestABodyThatPanicsEndsItsJob(t *testing.T) {
 	t.Parallel()
 	for _, where := range []string{"body", "step"} {
