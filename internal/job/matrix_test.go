@@ -179,21 +179,38 @@ func roleBody(note func(string)) job.Body {
 	}
 }
 
-// tagged is this test's binary with the crash points, built once.
-//
-//nolint:gochecknoglobals // built once for all tests
-var tagged = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "witan-crash-test")
-	if err != nil {
-		return "", err
+// tagged is this test's binary with the crash points, there as long as a test uses it.
+var tagged struct { //nolint:gochecknoglobals // built once for all tests
+	mu     sync.Mutex
+	users  int
+	folder string
+}
+
+// crashing builds the binary with the crash points, or takes the one that another test has built.
+func crashing(t *testing.T) string {
+	t.Helper()
+	tagged.mu.Lock()
+	defer tagged.mu.Unlock()
+	if tagged.users == 0 {
+		dir, err := os.MkdirTemp("", "witan-crash-test") //nolint:usetesting // several tests share it
+		require.NoError(t, err)
+		tagged.folder = dir
 	}
-	binary := filepath.Join(dir, "job.test")
-	cmd := exec.CommandContext(context.Background(), "go", "test", "-c", "-tags", "crashpoints", "-o", binary, ".") //nolint:gosec // the package under test
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the test with crash points: %w\n%s", err, out)
+	tagged.users++
+	t.Cleanup(func() {
+		tagged.mu.Lock()
+		defer tagged.mu.Unlock()
+		if tagged.users--; tagged.users == 0 {
+			_ = os.RemoveAll(tagged.folder)
+		}
+	})
+	binary := filepath.Join(tagged.folder, "job.test")
+	if _, err := os.Stat(binary); err != nil {
+		out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "crashpoints", "-o", binary, ".").CombinedOutput() //nolint:gosec // the package under test
+		require.NoError(t, err, "%s", out)
 	}
-	return binary, nil
-})
+	return binary
+}
 
 // start starts a process of the script. crash is where it dies, "" nowhere; count is the file that counts.
 func (s script) start(t *testing.T, binary, crash, count string) *exec.Cmd {
@@ -336,8 +353,7 @@ func undisturbed(t *testing.T, binary string, s script) (left, map[crashpoint.Po
 // with WITAN_TEST_LONG at every time.
 func TestG10_AProcessKilledAtAnyCrashPointIsFollowedByOneThatFinishes(t *testing.T) {
 	t.Parallel()
-	binary, err := tagged()
-	require.NoError(t, err)
+	binary := crashing(t)
 	for name, newScript := range stores() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -390,8 +406,7 @@ func killedAt(t *testing.T, binary string, s script, crash string, want left) {
 // TestG10_AProcessStoppedAtACrashPointIsRefusedWhenItGoesOn stops a process for longer than others wait for it.
 func TestG10_AProcessStoppedAtACrashPointIsRefusedWhenItGoesOn(t *testing.T) {
 	t.Parallel()
-	binary, err := tagged()
-	require.NoError(t, err)
+	binary := crashing(t)
 	newScript := stores()["postgres"]
 	want, _ := undisturbed(t, binary, newScript(t))
 	for _, p := range []crashpoint.Point{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"witan.dev/internal/database/postgres"
 	"witan.dev/internal/job/engine"
 	"witan.dev/internal/job/engine/enginetest"
 	"witan.dev/internal/testserver"
@@ -252,4 +253,34 @@ func TestEachProcessKeepsToItsOwnConcurrencyAndASmallOneDoesNotStarveTheQueue(t 
 	mu.Lock()
 	defer mu.Unlock()
 	require.Equal(t, map[string]int{"small": small, "large": large}, most)
+}
+
+// claimed enqueues a job as if the executor had claimed it and then nothing had come of it.
+func claimed(t *testing.T, i enginetest.Instance, id engine.ID, executor string) {
+	t.Helper()
+	require.NoError(t, i.Write(t.Context(), func(ctx context.Context, tx engine.Tx) error {
+		if err := i.Engine.EnqueueTx(ctx, tx, engine.Request{ID: id, Kind: kind}); err != nil {
+			return err
+		}
+		_, err := postgres.Unwrap(tx).Exec(ctx, `UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = $2,
+			owner_xid = 'nobody', application_version = $3 WHERE workflow_uuid = $1`, string(id), executor, version)
+		return err
+	}))
+}
+
+func TestG10_JobsThatWereClaimedAndNeverBegunAreFound(t *testing.T) {
+	t.Parallel()
+	database := emptyDatabase(t)
+	began := make(chan came, 8)
+	a, _ := worker(t, database, 8, func(r engine.Run) error {
+		began <- came{"a", r.Job(), time.Now()}
+		return nil
+	})
+	start := time.Now()
+	claimed(t, a, "own", a.Engine.Identity())
+	claimed(t, a, "orphaned", "a process that nobody has heard of")
+	require.Equal(t, engine.ID("orphaned"), receive(t, began).id)
+	next := receive(t, began)
+	require.Equal(t, engine.ID("own"), next.id)
+	require.GreaterOrEqual(t, next.when.Sub(start), unstarted, "it might have begun still")
 }
