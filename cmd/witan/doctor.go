@@ -50,7 +50,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "What is configured, what is reachable, what is wrong and how to mend it",
-		Long:  "Look at configuration, git, data folder, models, council and jobs. Lines begin with ok, -- (worth knowing) or !! (wrong, with how to mend it). Exit code 1 when anything is wrong.",
+		Long:  "Look at configuration, git, models, and the data folder with its council and jobs, or the database, services and workers of a cluster. Lines begin with ok, -- (worth knowing) or !! (wrong, with how to mend it). Exit code 1 when anything is wrong.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c := &checkup{a: a}
@@ -77,6 +77,10 @@ func (c *checkup) examine(ctx context.Context, cmd *cobra.Command) {
 	}
 	c.git(ctx)
 	c.models(ctx, conf)
+	if !conf.Database.IsZero() {
+		c.cluster(ctx, conf)
+		return
+	}
 	c.system(ctx, cmd, conf)
 }
 

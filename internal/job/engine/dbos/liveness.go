@@ -210,12 +210,7 @@ func (c *cluster) raise(ctx context.Context, e *Engine, exact bool) error {
 	if err != nil {
 		return fmt.Errorf("read the workers' limits: %w", err)
 	}
-	most := make(map[string]int)
-	for entry := range strings.SplitSeq(strings.Join(lists, ","), ",") {
-		name, limit, _ := strings.Cut(entry, ":")
-		n, _ := strconv.Atoi(limit) // another version's text counts as none
-		most[name] = max(most[name], n)
-	}
+	most := limits(strings.Join(lists, ","))
 	rows, err := c.pulse.Query(ctx, `SELECT name, coalesce(worker_concurrency, 0) FROM dbos.queues`)
 	if err != nil {
 		return fmt.Errorf("read the queues: %w", err)
@@ -237,6 +232,17 @@ func (c *cluster) raise(ctx context.Context, e *Engine, exact bool) error {
 		}
 	}
 	return nil
+}
+
+// limits reads what enter wrote of one worker or more: the largest limit of each queue.
+func limits(lists string) map[string]int {
+	most := make(map[string]int)
+	for entry := range strings.SplitSeq(lists, ",") {
+		name, limit, _ := strings.Cut(entry, ":")
+		n, _ := strconv.Atoi(limit) // another version's text counts as none
+		most[name] = max(most[name], n)
+	}
+	return most
 }
 
 func (c *cluster) texts(ctx context.Context, query string, args ...any) ([]string, error) {
