@@ -11,19 +11,24 @@ import (
 	"witan.dev/services/retrieval"
 )
 
-// declareRanking scores each chunk by the sum over the terms that it holds. ts_rank knows how often and where a chunk holds
-// a term (names and paths count three times the text) and nothing of how rare the term is, so each counts the more, the
-// fewer chunks hold it; eight chunks a file stand for the number of all. Equal scores are in the order of files.
+// declareRanking scores each chunk by the sum over the terms that it holds, in the shape of BM25. ts_rank tells how often
+// and where a chunk holds a term (names and paths count three times the text) and nothing of the rest: a long chunk counts
+// for less, one of 60 different words as it is, and a term counts the more, the fewer chunks hold it. Eight chunks a file
+// stand for the number of all. Equal scores are in the order of files.
 const declareRanking = `DECLARE ranking NO SCROLL CURSOR FOR
-SELECT scored.file, scored.ordinal FROM (
-  SELECT w.file, w.ordinal, ts_rank('{0.33, 0.33, 1, 1}', w.words, t.query, 1) AS score, count(*) OVER (PARTITION BY t.n) AS chunks
-  FROM (
-    SELECT raw.n, raw.query FROM (SELECT x.n, phraseto_tsquery('witan', x.term) AS query FROM unnest($1::text[]) WITH ORDINALITY AS x (term, n)) AS raw
-    WHERE numnode(raw.query) > 0
-  ) AS t JOIN code_words AS w ON w.words @@ t.query
-) AS scored
-GROUP BY scored.file, scored.ordinal
-ORDER BY sum(scored.score * ln(1 + 8.0 * (SELECT max(id) FROM code_files) / scored.chunks)) DESC, scored.file, scored.ordinal`
+WITH terms AS MATERIALIZED (
+  SELECT raw.n, raw.query
+  FROM (SELECT x.n, phraseto_tsquery('witan', x.term) AS query FROM unnest($1::text[]) WITH ORDINALITY AS x (term, n)) AS raw
+  WHERE numnode(raw.query) > 0
+), held AS MATERIALIZED (
+  SELECT t.n, w.file, w.ordinal, ts_rank('{0.33, 0.33, 1, 1}', w.words, t.query) AS rank, length(w.words) AS words
+  FROM terms AS t JOIN code_words AS w ON w.words @@ t.query
+), weights AS MATERIALIZED (
+  SELECT held.n, ln(1 + 8 * (SELECT max(id) FROM code_files)::double precision / count(*)) AS weight FROM held GROUP BY held.n
+)
+SELECT held.file, held.ordinal FROM held JOIN weights ON weights.n = held.n
+GROUP BY held.file, held.ordinal
+ORDER BY sum(weights.weight * held.rank / (held.rank + 0.15 + 0.0075 * held.words)) DESC, held.file, held.ordinal`
 
 // fetchRanking is how much of a ranking is read at a time; most searches need no more.
 const fetchRanking = `FETCH 1000 FROM ranking`

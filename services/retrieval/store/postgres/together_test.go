@@ -108,12 +108,16 @@ func (p process) parse(ctx context.Context, id retrieval.ID, batch int) error {
 	if err != nil || len(before) > 0 {
 		return fmt.Errorf("begun before: %v: %w", before, err)
 	}
-	rand.Shuffle(len(results), func(i, j int) { results[i], results[j] = results[j], results[i] })
-	rand.Shuffle(len(staged), func(i, j int) { staged[i], staged[j] = staged[j], staged[i] })
+	shuffle(results)
+	shuffle(staged)
 	if err := p.PutParsed(ctx, version, results); err != nil {
 		return err
 	}
 	return p.PutFiles(ctx, version, staged)
+}
+
+func shuffle[T any](items []T) {
+	rand.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] }) //nolint:gosec // an order, no secret
 }
 
 // check finds everything that belongs to a ready index.
