@@ -142,6 +142,8 @@ func dial(ctx context.Context, address string, token secret.Text, encryption fun
 	transport := insecure.NewCredentials()
 	if encryption != nil {
 		transport = credentials.NewTLS(encryption(ctx))
+	} else if !token.IsZero() && !config.IsLoopback(address) {
+		return nil, fmt.Errorf("%s: the token would be sent in clear text; name the server's authority in tls.ca_file", address)
 	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),

@@ -27,11 +27,21 @@ func newNetwork(c config.Config, folder secret.Text, logger *slog.Logger) (netwo
 	if err != nil {
 		return network{}, err
 	}
-	access, err := newAccess(c.Auth, folder, logger)
-	if err != nil {
-		return network{}, err
+	p := auth.Params{Folder: folder, TokensFile: c.Auth.TokensFile, Logger: logger}
+	for _, t := range c.Auth.Tokens {
+		token, err := auth.ParseToken(t.Owner, t.SHA256)
+		if err != nil {
+			return network{}, err
+		}
+		p.Tokens = append(p.Tokens, token)
 	}
-	return network{certs: own, callers: access.callers, service: access.service}, nil
+	if c.Auth.ServiceTokenFile != "" {
+		if p.Service, err = auth.OpenServiceToken(c.Auth.ServiceTokenFile, logger); err != nil {
+			return network{}, err
+		}
+	}
+	callers, err := auth.New(p)
+	return network{certs: own, callers: callers, service: p.Service}, err
 }
 
 func newCerts(c config.TLS, logger *slog.Logger) (*certs.Certs, error) {

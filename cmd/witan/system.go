@@ -16,6 +16,7 @@ import (
 	jobmetrics "witan.dev/internal/job/metrics"
 	"witan.dev/internal/job/watch"
 	"witan.dev/internal/lifecycle"
+	"witan.dev/internal/observe"
 	"witan.dev/internal/rpc"
 	"witan.dev/internal/secret"
 	gatewayserver "witan.dev/services/gateway/server"
@@ -44,6 +45,7 @@ type system struct {
 	network network
 	rpc     *rpc.Server
 	gateway *gatewayserver.Server // nil where there is no HTTP address
+	observe *observe.Server       // nil where there is no address for operators
 	stack   lifecycle.Stack
 }
 
@@ -67,6 +69,12 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 	if err != nil {
 		return err
 	}
+	if p.Config.OperationsAddr != "" {
+		s.observe = observe.NewServer(p.Config.OperationsAddr, registry, p.Logger)
+		if err := s.stack.Start(ctx, "operators' listener", s.observe); err != nil {
+			return err
+		}
+	}
 	if err := s.build(b, p, registry); err != nil {
 		return err
 	}
@@ -89,6 +97,9 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 		if err := s.stack.Start(ctx, "jobs", draining{parts.jobs, p.Config.Drain}); err != nil {
 			return err
 		}
+	}
+	if s.observe != nil {
+		s.observe.SetReady(true)
 	}
 	return b.announce(s.localAddr)
 }
@@ -226,6 +237,9 @@ func (s *system) listen(ctx context.Context, p systemParams, registry *prometheu
 // stop ends what start began, in reverse order: first nothing new is taken and viewers are sent away with a position to
 // resume from, then running steps get their time, then servers and files are closed.
 func (s *system) stop(ctx context.Context) error {
+	if s.observe != nil {
+		s.observe.SetReady(false)
+	}
 	if s.gateway != nil {
 		s.gateway.Drain()
 	}

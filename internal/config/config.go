@@ -27,6 +27,9 @@ type Config struct {
 	// GRPCAddr and HTTPAddr are where `witan serve` listens (host:port, loopback only while Auth knows no tokens).
 	GRPCAddr string `koanf:"grpc_addr"`
 	HTTPAddr string `koanf:"http_addr"`
+	// OperationsAddr is where this process shows /healthz, /readyz and /metrics beside what else it serves; workers and
+	// services without a gateway have no other place for them. Empty: nowhere.
+	OperationsAddr string `koanf:"operations_addr"`
 	// TLS secures connections to this process and from it.
 	TLS TLS `koanf:"tls"`
 	// Auth says which callers there are.

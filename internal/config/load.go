@@ -157,8 +157,9 @@ func hide(_, to reflect.Type, data any) (any, error) {
 func openSecrets(k *koanf.Koanf) error {
 	var errs []error
 	for _, key := range []string{"database", "redis"} {
-		if u, err := url.Parse(k.String(key)); err == nil && u.User != nil {
-			if _, found := u.User.Password(); found {
+		if u, err := url.Parse(k.String(key)); err == nil {
+			_, found := u.User.Password()
+			if query := u.Query(); found || query.Has("password") || query.Has("sslpassword") {
 				errs = append(errs, fmt.Errorf("%s: holds a password: put the URL into a file and name it in %s_file, or set %s", key, key, variable(key)))
 			}
 		}

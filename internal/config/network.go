@@ -20,6 +20,11 @@ func (c *Config) validateNetwork(bad func(key, format string, args ...any)) {
 			bad(key, "%v", err)
 		}
 	}
+	if c.OperationsAddr != "" {
+		if err := c.listenable(c.OperationsAddr); err != nil {
+			bad("operations_addr", "%v", err)
+		}
+	}
 	if err := serverURL(c.Database, "postgres", "postgresql"); err != nil {
 		bad("database", "%v", err)
 	}
@@ -95,18 +100,24 @@ func (c *Config) validateTimes(bad func(key, format string, args ...any)) {
 
 // listenable refuses to serve strangers without asking who they are.
 func (c *Config) listenable(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
 		return fmt.Errorf("%q is not host:port", addr)
 	}
-	if c.Auth.Required() || host == "localhost" {
-		return nil
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+	if !c.Auth.Required() && !IsLoopback(addr) {
 		return fmt.Errorf("%q is not a loopback address, and without authentication nothing else is served: "+
 			"make a token with `witan token new OWNER` and name its file in auth.tokens_file", addr)
 	}
 	return nil
+}
+
+// IsLoopback says whether an address (host:port) stays on this machine by its form.
+func IsLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func hostPort(addr string) error {

@@ -68,6 +68,7 @@ func Dial(p Peers) (*grpc.ClientConn, error) {
 	options = append(options,
 		grpc.WithChainUnaryInterceptor(cfg.limit, safe.identify),
 		grpc.WithTransportCredentials(transport),
+		grpc.WithNoProxy(), // what the environment says of the way out to model providers is not for peers
 		grpc.WithDisableServiceConfig(), grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MaxSend), grpc.MaxCallSendMsgSize(cfg.MaxReceive)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 15 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),

@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write the lists of tests anew") //nolint:gochecknoglobals // flags of a test binary are global
 
 var (
-	bearer  = regexp.MustCompile(`(?m)^func (TestG(\d\d)_\w+)\(`)                                   //nolint:gochecknoglobals // a constant
+	bearer  = regexp.MustCompile(`(?m)(?:^func |")(TestG(\d\d)_\w+)[("]`)                           //nolint:gochecknoglobals // a constant
 	section = regexp.MustCompile("(?s)\n## G(\\d+) (?:[^\n]+\n)+<!-- tests -->\n((?:- [^\n]+\n)*)") //nolint:gochecknoglobals // a constant
 )
 
@@ -30,7 +30,8 @@ func bearers(t *testing.T, root string) map[string][]string {
 	t.Helper()
 	found := make(map[string]map[string][]string) // number → folder → tests
 	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+		suite := strings.HasSuffix(filepath.Dir(path), "test") // a suite's tests are named in tables
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") && !(suite && strings.HasSuffix(path, ".go")) {
 			return err
 		}
 		source, err := os.ReadFile(path) //nolint:gosec // our own source

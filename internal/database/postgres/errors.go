@@ -51,16 +51,22 @@ func Error(err error) error {
 }
 
 func away(err error) bool {
+	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
+		return !errors.Is(err, context.Canceled) && code(err) == "" || isAway(code(err)) // its own time limit is no caller's deadline
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
 	if c := code(err); c != "" {
-		return c == tooManyConnections || strings.HasPrefix(c, classConnection) || strings.HasPrefix(c, classOperator)
+		return isAway(c)
 	}
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	_, network := errors.AsType[net.Error](err)
-	return connecting || network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || strings.HasSuffix(err.Error(), "conn closed") // pgx has no sentinel for that one
+}
+
+func isAway(code string) bool {
+	return code == tooManyConnections || strings.HasPrefix(code, classConnection) || strings.HasPrefix(code, classOperator)
 }
 
 func collides(err error) bool {
