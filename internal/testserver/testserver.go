@@ -86,13 +86,13 @@ func (s *Server) Start(ctx context.Context) error {
 	if s.pid != 0 {
 		return fmt.Errorf("%s runs already", s.name)
 	}
-	log, err := os.OpenFile(s.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	said, err := os.OpenFile(s.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }()
+	defer func() { _ = said.Close() }()
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", append([]string{"-c", keeper, "sh"}, s.command...)...) //nolint:gosec // a server that the test chose
-	cmd.SysProcAttr, cmd.Stderr = s.attr, log
+	cmd.SysProcAttr, cmd.Stderr = s.attr, said
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err

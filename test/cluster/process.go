@@ -15,7 +15,7 @@ import (
 )
 
 // atWork is what a process logs when it serves, or works on jobs.
-var atWork = regexp.MustCompile(`msg=(serving|working)\b`) //nolint:gochecknoglobals // a constant
+var atWork = regexp.MustCompile(`msg=(serving|working)\b`)
 
 // Process is one process of the program, which may be started again after its end.
 type Process struct {

@@ -21,8 +21,8 @@ import (
 var update = flag.Bool("update", false, "write the lists of tests anew") //nolint:gochecknoglobals // flags of a test binary are global
 
 var (
-	bearer  = regexp.MustCompile(`(?m)(?:^func |")(TestG(\d\d)_\w+)[("]`)                           //nolint:gochecknoglobals // a constant
-	section = regexp.MustCompile("(?s)\n## G(\\d+) (?:[^\n]+\n)+<!-- tests -->\n((?:- [^\n]+\n)*)") //nolint:gochecknoglobals // a constant
+	bearer  = regexp.MustCompile(`(?m)(?:^func |")(TestG(\d\d)_\w+)[("]`)
+	section = regexp.MustCompile("(?s)\n## G(\\d+) (?:[^\n]+\n)+<!-- tests -->\n((?:- [^\n]+\n)*)")
 )
 
 // bearers are the tests that bear a guarantee's number, as the lines of its list.
@@ -74,7 +74,7 @@ func TestEveryGuaranteeNamesItsTests(t *testing.T) {
 		return strings.TrimSuffix(s, m[2]) + strings.Join(tests[m[1]], "")
 	})
 	if *update {
-		require.NoError(t, os.WriteFile(page, []byte(wanted), 0o600))
+		require.NoError(t, os.WriteFile(page, []byte(wanted), 0o600)) //nolint:gosec // our own page
 		return
 	}
 	for n := 1; n <= 17; n++ {
