@@ -26,7 +26,14 @@ func TestG10_ACallThatEndsWhileTheDatabaseIsAwayIsKept(t *testing.T) {
 	_, err := postgres.Migrate(t.Context(), secret.New(server.URL))
 	require.NoError(t, err)
 	require.NoError(t, dbos.MigratePostgres(t.Context(), secret.New(server.URL)))
-	s, err := openCluster(t.Context(), server.URL, dbos.Liveness{TTL: time.Minute}, slog.New(slog.DiscardHandler), fast())
+	waits := make(chan struct{}, 1)
+	logger := slog.New(heard{Handler: slog.DiscardHandler, message: waitsForDatabase, tell: func() {
+		select {
+		case waits <- struct{}{}:
+		default:
+		}
+	}})
+	s, err := openCluster(t.Context(), server.URL, dbos.Liveness{TTL: time.Minute}, logger, fast())
 	require.NoError(t, err)
 	t.Cleanup(func() { s.end(t) })
 	var killed atomic.Bool
@@ -41,7 +48,7 @@ func TestG10_ACallThatEndsWhileTheDatabaseIsAwayIsKept(t *testing.T) {
 	require.NoError(t, s.Start(t.Context()))
 	id := create(t, s).ID
 	require.NoError(t, receive(t, away))
-	<-time.After(300 * time.Millisecond) // the writes meet nobody for a while
+	receive(t, waits) // a write has met nobody
 	require.NoError(t, server.Start(t.Context()))
 	require.Eventually(t, func() bool {
 		j, err := s.Get(t.Context(), id, owner)

@@ -78,6 +78,37 @@ var migrated = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(path) //nolint:gosec // made above
 })
 
+// waitsForDatabase is what is logged when a write has met a database that is away.
+const waitsForDatabase = "the database is away; a write waits for it"
+
+// heard calls tell when message is logged, whatever its level.
+type heard struct {
+	slog.Handler
+
+	message string
+	tell    func()
+}
+
+func (h heard) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h heard) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == h.message {
+		h.tell()
+	}
+	if !h.Handler.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h heard) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return heard{Handler: h.Handler.WithAttrs(attrs), message: h.message, tell: h.tell}
+}
+
+func (h heard) WithGroup(name string) slog.Handler {
+	return heard{Handler: h.Handler.WithGroup(name), message: h.message, tell: h.tell}
+}
+
 // setup opens a system whose end is the test's; start it after Handle.
 func setup(tb testing.TB) *system {
 	tb.Helper()

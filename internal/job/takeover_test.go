@@ -107,8 +107,10 @@ func TestG10_JobsOutliveADatabaseThatIsKilledAndRestarted(t *testing.T) {
 	}
 	for n := range 2 {
 		c.noted(t, 20*(n+1), "") // in the middle
+		before := c.waiting(t)
 		require.NoError(t, server.Kill())
-		<-time.After(700 * time.Millisecond) // calls in flight end while nobody can keep their answers
+		// Calls in flight end while nobody can keep their answers.
+		require.Eventually(t, func() bool { return c.waiting(t) > before }, time.Minute, 5*time.Millisecond)
 		require.NoError(t, server.Start(t.Context()))
 		require.Eventually(t, func() bool { _, err := c.Get(t.Context(), ids[0], owner); return err == nil }, time.Minute, 10*time.Millisecond)
 	}

@@ -89,7 +89,10 @@ func (s settings) work() error {
 		return err
 	}
 	note := func(line string) { _, _ = fmt.Fprintln(journal, s.Name+" "+line) }
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})).With("worker", s.Name)
+	logger := slog.New(heard{
+		Handler: slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}),
+		message: waitsForDatabase, tell: func() { note("waits") },
+	}).With("worker", s.Name)
 	sys, err := openCluster(context.WithoutCancel(ctx), s.URL, s.Liveness, logger, fast())
 	if err != nil {
 		return err
@@ -218,6 +221,18 @@ func (c *cluster) noted(t *testing.T, n int, prefix string) []string {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(noted(t, c.folder, prefix)) >= n }, time.Minute, 5*time.Millisecond, prefix)
 	return noted(t, c.folder, prefix)
+}
+
+// waiting counts the writes that have met a database that is away.
+func (c *cluster) waiting(t *testing.T) int {
+	t.Helper()
+	n := 0
+	for _, line := range begun(t, c.folder) {
+		if strings.HasSuffix(line, " waits") {
+			n++
+		}
+	}
+	return n
 }
 
 // judge waits for the jobs and holds them against what the workers have begun.
