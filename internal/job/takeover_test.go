@@ -72,8 +72,8 @@ func TestG10_APartitionedWorkerLosesItsJobsAndIsRefusedWhenItIsBack(t *testing.T
 	c.workerAt(t, "a", proxy.URL)
 	ids := []job.ID{create(t, c.system).ID, create(t, c.system).ID}
 	c.noted(t, 8, "a call")
+	proxy.Freeze() // before the other one starts, which takes longer than these jobs
 	b := c.worker(t, "b")
-	proxy.Freeze()
 	c.noted(t, 2, "b begin")
 	lost := map[job.ID]int{}
 	for _, id := range ids {

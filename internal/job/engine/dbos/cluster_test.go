@@ -162,6 +162,11 @@ func TestG10_ASilentWorkersJobsGoToOthersAndItGoesOnUnderANewIdentity(t *testing
 	b, stopB := worker(t, database, 8, body("b"))
 	p.Freeze()
 	require.Equal(t, "b", receive(t, began).who, "the silent worker's job is run by the other")
+	require.Eventually(t, func() bool { // its end is stored
+		over, err := b.Engine.Lost(t.Context(), []engine.ID{"one"})
+		require.NoError(t, err)
+		return len(over) == 1
+	}, patience, 10*time.Millisecond)
 	stopB(0)
 	p.Thaw()
 	require.ErrorIs(t, receive(t, ended), engine.ErrIdentityLost)
@@ -172,7 +177,6 @@ func TestG10_ASilentWorkersJobsGoToOthersAndItGoesOnUnderANewIdentity(t *testing
 	next := receive(t, began)
 	require.Equal(t, "a", next.who)
 	require.Equal(t, engine.ID("two"), next.id, "it takes new jobs under its new identity, and the old one only once")
-	_ = b
 }
 
 func TestG10_ALateExecutionDoesNotTakeTheJobFromItsSuccessor(t *testing.T) {

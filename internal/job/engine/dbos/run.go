@@ -67,9 +67,8 @@ func (w *workflow) run(dctx dbos.Context, _ string) (recorded, error) {
 		return unrecorded()
 	}
 	l := w.life
-	ctx, cancel := context.WithCancelCause(dctx)
-	defer cancel(nil)
-	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
+	ctx, cancel := l.context(dctx)
+	defer cancel()
 	done, free := l.begun(engine.ID(id), w.queue)
 	defer done()
 	r := &run{flow: w, dctx: dctx, ctx: ctx, id: engine.ID(id)}
@@ -90,6 +89,21 @@ func (w *workflow) run(dctx dbos.Context, _ string) (recorded, error) {
 		return unrecorded()
 	}
 	return recorded{}, nil
+}
+
+// context ends with an execution's own context and with the life. Ending a life ends the library's contexts too, and
+// what the library gives as their cause says nothing, so the life's comes first.
+func (l *life) context(execution context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(execution))
+	end := func() {
+		if l.ctx.Err() != nil {
+			cancel(context.Cause(l.ctx))
+			return
+		}
+		cancel(context.Cause(execution))
+	}
+	ofLife, ofExecution := context.AfterFunc(l.ctx, end), context.AfterFunc(execution, end)
+	return ctx, func() { ofLife(); ofExecution(); cancel(nil) }
 }
 
 // run implements engine.Run.
