@@ -45,8 +45,8 @@ func TestG10_AFrozenWorkerIsRefusedWhenItThawsAndGoesOnUnderANewIdentity(t *test
 	a := c.worker(t, "a")
 	ids := []job.ID{create(t, c.system).ID, create(t, c.system).ID, create(t, c.system).ID}
 	c.noted(t, 8, "a call")
+	a.signal(t, syscall.SIGSTOP) // before the other one starts, which takes longer than these jobs
 	b := c.worker(t, "b")
-	a.signal(t, syscall.SIGSTOP)
 	frozen := map[job.ID]int{}
 	for _, id := range ids {
 		frozen[id] = c.epochs(t, id)[1]
@@ -127,15 +127,21 @@ func TestG10_AStoppingWorkerLetsItsCallsEndAndHandsOver(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, clusterURL(t))
 	c.call = time.Second
-	a := c.worker(t, "a")
+	workers := map[string]*worker{"a": c.worker(t, "a"), "b": c.worker(t, "b")}
 	id := create(t, c.system).ID
-	c.noted(t, 5, "a call")
-	c.worker(t, "b")
-	a.signal(t, syscall.SIGTERM)
-	require.NoError(t, a.wait())
+	first, other := "a", "b" // whoever takes the job
+	require.Eventually(t, func() bool {
+		if len(noted(t, c.folder, "b begin "+string(id))) > 0 {
+			first, other = "b", "a"
+		}
+		return len(noted(t, c.folder, first+" begin "+string(id))) > 0
+	}, time.Minute, 5*time.Millisecond)
+	c.noted(t, 5, first+" call")
+	workers[first].signal(t, syscall.SIGTERM)
+	require.NoError(t, workers[first].wait())
 	stopped := time.Now()
 	require.Equal(t, int64(5), mustGet(t, c.system, id).Ledger.CallsCompleted, "the answers that were on their way are kept")
-	c.noted(t, 1, "b begin "+string(id))
+	c.noted(t, 1, other+" begin "+string(id))
 	require.Less(t, time.Since(stopped), 2*time.Second)
 	c.judge(t, id)
 	j := mustGet(t, c.system, id)
