@@ -26,6 +26,16 @@ const (
 	AfterRetry     Point = "after-retry"
 	BeforeEnd      Point = "before-end"
 	AfterEnd       Point = "after-end"
+	BeforeHandOver Point = "before-hand-over"
+	AfterHandOver  Point = "after-hand-over"
+	BeforeAbandon  Point = "before-abandon"
+	AfterAbandon   Point = "after-abandon"
+	BeforeExpire   Point = "before-expire"
+	AfterExpire    Point = "after-expire"
+	BeforeForget   Point = "before-forget"
+	AfterForget    Point = "after-forget"
+	BeforeDelete   Point = "before-delete"
+	AfterDelete    Point = "after-delete"
 	BeforeStep     Point = "before-step"
 	EndOfStep      Point = "end-of-step"
 	AfterStep      Point = "after-step"
@@ -40,7 +50,8 @@ func Points() []Point {
 	return []Point{
 		BeforeCreate, AfterCreate, BeforeBegin, AfterBegin, BeforeApply, AfterApply, BeforeIntent, AfterIntent,
 		BeforeClose, AfterClose, BeforeFinish, AfterFinish, BeforeCancel, AfterCancel, BeforeRetry, AfterRetry,
-		BeforeEnd, AfterEnd, BeforeStep, EndOfStep, AfterStep, BeforeGiveBack, AfterGiveBack, BeforePublish, AfterPublish,
+		BeforeEnd, AfterEnd, BeforeHandOver, AfterHandOver, BeforeAbandon, AfterAbandon, BeforeExpire, AfterExpire,
+		BeforeForget, AfterForget, BeforeDelete, AfterDelete, BeforeStep, EndOfStep, AfterStep, BeforeGiveBack, AfterGiveBack, BeforePublish, AfterPublish,
 	}
 }
 

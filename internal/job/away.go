@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"witan.dev/internal/crashpoint"
 	"witan.dev/internal/database"
 	"witan.dev/internal/job/engine"
 )
@@ -102,7 +103,9 @@ func (r *Run) handOver(ctx context.Context) {
 	if r.advanced.Load() {
 		before = 0
 	}
+	crashpoint.Hit(crashpoint.BeforeHandOver)
 	w, err := r.m.store.Apply(ctx, r.fence(), Change{Stalled: &before})
+	crashpoint.Hit(crashpoint.AfterHandOver)
 	if err != nil && !errors.Is(err, ErrFenced) {
 		r.m.logger.WarnContext(ctx, "a job that is handed over counts as one that did not get on", "job_id", r.job.ID, "error", err)
 		return

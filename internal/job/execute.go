@@ -37,9 +37,7 @@ func (m *Manager) execute(er engine.Run, body Body) error {
 	case engine.Interrupted(err):
 		return err
 	case errors.Is(err, ErrEnded):
-		if w.LastSeq > 0 { // ended just now, after too many starts
-			m.abandon(er.Context(), a)
-		}
+		m.abandon(er.Context(), a) // ended just now, after too many starts, or before a crash that came before this
 		return nil
 	case errors.Is(err, ErrNotFound):
 		m.logger.WarnContext(er.Context(), "the engine holds a job that the store does not know", "job_id", a.ID)
@@ -160,7 +158,9 @@ func (m *Manager) fail(r *Run, err error) {
 
 // abandon stops what an attempt that has ended had started and its own body could not end: nobody will read the results.
 func (m *Manager) abandon(ctx context.Context, a Attempt) {
+	crashpoint.Hit(crashpoint.BeforeAbandon)
 	endings, err := m.store.CancelStarted(ctx, a)
+	crashpoint.Hit(crashpoint.AfterAbandon)
 	if err != nil {
 		m.logger.WarnContext(ctx, "what a failed job has started goes on", "job_id", a.ID, "error", err)
 	}

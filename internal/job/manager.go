@@ -206,10 +206,12 @@ func (m *Manager) Retry(ctx context.Context, r Retrial) (Job, error) {
 // ErrNotFinished.
 func (m *Manager) Delete(ctx context.Context, d Deletion) error {
 	d.Keep, d.Remove = []Kind{KindIndex}, m.removeTx
+	crashpoint.Hit(crashpoint.BeforeDelete)
 	gone, err := m.store.Delete(ctx, d)
 	if err != nil {
 		return fmt.Errorf("delete jobs: %w", err)
 	}
+	crashpoint.Hit(crashpoint.AfterDelete)
 	var ids []engine.ID
 	for _, j := range gone {
 		for n := range j.Attempt {

@@ -74,14 +74,28 @@ const (
 	roleRetry   = "retry"   // fails and is retried
 	roleError   = "error"   // its body returns an error once
 	roleLost    = "lost"    // the engine does not know it
+	roleAway    = "away"    // its body gives up once because the database is away
+	roleFamily  = "family"  // starts another, and its body panics
+	roleChild   = "child"   // is started by that one, and nothing computes it
+	roleExpire  = "expire"  // nothing computes it in time
+	roleGone    = "gone"    // fails and is deleted
 )
 
-func roles() []string { return []string{roleCouncil, roleCancel, roleRetry, roleError, roleLost} }
+// roles are those that callers ask for.
+func roles() []string {
+	return []string{roleCouncil, roleCancel, roleRetry, roleError, roleLost, roleAway, roleFamily, roleExpire, roleGone}
+}
 
 // asked is the creation of a job of the script: again and again the same request.
 func asked(role string) job.Creation {
 	c := creation()
 	c.RequestID, c.Spec, c.Labels = role, []byte(role), map[string]string{"role": role}
+	switch role {
+	case roleChild:
+		c.Kind = job.KindReview
+	case roleExpire:
+		c.Kind, c.QueueTimeout = job.KindReview, time.Millisecond
+	}
 	return c
 }
 
@@ -94,7 +108,7 @@ func (s script) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sys.Handle(job.KindCouncil, 0, roleBody(func(line string) { _, _ = fmt.Fprintln(journal, line) }))
+	sys.Handle(job.KindCouncil, 0, roleBody(sys, func(line string) { _, _ = fmt.Fprintln(journal, line) }))
 	if err := sys.Start(ctx); err != nil {
 		return err
 	}
@@ -103,6 +117,9 @@ func (s script) run(ctx context.Context) error {
 		j, _, err := s.create(ctx, sys, role)
 		for errors.Is(err, database.ErrAway) {
 			j, _, err = s.create(ctx, sys, role)
+		}
+		if role == roleGone && errors.Is(err, job.ErrDeleted) {
+			continue
 		}
 		if err != nil {
 			return err
@@ -130,6 +147,13 @@ func (s script) create(ctx context.Context, sys *system, role string) (job.Job, 
 func drive(ctx context.Context, sys *system, ids map[string]job.ID) (open bool, err error) {
 	for role, id := range ids {
 		j, err := sys.Get(ctx, id, owner)
+		if role == roleGone && errors.Is(err, job.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		started, _, err := sys.List(ctx, job.ListQuery{Owner: owner, Parent: id})
 		if err != nil {
 			return false, err
 		}
@@ -138,17 +162,20 @@ func drive(ctx context.Context, sys *system, ids map[string]job.ID) (open bool, 
 			_, err = sys.Cancel(ctx, id, owner)
 		case role == roleRetry && j.State == job.StateFailed && j.Attempt == 1:
 			_, err = sys.Retry(ctx, job.Retrial{ID: id, Owner: owner, RequestID: "again"})
+		case role == roleGone && j.State.Terminal():
+			err = sys.Delete(ctx, job.Deletion{IDs: []job.ID{id}, Owner: owner})
 		}
 		if err != nil {
 			return false, err
 		}
-		open = open || !j.State.Terminal() || role == roleRetry && j.Attempt == 1
+		open = open || !j.State.Terminal() || role == roleRetry && j.Attempt == 1 ||
+			slices.ContainsFunc(started, func(j job.Job) bool { return !j.State.Terminal() })
 	}
 	return open, nil
 }
 
 // roleBody does what the job's role asks for, each call written down before it is made.
-func roleBody(note func(string)) job.Body {
+func roleBody(sys *system, note func(string)) job.Body {
 	return func(r *job.Run) error {
 		role := string(r.Job().Spec)
 		council := councilBody(func(ctx context.Context, key job.CallKey, attempt int32) (string, error) {
@@ -168,6 +195,19 @@ func roleBody(note func(string)) job.Body {
 			if r.Attempt() == 1 {
 				return finish(r, job.StateFailed)
 			}
+		case roleAway:
+			if r.Epoch() == 1 {
+				return database.ErrAway.Wrap(errors.New("once"))
+			}
+		case roleFamily:
+			c := asked(roleChild)
+			c.Parent = r.Job().ID
+			if _, _, err := sys.Create(r.Context(), c); err != nil {
+				return err
+			}
+			panic("nobody cancels what was started")
+		case roleGone:
+			return finish(r, job.StateFailed)
 		case roleError:
 			if r.Epoch() == 1 {
 				_, _, err := job.Step(r, "plan", engine.Policy{}, func(context.Context) (string, *engine.Failure, error) {
@@ -286,7 +326,7 @@ func (l left) answered() []string {
 // as holds an end against the one of a run that nothing disturbed.
 func (l left) as(t *testing.T, undisturbed left) {
 	t.Helper()
-	for _, role := range roles() {
+	for _, role := range append(roles(), roleChild) {
 		want, got := undisturbed.jobs[role], l.jobs[role]
 		require.Equal(t, []any{want.State, want.StateReason, want.Stage, want.Attempt, want.Result, want.Error, want.Ledger.CallsCompleted},
 			[]any{got.State, got.StateReason, got.Stage, got.Attempt, got.Result, got.Error, got.Ledger.CallsCompleted}, role)
@@ -397,6 +437,9 @@ func killedAt(t *testing.T, binary string, s script, p crashpoint.Point, n int, 
 		require.NotContains(t, again, call, "a call with a stored answer was made again")
 	}
 	for role, j := range before.jobs {
+		if role == roleGone {
+			continue
+		}
 		log := before.events[role]
 		require.Equal(t, log, after.events[role][:len(log)], "what was seen is the beginning of what is there")
 		inFlight := j.Ledger.CallsStarted - j.Ledger.CallsCompleted - j.Ledger.CallsRepaid

@@ -133,9 +133,13 @@ func (m *Manager) bury(ctx context.Context, a Attempt) error {
 // expireQueued ends jobs that waited too long, whether or not a worker ever looks at their queue.
 func (m *Manager) expireQueued(ctx context.Context) error {
 	for {
+		crashpoint.Hit(crashpoint.BeforeExpire)
 		endings, err := m.store.ExpireQueued(ctx, time.Now(), sweepPage)
 		if err != nil {
 			return fmt.Errorf("end jobs that waited too long: %w", err)
+		}
+		if len(endings) > 0 {
+			crashpoint.Hit(crashpoint.AfterExpire)
 		}
 		m.ended(ctx, endings)
 		for _, e := range endings {
@@ -169,6 +173,8 @@ func (m *Manager) removeExpired(ctx context.Context) error {
 
 func (m *Manager) purge(ctx context.Context) error {
 	now := time.Now()
+	crashpoint.Hit(crashpoint.BeforeForget)
 	_, err := m.store.ExpireHistory(ctx, now, purgeMost)
+	crashpoint.Hit(crashpoint.AfterForget)
 	return errors.Join(err, m.engine.Purge(ctx, now.Add(-m.cfg.EngineKeep), purgeMost))
 }
