@@ -456,14 +456,15 @@ func TestTheEngineIsToldIDsOnly(t *testing.T) {
 }
 
 // TestG12_RacesWithTheEngine lets cancellations, ends, retries and deletions of running jobs meet, with bodies that the
-// engine runs.
+// engine runs. A round goes through the engine's queue twice and takes a third of a second, so there are fewer than of the
+// store's own races, which run jobtest.Rounds times.
 func TestG12_RacesWithTheEngine(t *testing.T) {
 	t.Parallel()
 	rounds := 60
 	if testing.Short() {
 		rounds = 10
 	}
-	s := started(t, func(r *job.Run) error {
+	body := func(r *job.Run) error {
 		_, _, err := job.Step(r, "step", engine.Policy{}, func(ctx context.Context) (int, *engine.Failure, error) {
 			return 0, nil, r.Append(ctx, job.NewEvent{Key: "step/done/0", Type: "council.planned"})
 		})
@@ -474,28 +475,80 @@ func TestG12_RacesWithTheEngine(t *testing.T) {
 			return finish(r, job.StateCancelled)
 		}
 		return finish(r, job.StateFailed)
-	})
-	for range rounds {
-		id := create(t, s).ID
-		var work sync.WaitGroup
-		work.Go(func() { _, _ = s.Cancel(t.Context(), id, owner) })
-		work.Go(func() {
-			_, _, _ = s.store.End(t.Context(), job.Attempt{ID: id, Number: 1}, job.Outcome{State: job.StateFailed})
-		})
-		for n := range 3 {
-			r := job.Retrial{ID: id, RequestID: fmt.Sprint(id, n%2), BodySHA256: [32]byte{1}}
-			work.Go(func() { _, _ = s.Retry(t.Context(), r) })
-		}
-		work.Wait()
-		attempts(t, s, await(t, s, id))
-		again := retry(t, s, id)
-		work.Go(func() { _, _ = s.Cancel(t.Context(), id, owner) })
-		work.Go(func() {
-			for s.Delete(t.Context(), job.Deletion{IDs: []job.ID{id}}) != nil && t.Context().Err() == nil { //nolint:revive // until the job has ended
+	}
+	for name, open := range map[string]func(t *testing.T) *system{
+		"sqlite": func(t *testing.T) *system { return setup(t) },
+		"postgres": func(t *testing.T) *system {
+			s, err := openCluster(t.Context(), clusterURL(t), quick(), slog.New(slog.DiscardHandler), fast())
+			require.NoError(t, err)
+			t.Cleanup(func() { s.end(t) })
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			s.Handle(job.KindCouncil, 0, body)
+			require.NoError(t, s.Start(t.Context()))
+			for range rounds {
+				race(t, s)
 			}
 		})
-		work.Wait()
-		_, err := s.Get(t.Context(), id, "")
-		require.ErrorIs(t, err, job.ErrNotFound, "attempt %d", again.Attempt)
 	}
+}
+
+// race is one round: everything that may happen to a job at once, then its next attempt, cancelled and deleted at once.
+func race(t *testing.T, s *system) {
+	t.Helper()
+	ctx, id := t.Context(), create(t, s).ID
+	require.NoError(t, together(
+		func() error { _, err := s.Cancel(ctx, id, owner); return err },
+		func() error {
+			_, _, err := s.store.End(ctx, job.Attempt{ID: id, Number: 1}, job.Outcome{State: job.StateFailed})
+			return err
+		},
+		func() error { return retryMaybe(ctx, s, id, 0) },
+		func() error { return retryMaybe(ctx, s, id, 1) },
+		func() error { return retryMaybe(ctx, s, id, 0) },
+	))
+	attempts(t, s, await(t, s, id))
+	again := retry(t, s, id)
+	require.NoError(t, together(
+		func() error {
+			if _, err := s.Cancel(ctx, id, owner); !errors.Is(err, job.ErrNotFound) {
+				return err
+			}
+			return nil // deleted before
+		},
+		func() error {
+			for { // until the job has ended
+				err := s.Delete(ctx, job.Deletion{IDs: []job.ID{id}})
+				if !errors.Is(err, job.ErrNotFinished) {
+					return err
+				}
+			}
+		},
+	))
+	_, err := s.Get(ctx, id, "")
+	require.ErrorIs(t, err, job.ErrNotFound, "attempt %d", again.Attempt)
+}
+
+// retryMaybe retries a job that may not have ended. n tells requests apart.
+func retryMaybe(ctx context.Context, s *system, id job.ID, n int) error {
+	_, err := s.Retry(ctx, job.Retrial{ID: id, RequestID: fmt.Sprint(id, n), BodySHA256: [32]byte{1}})
+	if errors.Is(err, job.ErrNotFinished) {
+		return nil
+	}
+	return err
+}
+
+// together runs all of it at once and joins the errors.
+func together(all ...func() error) error {
+	var work sync.WaitGroup
+	errs := make([]error, len(all))
+	for i, fn := range all {
+		work.Go(func() { errs[i] = fn() })
+	}
+	work.Wait()
+	return errors.Join(errs...)
 }
