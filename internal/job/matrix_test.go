@@ -401,7 +401,7 @@ func TestG10_AProcessKilledAtAnyCrashPointIsFollowedByOneThatFinishes(t *testing
 			want, hits := undisturbed(t, binary, newScript(t))
 			for _, p := range crashpoint.Points() {
 				times := 1
-				if os.Getenv("WITAN_TEST_LONG") != "" {
+				if os.Getenv("WITAN_TEST_LONG") != "" || p == crashpoint.BeforeAbandon { // only one of those jobs has started another
 					times = hits[p]
 				}
 				for n := range times {
