@@ -376,6 +376,31 @@ func TestG15_TemporaryJobsGoWhenTheirTimeIsOver(t *testing.T) {
 	require.Equal(t, job.StateSucceeded, await(t, s, kept).State)
 }
 
+func TestTemporaryJobsThatCannotGoDoNotHoldBackTheOthers(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.OnDelete(job.KindCouncil, job.Remover{Tx: func(context.Context, job.Tx, job.Job) error { return errors.New("something is in the way") }})
+	over := time.Now().Add(-time.Hour)
+	end := func(kind job.Kind, at time.Time) job.ID {
+		c := creation()
+		c.Kind, c.ExpireAt = kind, at
+		_, _, err := s.Create(t.Context(), c)
+		require.NoError(t, err)
+		_, _, err = s.store.End(t.Context(), job.Attempt{ID: c.ID, Number: 1}, job.Outcome{State: job.StateSucceeded})
+		require.NoError(t, err)
+		return c.ID
+	}
+	for range 500 { // a page of them
+		end(job.KindCouncil, over)
+	}
+	last := end(job.KindIndex, over.Add(time.Minute))
+	require.NoError(t, s.Start(t.Context()))
+	require.Eventually(t, func() bool {
+		_, err := s.store.Get(t.Context(), last)
+		return errors.Is(err, job.ErrNotFound)
+	}, time.Minute, 2*time.Millisecond)
+}
+
 func TestChoresAreDoneRegularlyAndFailAlone(t *testing.T) {
 	t.Parallel()
 	s := setup(t)

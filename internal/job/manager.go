@@ -152,11 +152,6 @@ func (m *Manager) Stop(ctx context.Context) error {
 // ErrRequestIDReused. A request that c.Existing answers gets that job from then on. A parent that is not the owner's is
 // ErrNotFound: what a job has started is cancelled, retried and deleted with it.
 func (m *Manager) Create(ctx context.Context, c Creation) (Job, bool, error) {
-	if c.Parent != "" {
-		if _, err := m.Get(ctx, c.Parent, c.Owner); err != nil {
-			return Job{}, false, fmt.Errorf("create %s job: parent: %w", c.Kind, err)
-		}
-	}
 	c.Priority, c.QueueTimeout = cmp.Or(c.Priority, DefaultPriority), cmp.Or(c.QueueTimeout, m.cfg.QueueTimeout)
 	c.HistoryKept = cmp.Or(c.HistoryKept, m.cfg.HistoryKept[c.Kind], DefaultHistoryKept)
 	crashpoint.Hit(crashpoint.BeforeCreate)
@@ -263,7 +258,15 @@ func (m *Manager) States(ctx context.Context, ids ...ID) (map[ID]State, error) {
 	return m.store.States(ctx, ids)
 }
 
-// List returns jobs, newest first, and the position of the next page; a zero position says that there is none.
+// StatesTx is States as tx sees it, for what is decided in a transaction.
+func (m *Manager) StatesTx(ctx context.Context, tx Tx, ids ...ID) (map[ID]State, error) {
+	if len(ids) == 0 {
+		return map[ID]State{}, nil
+	}
+	return m.store.StatesTx(ctx, tx, ids)
+}
+
+// List returns jobs without their specs and results, newest first, and the position of the next page; a zero position says that there is none.
 func (m *Manager) List(ctx context.Context, q ListQuery) ([]Job, ListPosition, error) {
 	limit := min(max(cmp.Or(q.Limit, 50), 1), 1000)
 	q.Limit = limit + 1

@@ -1,9 +1,11 @@
 package job
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -85,4 +87,19 @@ func DeleteRefused(j Job, revision int64) error {
 		return ErrNotFinished
 	}
 	return nil
+}
+
+// ParentsFirst sorts what holds jobs so that each is behind the one that started it, where that one is among them.
+func ParentsFirst[T any](all []T, of func(T) Job) {
+	parents := make(map[ID]ID, len(all))
+	for _, v := range all {
+		parents[of(v).ID] = of(v).Parent
+	}
+	depths := make(map[ID]int, len(all))
+	for id := range parents {
+		for by, there := parents[id]; there && depths[id] < len(all); by, there = parents[by] {
+			depths[id]++
+		}
+	}
+	slices.SortStableFunc(all, func(a, b T) int { return cmp.Compare(depths[of(a).ID], depths[of(b).ID]) })
 }

@@ -97,6 +97,12 @@ type ListPosition struct {
 	ID        ID
 }
 
+// Expiry is a place in the order in which temporary jobs end.
+type Expiry struct {
+	At time.Time
+	ID ID
+}
+
 // Fence is what every write of an execution carries.
 type Fence struct {
 	ID      ID
@@ -148,7 +154,8 @@ type Written struct {
 type Creator interface {
 	// Create stores the job, its first event and the request, and calls c.Write and enqueue in the same transaction.
 	// With a known request it returns the first job and reused, or ErrRequestIDReused for another body.
-	// When that job was deleted the error is ErrDeleted. Where the job itself is there already, because the answer to an
+	// When that job was deleted the error is ErrDeleted. For a request that is not known, a parent that is not there or not
+	// the owner's is ErrNotFound. Where the job itself is there already, because the answer to an
 	// earlier run of the same creation was lost, it returns that one and reused.
 	Create(ctx context.Context, c Creation, enqueue func(ctx context.Context, tx Tx) error) (j Job, reused bool, err error)
 	// Retry starts the next attempt of a job that has ended: attempt + 1, QUEUED, the event KeyRetry, and enqueue in the
@@ -169,6 +176,9 @@ type Reader interface {
 	Get(ctx context.Context, id ID) (Job, error)
 	// States leaves unknown jobs out.
 	States(ctx context.Context, ids []ID) (map[ID]State, error)
+	// StatesTx is States as tx sees it. A transaction must not wait for another connection, and so reads in itself.
+	StatesTx(ctx context.Context, tx Tx, ids []ID) (map[ID]State, error)
+	// List returns jobs without spec and result.
 	List(ctx context.Context, q ListQuery) ([]Job, error)
 	// Events returns those with Seq > after in order, at most limit, and ends with the one whose payload brings their
 	// sum to EventsBytes. So fewer than limit do not mean that nothing follows; none means it.
@@ -179,8 +189,9 @@ type Reader interface {
 	CancelAsked(ctx context.Context, ids []ID) ([]ID, error)
 	// Unfinished returns the attempts of jobs that are not terminal, with ID > after in the order of IDs, at most limit.
 	Unfinished(ctx context.Context, after ID, limit int) ([]Attempt, error)
-	// Expired returns jobs of any state whose ExpireAt has come, oldest first, at most limit.
-	Expired(ctx context.Context, now time.Time, limit int) ([]ID, error)
+	// Expired returns jobs of any state whose ExpireAt has come, oldest first, at most limit, behind one that it returned
+	// before; the zero value is the beginning.
+	Expired(ctx context.Context, now time.Time, after Expiry, limit int) ([]Expiry, error)
 	// DeadLetters counts the jobs that are FAILED with ReasonRecoveryAttempts.
 	DeadLetters(ctx context.Context) (int64, error)
 }
@@ -217,10 +228,10 @@ type Ender interface {
 	ExpireQueued(ctx context.Context, now time.Time, n int) ([]Ending, error)
 	// ExpireHistory removes the events of at most n jobs whose history has expired.
 	ExpireHistory(ctx context.Context, now time.Time, n int) (int, error)
-	// Delete removes jobs, all that they started (but see Deletion.Keep), and everything that belongs to these: rows, logs, journals. Of their
-	// requests the job and the resource are forgotten and the hashes stay. All of it or nothing: the errors are
-	// ErrNotFound, then DeleteRefused of any of them, and ErrNotFinished also while the job that started one of IDs is
-	// unfinished and not removed with it. It returns what is gone, in no order.
+	// Delete removes jobs, all that they started (but see Deletion.Keep), and everything that belongs to these: rows, logs,
+	// journals. Of their requests the job and the resource are forgotten and the hashes stay. All of it or nothing: the
+	// errors are ErrNotFound, then DeleteRefused of any of them, and ErrNotFinished also while the job that started one of
+	// IDs is unfinished and not removed with it. It returns what is gone, what a job started before that job.
 	Delete(ctx context.Context, d Deletion) ([]Job, error)
 }
 

@@ -154,21 +154,35 @@ func (m *Manager) expireQueued(ctx context.Context) error {
 // removeExpired deletes temporary jobs whose time is over. One that is not finished is cancelled, and removed by a later
 // sweep.
 func (m *Manager) removeExpired(ctx context.Context) error {
-	ids, err := m.store.Expired(ctx, time.Now(), sweepPage)
-	if err != nil {
-		return err
-	}
-	var failed error
-	for _, id := range ids {
-		err := m.Delete(ctx, Deletion{IDs: []ID{id}})
-		if errors.Is(err, ErrNotFinished) {
-			_, err = m.Cancel(ctx, id, "")
+	var (
+		failed error
+		last   Expiry
+	)
+	for now := time.Now(); ; {
+		page, err := m.store.Expired(ctx, now, last, sweepPage)
+		if err != nil {
+			return errors.Join(failed, err)
 		}
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			failed = errors.Join(failed, fmt.Errorf("remove job %s, whose time is over: %w", id, err))
+		for _, last = range page {
+			if err := m.removeOne(ctx, last.ID); err != nil && failed == nil {
+				failed = err // one tells enough
+			}
+		}
+		if len(page) < sweepPage || ctx.Err() != nil {
+			return failed
 		}
 	}
-	return failed
+}
+
+func (m *Manager) removeOne(ctx context.Context, id ID) error {
+	err := m.Delete(ctx, Deletion{IDs: []ID{id}})
+	if errors.Is(err, ErrNotFinished) {
+		_, err = m.Cancel(ctx, id, "")
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("remove job %s, whose time is over: %w", id, err)
+	}
+	return nil
 }
 
 func (m *Manager) purge(ctx context.Context) error {

@@ -20,6 +20,7 @@ const DefaultCouncil = "default"
 type Jobs interface {
 	Create(ctx context.Context, c job.Creation) (job.Job, bool, error)
 	States(ctx context.Context, ids ...job.ID) (map[job.ID]job.State, error)
+	StatesTx(ctx context.Context, tx job.Tx, ids ...job.ID) (map[job.ID]job.State, error)
 	Cancel(ctx context.Context, id job.ID, owner string) (job.Job, error)
 	Delete(ctx context.Context, d job.Deletion) error
 }
@@ -156,7 +157,11 @@ func (m *Manager) Conversation(ctx context.Context, id, owner string) (Conversat
 
 // Conversations lists conversations, newest first, each with what its jobs say of it.
 func (m *Manager) Conversations(ctx context.Context, owner string, after Position, limit int) ([]Conversation, map[string]Activity, error) {
-	list, err := m.store.Conversations(ctx, owner, after, limit)
+	list, err := living(limit, after, func(after Position, n int) ([]Conversation, error) {
+		return m.store.Conversations(ctx, owner, after, n)
+	}, func(c *Conversation) (Position, bool) {
+		return Position{CreatedAt: c.CreatedAt, ID: c.ID}, c.over(m.now())
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -190,7 +195,11 @@ func (k *Keeper) activities(ctx context.Context, conversations ...string) (map[s
 
 // Messages lists the messages of a conversation of owner, oldest first.
 func (m *Manager) Messages(ctx context.Context, conversation, owner string, after int64, limit int) ([]Message, error) {
-	if _, err := m.store.Conversation(ctx, conversation, owner); err != nil {
+	c, err := m.store.Conversation(ctx, conversation, owner)
+	if err == nil && c.over(m.now()) {
+		err = ErrConversationNotFound
+	}
+	if err != nil {
 		return nil, err
 	}
 	return m.store.Messages(ctx, conversation, after, limit)
@@ -287,20 +296,9 @@ func (m *Manager) validateOnly(ctx context.Context, n NewDeliberation) (Delibera
 func (m *Manager) write(ctx context.Context, tx job.Tx, n NewDeliberation, d Deliberation) (Deliberation, error) {
 	var c Conversation
 	if n.Conversation != "" {
-		var recent []job.ID
 		var err error
-		if c, recent, err = m.store.LockConversation(ctx, tx, n.Conversation, n.Owner); err != nil {
+		if c, err = m.lockIdle(ctx, tx, n.Conversation, n.Owner, d.ID); err != nil {
 			return Deliberation{}, err
-		}
-		if c.over(m.now()) {
-			return Deliberation{}, ErrConversationNotFound
-		}
-		states, err := m.jobs.States(ctx, recent...)
-		if err != nil {
-			return Deliberation{}, err
-		}
-		if a := activityOf(recent, states); a.State == StateActive {
-			return Deliberation{}, ErrConversationActive.With("job", "jobs/"+string(a.Active))
 		}
 		d.ExpireAt = c.ExpireAt
 	}
@@ -404,10 +402,43 @@ func (t Task) blobs() []string {
 
 // Deliberation reads a deliberation of owner.
 func (m *Manager) Deliberation(ctx context.Context, id job.ID, owner string, v View) (Deliberation, error) {
-	return m.store.Deliberation(ctx, id, owner, v)
+	d, err := m.store.Deliberation(ctx, id, owner, v)
+	if err == nil && d.over(m.now()) {
+		err = ErrDeliberationNotFound
+	}
+	if err != nil {
+		return Deliberation{}, err
+	}
+	return d, nil
 }
 
 // Deliberations lists deliberations, newest first; conversation "" means all.
 func (m *Manager) Deliberations(ctx context.Context, owner, conversation string, after Position, limit int) ([]Deliberation, error) {
-	return m.store.Deliberations(ctx, owner, conversation, after, limit)
+	return living(limit, after, func(after Position, n int) ([]Deliberation, error) {
+		return m.store.Deliberations(ctx, owner, conversation, after, n)
+	}, func(d *Deliberation) (Position, bool) {
+		return Position{CreatedAt: d.CreatedAt, ID: string(d.ID)}, d.over(m.now())
+	})
+}
+
+// living reads a list until it has as many as were asked for whose time is not over, or there are no more.
+func living[T any](limit int, after Position, read func(after Position, n int) ([]T, error), at func(*T) (Position, bool)) ([]T, error) {
+	var list []T
+	for len(list) < limit {
+		n := limit - len(list)
+		page, err := read(after, n)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page {
+			var over bool
+			if after, over = at(&page[i]); !over {
+				list = append(list, page[i])
+			}
+		}
+		if len(page) < n {
+			break
+		}
+	}
+	return list, nil
 }

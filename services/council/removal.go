@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"witan.dev/internal/apierr"
@@ -38,6 +39,11 @@ func lifetime(n NewConversation, now time.Time, otherwise time.Duration) (time.T
 
 // over says that a temporary conversation's time has come; it is as good as gone.
 func (c Conversation) over(now time.Time) bool { return !c.ExpireAt.IsZero() && !c.ExpireAt.After(now) }
+
+// over says the same of what lies in one.
+func (d *Deliberation) over(now time.Time) bool {
+	return !d.ExpireAt.IsZero() && !d.ExpireAt.After(now)
+}
 
 // Keeper removes what the council keeps, and answers for it in the transactions of the job layer. It needs no models, so
 // that every process that serves jobs has one. Safe for concurrent use.
@@ -109,41 +115,66 @@ func (k *Keeper) deleteConversation(ctx context.Context, tx job.Tx, id, owner st
 // RemoveExpired removes temporary conversations whose time is over. What still runs in them is cancelled, and the
 // conversation is removed by a later call.
 func (k *Keeper) RemoveExpired(ctx context.Context, now time.Time) error {
-	list, err := k.store.ExpiredConversations(ctx, now, removalPage)
-	if err != nil {
-		return err
-	}
-	var failed error
-	for _, c := range list {
-		err := k.DeleteConversation(ctx, c.ID, c.Owner)
-		if errors.Is(err, ErrConversationActive) {
-			err = k.cancelAll(ctx, c)
+	var (
+		failed error
+		last   Expiry
+	)
+	for {
+		page, err := k.store.ExpiredConversations(ctx, now, last, removalPage)
+		if err != nil {
+			return errors.Join(failed, err)
 		}
-		if err != nil && !errors.Is(err, ErrConversationNotFound) {
-			failed = errors.Join(failed, fmt.Errorf("remove conversation %s, whose time is over: %w", c.ID, err))
+		for _, c := range page {
+			last = Expiry{At: c.ExpireAt, ID: c.ID}
+			if err := k.removeOne(ctx, c); err != nil && failed == nil {
+				failed = err // one tells enough
+			}
+		}
+		if len(page) < removalPage || ctx.Err() != nil {
+			return failed
 		}
 	}
-	return failed
+}
+
+func (k *Keeper) removeOne(ctx context.Context, c Conversation) error {
+	err := k.DeleteConversation(ctx, c.ID, c.Owner)
+	if errors.Is(err, ErrConversationActive) {
+		err = k.cancelAll(ctx, c)
+	}
+	if err != nil && !errors.Is(err, ErrConversationNotFound) {
+		return fmt.Errorf("remove conversation %s, whose time is over: %w", c.ID, err)
+	}
+	return nil
 }
 
 func (k *Keeper) cancelAll(ctx context.Context, c Conversation) error {
-	recent, err := k.store.Recent(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	states, err := k.jobs.States(ctx, recent[c.ID]...)
-	if err != nil {
-		return err
-	}
-	for id, state := range states {
-		if state.Terminal() {
-			continue
-		}
-		if _, err := k.jobs.Cancel(ctx, id, ""); err != nil {
+	var after Position
+	for {
+		page, err := k.store.Deliberations(ctx, c.Owner, c.ID, after, removalPage)
+		if err != nil {
 			return err
 		}
+		ids := make([]job.ID, len(page))
+		for i := range page {
+			ids[i] = page[i].ID
+			after = Position{CreatedAt: page[i].CreatedAt, ID: string(page[i].ID)}
+		}
+		states, err := k.jobs.States(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		for id, state := range states {
+			if state.Terminal() {
+				continue
+			}
+			if _, err := k.jobs.Cancel(ctx, id, ""); err != nil {
+				return err
+			}
+		}
+		if len(page) < removalPage {
+			return nil
+		}
 	}
-	return nil
 }
 
 // Remove takes away what the council keeps of a job; it is the job.Remover of the kind council. The messages of the
@@ -159,24 +190,31 @@ func (k *Keeper) Remove(ctx context.Context, tx job.Tx, j job.Job) error {
 
 // CheckRetry is the job.Check of the kind council: in a conversation one deliberation runs at a time.
 func (k *Keeper) CheckRetry(ctx context.Context, tx job.Tx, j job.Job) error {
-	d, err := k.store.Deliberation(ctx, j.ID, "", ViewBasic)
-	if err != nil || d.Conversation == "" {
+	conversation, err := k.store.ConversationOf(ctx, tx, j.ID)
+	if err != nil || conversation == "" {
 		return err
 	}
-	c, recent, err := k.store.LockConversation(ctx, tx, d.Conversation, d.Owner)
+	_, err = k.lockIdle(ctx, tx, conversation, j.Owner, j.ID)
+	return err
+}
+
+// lockIdle locks a conversation in which nothing runs but what is about to, and whose time is not over. All is read in tx:
+// one that waited for another connection while it holds its own would block everybody once the pool is empty.
+func (k *Keeper) lockIdle(ctx context.Context, tx job.Tx, id, owner string, next job.ID) (Conversation, error) {
+	c, ids, err := k.store.LockConversation(ctx, tx, id, owner)
 	if err != nil {
-		return err
+		return Conversation{}, err
 	}
 	if c.over(k.now()) {
-		return ErrConversationNotFound
+		return Conversation{}, ErrConversationNotFound
 	}
-	states, err := k.jobs.States(ctx, recent...)
+	ids = slices.DeleteFunc(ids, func(id job.ID) bool { return id == next })
+	states, err := k.jobs.StatesTx(ctx, tx, ids...)
 	if err != nil {
-		return err
+		return Conversation{}, err
 	}
-	states[j.ID] = job.StateFailed // it is what it was until this transaction commits, whatever is read meanwhile
-	if a := activityOf(recent, states); a.State == StateActive {
-		return ErrConversationActive.With("job", "jobs/"+string(a.Active))
+	if a := activityOf(ids, states); a.State == StateActive {
+		return Conversation{}, ErrConversationActive.With("job", "jobs/"+string(a.Active))
 	}
-	return nil
+	return c, nil
 }

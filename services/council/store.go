@@ -14,6 +14,12 @@ type Position struct {
 	ID        string
 }
 
+// Expiry is a place in the order in which temporary conversations end.
+type Expiry struct {
+	At time.Time
+	ID string
+}
+
 // Request makes a creation idempotent: the same owner, ID and body get the first resource again. ID "" means that it is
 // not.
 type Request struct {
@@ -33,8 +39,9 @@ type ConversationStore interface {
 	Messages(ctx context.Context, conversation string, after int64, limit int) ([]Message, error)
 	// Recent lists the newest deliberations of each conversation, newest first, at most 50 of each.
 	Recent(ctx context.Context, conversations ...string) (map[string][]job.ID, error)
-	// ExpiredConversations returns those whose ExpireAt has come, oldest first, at most limit.
-	ExpiredConversations(ctx context.Context, now time.Time, limit int) ([]Conversation, error)
+	// ExpiredConversations returns those whose ExpireAt has come, oldest first, at most limit, behind one that it returned
+	// before; the zero value is the beginning.
+	ExpiredConversations(ctx context.Context, now time.Time, after Expiry, limit int) ([]Conversation, error)
 	// DeleteConversation removes a conversation with its messages; its deliberations are gone by then. The hash of the
 	// request that made it stays. What is not there is no error.
 	DeleteConversation(ctx context.Context, tx job.Tx, id string) error
@@ -44,12 +51,14 @@ type ConversationStore interface {
 
 // A DeliberationStore keeps deliberations. Methods with a transaction take part in one that internal/job opened.
 type DeliberationStore interface {
-	// LockConversation keeps others from starting a deliberation in the conversation until tx ends, and lists its newest
-	// deliberations as Recent does. ErrConversationNotFound for unknown and foreign ones.
+	// LockConversation keeps others from starting a deliberation in the conversation until tx ends, and lists all its
+	// deliberations, newest first. ErrConversationNotFound for unknown and foreign ones.
 	LockConversation(ctx context.Context, tx job.Tx, id, owner string) (Conversation, []job.ID, error)
 	AddDeliberation(ctx context.Context, tx job.Tx, d Deliberation) error
 	// AddMessage appends to the conversation and touches it. A message whose ID is there already is left as it is.
 	AddMessage(ctx context.Context, tx job.Tx, m Message) error
+	// ConversationOf is the conversation that a deliberation of any owner lies in, "" for none. ErrDeliberationNotFound.
+	ConversationOf(ctx context.Context, tx job.Tx, id job.ID) (string, error)
 	// Deliberation returns ErrDeliberationNotFound for unknown and foreign ones; owner "" is an internal caller.
 	Deliberation(ctx context.Context, id job.ID, owner string, v View) (Deliberation, error)
 	// Deliberations lists without material; conversation "" means all.

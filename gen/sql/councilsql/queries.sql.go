@@ -10,6 +10,17 @@ import (
 	"time"
 )
 
+const conversationOf = `-- name: ConversationOf :one
+SELECT conversation FROM deliberations WHERE id = $1
+`
+
+func (q *Queries) ConversationOf(ctx context.Context, id string) (string, error) {
+	row := q.db.QueryRow(ctx, conversationOf, id)
+	var conversation string
+	err := row.Scan(&conversation)
+	return conversation, err
+}
+
 const conversationOfRequest = `-- name: ConversationOfRequest :one
 SELECT id, owner, title, council, temporary, labels, request_id, body_sha256, revision, create_time, update_time, expire_time FROM conversations WHERE owner = $1 AND request_id = $2 AND request_id <> ''
 `
@@ -102,16 +113,24 @@ func (q *Queries) DeletedConversation(ctx context.Context, arg DeletedConversati
 }
 
 const expiredConversations = `-- name: ExpiredConversations :many
-SELECT id, owner, title, council, temporary, labels, request_id, body_sha256, revision, create_time, update_time, expire_time FROM conversations WHERE expire_time <= $1 ORDER BY expire_time, id LIMIT $2
+SELECT id, owner, title, council, temporary, labels, request_id, body_sha256, revision, create_time, update_time, expire_time FROM conversations WHERE expire_time <= $1 AND (expire_time, id) > ($2::timestamptz, $3::text)
+ORDER BY expire_time, id LIMIT $4
 `
 
 type ExpiredConversationsParams struct {
-	Now *time.Time
-	N   int32
+	Now       *time.Time
+	AfterTime time.Time
+	AfterID   string
+	N         int32
 }
 
 func (q *Queries) ExpiredConversations(ctx context.Context, arg ExpiredConversationsParams) ([]Conversation, error) {
-	rows, err := q.db.Query(ctx, expiredConversations, arg.Now, arg.N)
+	rows, err := q.db.Query(ctx, expiredConversations,
+		arg.Now,
+		arg.AfterTime,
+		arg.AfterID,
+		arg.N,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -199,27 +199,40 @@ func (q *Queries) Events(ctx context.Context, arg EventsParams) ([]EventsRow, er
 }
 
 const expired = `-- name: Expired :many
-SELECT id FROM jobs WHERE expire_time <= $1 ORDER BY expire_time, id LIMIT $2
+SELECT id, expire_time FROM jobs WHERE expire_time <= $1 AND (expire_time, id) > ($2::timestamptz, $3::text)
+ORDER BY expire_time, id LIMIT $4
 `
 
 type ExpiredParams struct {
-	Now *time.Time
-	N   int32
+	Now       *time.Time
+	AfterTime time.Time
+	AfterID   string
+	N         int32
 }
 
-func (q *Queries) Expired(ctx context.Context, arg ExpiredParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, expired, arg.Now, arg.N)
+type ExpiredRow struct {
+	ID         string
+	ExpireTime *time.Time
+}
+
+func (q *Queries) Expired(ctx context.Context, arg ExpiredParams) ([]ExpiredRow, error) {
+	rows, err := q.db.Query(ctx, expired,
+		arg.Now,
+		arg.AfterTime,
+		arg.AfterID,
+		arg.N,
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []ExpiredRow
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
+		var i ExpiredRow
+		if err := rows.Scan(&i.ID, &i.ExpireTime); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -473,7 +486,12 @@ func (q *Queries) LastSeqs(ctx context.Context, ids []string) ([]LastSeqsRow, er
 
 const listJobs = `-- name: ListJobs :many
 
-SELECT id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit, epoch, attempt, stalled, last_seq, first_available_seq, revision, spec, result, error, calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved, priority, timeout, queue_timeout, history_kept, create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time FROM jobs WHERE (create_time, id) < ($1::timestamptz, $2::text)
+SELECT id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
+  epoch, attempt, stalled, last_seq, first_available_seq, revision, NULL::bytea AS spec, NULL::bytea AS result, error,
+  calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved,
+  priority, timeout, queue_timeout, history_kept,
+  create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time
+FROM jobs WHERE (create_time, id) < ($1::timestamptz, $2::text)
   AND (cardinality($3::text[]) = 0 OR kind = ANY($3::text[]))
   AND (cardinality($4::text[]) = 0 OR state = ANY($4::text[]))
 ORDER BY create_time DESC, id DESC LIMIT $5
@@ -487,8 +505,52 @@ type ListJobsParams struct {
 	N          int32
 }
 
-// Lists begin behind a place; empty lists of kinds and states mean all. Three queries, because each has its index.
-func (q *Queries) ListJobs(ctx context.Context, arg ListJobsParams) ([]Job, error) {
+type ListJobsRow struct {
+	ID                string
+	Kind              string
+	Owner             string
+	ParentJob         string
+	Resource          string
+	Labels            string
+	State             string
+	StateReason       string
+	Stage             string
+	ProgressDone      int64
+	ProgressTotal     int64
+	ProgressUnit      string
+	Epoch             int64
+	Attempt           int32
+	Stalled           int32
+	LastSeq           int64
+	FirstAvailableSeq int64
+	Revision          int64
+	Spec              []byte
+	Result            []byte
+	Error             *string
+	CallsStarted      int64
+	CallsCompleted    int64
+	CallsReused       int64
+	CallsRepaid       int64
+	Recoveries        int64
+	Usage             string
+	Reserved          int64
+	Priority          int64
+	Timeout           int64
+	QueueTimeout      int64
+	HistoryKept       int64
+	CreateTime        time.Time
+	StartTime         *time.Time
+	EndTime           *time.Time
+	CancelTime        *time.Time
+	DeadlineTime      *time.Time
+	QueueExpireTime   *time.Time
+	ExpireTime        *time.Time
+	HistoryExpireTime *time.Time
+}
+
+// Lists begin behind a place; empty lists of kinds and states mean all. Three queries, because each has its index; without spec
+// and result, which no list shows.
+func (q *Queries) ListJobs(ctx context.Context, arg ListJobsParams) ([]ListJobsRow, error) {
 	rows, err := q.db.Query(ctx, listJobs,
 		arg.BeforeTime,
 		arg.BeforeID,
@@ -500,9 +562,9 @@ func (q *Queries) ListJobs(ctx context.Context, arg ListJobsParams) ([]Job, erro
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Job
+	var items []ListJobsRow
 	for rows.Next() {
-		var i Job
+		var i ListJobsRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.Kind,
@@ -556,7 +618,12 @@ func (q *Queries) ListJobs(ctx context.Context, arg ListJobsParams) ([]Job, erro
 }
 
 const listJobsOfOwner = `-- name: ListJobsOfOwner :many
-SELECT id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit, epoch, attempt, stalled, last_seq, first_available_seq, revision, spec, result, error, calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved, priority, timeout, queue_timeout, history_kept, create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time FROM jobs WHERE owner = $1 AND (create_time, id) < ($2::timestamptz, $3::text)
+SELECT id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
+  epoch, attempt, stalled, last_seq, first_available_seq, revision, NULL::bytea AS spec, NULL::bytea AS result, error,
+  calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved,
+  priority, timeout, queue_timeout, history_kept,
+  create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time
+FROM jobs WHERE owner = $1 AND (create_time, id) < ($2::timestamptz, $3::text)
   AND (cardinality($4::text[]) = 0 OR kind = ANY($4::text[]))
   AND (cardinality($5::text[]) = 0 OR state = ANY($5::text[]))
 ORDER BY create_time DESC, id DESC LIMIT $6
@@ -571,7 +638,50 @@ type ListJobsOfOwnerParams struct {
 	N          int32
 }
 
-func (q *Queries) ListJobsOfOwner(ctx context.Context, arg ListJobsOfOwnerParams) ([]Job, error) {
+type ListJobsOfOwnerRow struct {
+	ID                string
+	Kind              string
+	Owner             string
+	ParentJob         string
+	Resource          string
+	Labels            string
+	State             string
+	StateReason       string
+	Stage             string
+	ProgressDone      int64
+	ProgressTotal     int64
+	ProgressUnit      string
+	Epoch             int64
+	Attempt           int32
+	Stalled           int32
+	LastSeq           int64
+	FirstAvailableSeq int64
+	Revision          int64
+	Spec              []byte
+	Result            []byte
+	Error             *string
+	CallsStarted      int64
+	CallsCompleted    int64
+	CallsReused       int64
+	CallsRepaid       int64
+	Recoveries        int64
+	Usage             string
+	Reserved          int64
+	Priority          int64
+	Timeout           int64
+	QueueTimeout      int64
+	HistoryKept       int64
+	CreateTime        time.Time
+	StartTime         *time.Time
+	EndTime           *time.Time
+	CancelTime        *time.Time
+	DeadlineTime      *time.Time
+	QueueExpireTime   *time.Time
+	ExpireTime        *time.Time
+	HistoryExpireTime *time.Time
+}
+
+func (q *Queries) ListJobsOfOwner(ctx context.Context, arg ListJobsOfOwnerParams) ([]ListJobsOfOwnerRow, error) {
 	rows, err := q.db.Query(ctx, listJobsOfOwner,
 		arg.Owner,
 		arg.BeforeTime,
@@ -584,9 +694,9 @@ func (q *Queries) ListJobsOfOwner(ctx context.Context, arg ListJobsOfOwnerParams
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Job
+	var items []ListJobsOfOwnerRow
 	for rows.Next() {
-		var i Job
+		var i ListJobsOfOwnerRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.Kind,
@@ -640,7 +750,12 @@ func (q *Queries) ListJobsOfOwner(ctx context.Context, arg ListJobsOfOwnerParams
 }
 
 const listJobsOfParent = `-- name: ListJobsOfParent :many
-SELECT id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit, epoch, attempt, stalled, last_seq, first_available_seq, revision, spec, result, error, calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved, priority, timeout, queue_timeout, history_kept, create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time FROM jobs WHERE parent_job = $1 AND parent_job <> '' AND ($2::text = '' OR owner = $2::text)
+SELECT id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
+  epoch, attempt, stalled, last_seq, first_available_seq, revision, NULL::bytea AS spec, NULL::bytea AS result, error,
+  calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved,
+  priority, timeout, queue_timeout, history_kept,
+  create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time
+FROM jobs WHERE parent_job = $1 AND parent_job <> '' AND ($2::text = '' OR owner = $2::text)
   AND (create_time, id) < ($3::timestamptz, $4::text)
   AND (cardinality($5::text[]) = 0 OR kind = ANY($5::text[]))
   AND (cardinality($6::text[]) = 0 OR state = ANY($6::text[]))
@@ -657,7 +772,50 @@ type ListJobsOfParentParams struct {
 	N          int32
 }
 
-func (q *Queries) ListJobsOfParent(ctx context.Context, arg ListJobsOfParentParams) ([]Job, error) {
+type ListJobsOfParentRow struct {
+	ID                string
+	Kind              string
+	Owner             string
+	ParentJob         string
+	Resource          string
+	Labels            string
+	State             string
+	StateReason       string
+	Stage             string
+	ProgressDone      int64
+	ProgressTotal     int64
+	ProgressUnit      string
+	Epoch             int64
+	Attempt           int32
+	Stalled           int32
+	LastSeq           int64
+	FirstAvailableSeq int64
+	Revision          int64
+	Spec              []byte
+	Result            []byte
+	Error             *string
+	CallsStarted      int64
+	CallsCompleted    int64
+	CallsReused       int64
+	CallsRepaid       int64
+	Recoveries        int64
+	Usage             string
+	Reserved          int64
+	Priority          int64
+	Timeout           int64
+	QueueTimeout      int64
+	HistoryKept       int64
+	CreateTime        time.Time
+	StartTime         *time.Time
+	EndTime           *time.Time
+	CancelTime        *time.Time
+	DeadlineTime      *time.Time
+	QueueExpireTime   *time.Time
+	ExpireTime        *time.Time
+	HistoryExpireTime *time.Time
+}
+
+func (q *Queries) ListJobsOfParent(ctx context.Context, arg ListJobsOfParentParams) ([]ListJobsOfParentRow, error) {
 	rows, err := q.db.Query(ctx, listJobsOfParent,
 		arg.Parent,
 		arg.Owner,
@@ -671,9 +829,9 @@ func (q *Queries) ListJobsOfParent(ctx context.Context, arg ListJobsOfParentPara
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Job
+	var items []ListJobsOfParentRow
 	for rows.Next() {
-		var i Job
+		var i ListJobsOfParentRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.Kind,
@@ -729,7 +887,7 @@ func (q *Queries) ListJobsOfParent(ctx context.Context, arg ListJobsOfParentPara
 const lockExpiredHistories = `-- name: LockExpiredHistories :many
 SELECT id FROM jobs WHERE history_expire_time <= $1 AND first_available_seq <= last_seq
   AND state NOT IN ('QUEUED', 'RUNNING', 'CANCELLING')
-ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+ORDER BY history_expire_time LIMIT $2 FOR UPDATE SKIP LOCKED
 `
 
 type LockExpiredHistoriesParams struct {
@@ -1049,11 +1207,12 @@ func (q *Queries) SaveJob(ctx context.Context, arg SaveJobParams) ([]int64, erro
 }
 
 const shareJobs = `-- name: ShareJobs :many
-SELECT id, state, cancel_time FROM jobs WHERE id = ANY($1::text[]) ORDER BY id FOR SHARE
+SELECT id, owner, state, cancel_time FROM jobs WHERE id = ANY($1::text[]) ORDER BY id FOR SHARE
 `
 
 type ShareJobsRow struct {
 	ID         string
+	Owner      string
 	State      string
 	CancelTime *time.Time
 }
@@ -1068,7 +1227,12 @@ func (q *Queries) ShareJobs(ctx context.Context, ids []string) ([]ShareJobsRow, 
 	var items []ShareJobsRow
 	for rows.Next() {
 		var i ShareJobsRow
-		if err := rows.Scan(&i.ID, &i.State, &i.CancelTime); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Owner,
+			&i.State,
+			&i.CancelTime,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

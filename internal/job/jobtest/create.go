@@ -133,6 +133,47 @@ var creating = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 		}
 		require.Equal(t, 1, created)
 	},
+	"a parent is there and the owner's, but for a request that is known": func(t *testing.T, s job.Store) {
+		parent := finished(t, s, creation(), succeeded())
+		c := request("r", "body")
+		c.Kind, c.Parent = job.KindIndex, parent
+		first := create(t, s, c)
+		_, err := s.Delete(t.Context(), job.Deletion{IDs: []job.ID{parent}, Keep: []job.Kind{job.KindIndex}})
+		require.NoError(t, err)
+		again := request("r", "body")
+		again.Kind, again.Parent, again.Write = job.KindIndex, parent, mustNotRun(t)
+		j, reused, err := s.Create(t.Context(), again, mustNotRun(t))
+		require.NoError(t, err, "what started it is gone, and it is not")
+		require.True(t, reused)
+		require.Equal(t, first.ID, j.ID)
+		existing := request("existing", "body")
+		existing.Parent, existing.Existing = parent, first.ID
+		_, reused, err = s.Create(t.Context(), existing, mustNotRun(t))
+		require.NoError(t, err)
+		require.True(t, reused)
+		foreign := creation()
+		foreign.Owner = "somebody else"
+		for _, by := range []job.ID{parent, create(t, s, foreign).ID} {
+			c := request("r2", "body")
+			c.Parent, c.Write = by, mustNotRun(t)
+			_, _, err := s.Create(t.Context(), c, mustNotRun(t))
+			require.ErrorIs(t, err, job.ErrNotFound)
+			_, err = s.Get(t.Context(), c.ID)
+			require.ErrorIs(t, err, job.ErrNotFound)
+		}
+		create(t, s, request("r2", "body")) // the request is as if it had never been
+	},
+	"states are read in the transaction that writes": func(t *testing.T, s job.Store) {
+		done := finished(t, s, creation(), succeeded())
+		c := creation()
+		c.Write = func(ctx context.Context, tx job.Tx) error {
+			states, err := s.StatesTx(ctx, tx, []job.ID{done, c.ID, "unknown"})
+			require.NoError(t, err)
+			require.Equal(t, map[job.ID]job.State{done: job.StateSucceeded, c.ID: job.StateQueued}, states)
+			return nil
+		}
+		create(t, s, c)
+	},
 	"a job started by a cancelled one is cancelled": func(t *testing.T, s job.Store) {
 		parent := began(t, s)
 		_, err := s.Cancel(t.Context(), parent.ID)

@@ -116,6 +116,23 @@ var removing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 		require.Empty(t, gone)
 		require.True(t, wrote, "a deletion of no job is a write")
 	},
+	"children first, in whatever order they are named": func(t *testing.T, s job.Store) {
+		for range 4 { // IDs are drawn, and some order would be right by chance
+			a := finished(t, s, creation(), succeeded())
+			b := finished(t, s, childOf(a), succeeded())
+			c := finished(t, s, childOf(b), succeeded())
+			for _, ids := range [][]job.ID{{a, b, c}, {c, b, a}, {c, a}, {b, a, c}} {
+				var removed []job.ID
+				_, err := s.Delete(t.Context(), job.Deletion{
+					IDs:    ids,
+					Remove: func(_ context.Context, _ job.Tx, j job.Job) error { removed = append(removed, j.ID); return nil },
+					Write:  func(context.Context, job.Tx) error { return errRefused },
+				})
+				require.ErrorIs(t, err, errRefused)
+				require.Equal(t, []job.ID{c, b, a}, removed, "named as %v", ids)
+			}
+		}
+	},
 	"its requests are known and answer nothing any more": func(t *testing.T, s job.Store) {
 		f := begin(t, s, create(t, s, request("r", "body")).ID)
 		finish(t, s, f, failedOutcome())
@@ -142,15 +159,20 @@ var removing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 			c.ExpireAt = now.Add(d)
 			ids = append(ids, create(t, s, c).ID)
 		}
-		got, err := s.Expired(t.Context(), now, 10)
+		got, err := s.Expired(t.Context(), now, job.Expiry{}, 10)
 		require.NoError(t, err)
 		require.Empty(t, got)
-		got, err = s.Expired(t.Context(), now.Add(150*time.Minute), 10)
+		got, err = s.Expired(t.Context(), now.Add(150*time.Minute), job.Expiry{}, 10)
 		require.NoError(t, err)
-		require.Equal(t, []job.ID{ids[1], ids[0]}, got)
-		got, err = s.Expired(t.Context(), now.Add(24*time.Hour), 1)
+		require.Equal(t, []job.ID{ids[1], ids[0]}, []job.ID{got[0].ID, got[1].ID})
+		require.Len(t, got, 2)
+		got, err = s.Expired(t.Context(), now.Add(24*time.Hour), job.Expiry{}, 1)
 		require.NoError(t, err)
-		require.Equal(t, []job.ID{ids[1]}, got)
+		require.Len(t, got, 1)
+		require.Equal(t, ids[1], got[0].ID)
+		got, err = s.Expired(t.Context(), now.Add(24*time.Hour), got[0], 1)
+		require.NoError(t, err)
+		require.Equal(t, ids[0], got[0].ID, "the next page begins behind the last")
 	},
 	"the log stays as long as the creation says": func(t *testing.T, s job.Store) {
 		c := creation()

@@ -15,7 +15,7 @@ FROM jobs WHERE id = ANY(@ids::text[]) ORDER BY id FOR UPDATE;
 
 -- name: ShareJobs :many
 -- Keeps jobs from being changed or removed until the transaction ends.
-SELECT id, state, cancel_time FROM jobs WHERE id = ANY(@ids::text[]) ORDER BY id FOR SHARE;
+SELECT id, owner, state, cancel_time FROM jobs WHERE id = ANY(@ids::text[]) ORDER BY id FOR SHARE;
 
 -- name: ChildrenOf :many
 SELECT id FROM jobs WHERE parent_job = ANY(@parents::text[]) AND parent_job <> '' AND kind <> ALL(@without::text[]);
@@ -117,7 +117,7 @@ UPDATE jobs SET parent_job = '', revision = revision + 1 WHERE parent_job = @par
 -- name: LockExpiredHistories :many
 SELECT id FROM jobs WHERE history_expire_time <= @now AND first_available_seq <= last_seq
   AND state NOT IN ('QUEUED', 'RUNNING', 'CANCELLING')
-ORDER BY id LIMIT @n FOR UPDATE SKIP LOCKED;
+ORDER BY history_expire_time LIMIT @n FOR UPDATE SKIP LOCKED;
 
 -- name: ForgetHistories :exec
 UPDATE jobs SET first_available_seq = last_seq + 1 WHERE id = ANY(@ids::text[]);
@@ -143,27 +143,44 @@ SELECT id FROM jobs WHERE cancel_time IS NOT NULL AND id = ANY(@ids::text[]);
 SELECT id, attempt FROM jobs WHERE state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND id > @after ORDER BY id LIMIT @n;
 
 -- name: Expired :many
-SELECT id FROM jobs WHERE expire_time <= @now ORDER BY expire_time, id LIMIT @n;
+SELECT id, expire_time FROM jobs WHERE expire_time <= @now AND (expire_time, id) > (@after_time::timestamptz, @after_id::text)
+ORDER BY expire_time, id LIMIT @n;
 
 -- name: CountGivenUp :one
 SELECT count(*) FROM jobs WHERE state = 'FAILED' AND state_reason = 'RECOVERY_ATTEMPTS_EXCEEDED';
 
--- Lists begin behind a place; empty lists of kinds and states mean all. Three queries, because each has its index.
+-- Lists begin behind a place; empty lists of kinds and states mean all. Three queries, because each has its index; without spec
+-- and result, which no list shows.
 
 -- name: ListJobs :many
-SELECT * FROM jobs WHERE (create_time, id) < (@before_time::timestamptz, @before_id::text)
+SELECT id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
+  epoch, attempt, stalled, last_seq, first_available_seq, revision, NULL::bytea AS spec, NULL::bytea AS result, error,
+  calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved,
+  priority, timeout, queue_timeout, history_kept,
+  create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time
+FROM jobs WHERE (create_time, id) < (@before_time::timestamptz, @before_id::text)
   AND (cardinality(@kinds::text[]) = 0 OR kind = ANY(@kinds::text[]))
   AND (cardinality(@states::text[]) = 0 OR state = ANY(@states::text[]))
 ORDER BY create_time DESC, id DESC LIMIT @n;
 
 -- name: ListJobsOfOwner :many
-SELECT * FROM jobs WHERE owner = @owner AND (create_time, id) < (@before_time::timestamptz, @before_id::text)
+SELECT id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
+  epoch, attempt, stalled, last_seq, first_available_seq, revision, NULL::bytea AS spec, NULL::bytea AS result, error,
+  calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved,
+  priority, timeout, queue_timeout, history_kept,
+  create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time
+FROM jobs WHERE owner = @owner AND (create_time, id) < (@before_time::timestamptz, @before_id::text)
   AND (cardinality(@kinds::text[]) = 0 OR kind = ANY(@kinds::text[]))
   AND (cardinality(@states::text[]) = 0 OR state = ANY(@states::text[]))
 ORDER BY create_time DESC, id DESC LIMIT @n;
 
 -- name: ListJobsOfParent :many
-SELECT * FROM jobs WHERE parent_job = @parent AND parent_job <> '' AND (@owner::text = '' OR owner = @owner::text)
+SELECT id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
+  epoch, attempt, stalled, last_seq, first_available_seq, revision, NULL::bytea AS spec, NULL::bytea AS result, error,
+  calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved,
+  priority, timeout, queue_timeout, history_kept,
+  create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time
+FROM jobs WHERE parent_job = @parent AND parent_job <> '' AND (@owner::text = '' OR owner = @owner::text)
   AND (create_time, id) < (@before_time::timestamptz, @before_id::text)
   AND (cardinality(@kinds::text[]) = 0 OR kind = ANY(@kinds::text[]))
   AND (cardinality(@states::text[]) = 0 OR state = ANY(@states::text[]))

@@ -22,9 +22,19 @@ func (s *Store) Get(ctx context.Context, id job.ID) (job.Job, error) {
 
 // States implements job.Reader.
 func (s *Store) States(ctx context.Context, ids []job.ID) (map[job.ID]job.State, error) {
-	rows, err := s.read().States(ctx, texts(ids))
+	states, err := statesOf(ctx, s.read(), ids)
+	return states, postgres.Error(err)
+}
+
+// StatesTx implements job.Reader.
+func (s *Store) StatesTx(ctx context.Context, tx job.Tx, ids []job.ID) (map[job.ID]job.State, error) {
+	return statesOf(ctx, jobsql.New(postgres.Unwrap(tx)), ids)
+}
+
+func statesOf(ctx context.Context, q *jobsql.Queries, ids []job.ID) (map[job.ID]job.State, error) {
+	rows, err := q.States(ctx, texts(ids))
 	if err != nil {
-		return nil, fmt.Errorf("read the states of jobs: %w", postgres.Error(err))
+		return nil, fmt.Errorf("read the states of jobs: %w", err)
 	}
 	states := make(map[job.ID]job.State, len(rows))
 	for _, r := range rows {
@@ -81,16 +91,27 @@ func (s *Store) list(ctx context.Context, q job.ListQuery) ([]jobsql.Job, error)
 	kinds, states, n := texts(q.Kinds), texts(q.States), limit(q.Limit)
 	switch {
 	case q.Parent != "":
-		return s.read().ListJobsOfParent(ctx, jobsql.ListJobsOfParentParams{
+		rows, err := s.read().ListJobsOfParent(ctx, jobsql.ListJobsOfParentParams{
 			Parent: string(q.Parent), Owner: q.Owner, BeforeTime: before, BeforeID: id, Kinds: kinds, States: states, N: n,
 		})
+		return asJobs(rows, func(r jobsql.ListJobsOfParentRow) jobsql.Job { return jobsql.Job(r) }), err
 	case q.Owner != "":
-		return s.read().ListJobsOfOwner(ctx, jobsql.ListJobsOfOwnerParams{
+		rows, err := s.read().ListJobsOfOwner(ctx, jobsql.ListJobsOfOwnerParams{
 			Owner: q.Owner, BeforeTime: before, BeforeID: id, Kinds: kinds, States: states, N: n,
 		})
+		return asJobs(rows, func(r jobsql.ListJobsOfOwnerRow) jobsql.Job { return jobsql.Job(r) }), err
 	default:
-		return s.read().ListJobs(ctx, jobsql.ListJobsParams{BeforeTime: before, BeforeID: id, Kinds: kinds, States: states, N: n})
+		rows, err := s.read().ListJobs(ctx, jobsql.ListJobsParams{BeforeTime: before, BeforeID: id, Kinds: kinds, States: states, N: n})
+		return asJobs(rows, func(r jobsql.ListJobsRow) jobsql.Job { return jobsql.Job(r) }), err
 	}
+}
+
+func asJobs[R any](rows []R, as func(R) jobsql.Job) []jobsql.Job {
+	jobs := make([]jobsql.Job, len(rows))
+	for i, r := range rows {
+		jobs[i] = as(r)
+	}
+	return jobs
 }
 
 // Events implements job.Reader.
@@ -123,12 +144,18 @@ func (s *Store) Unfinished(ctx context.Context, after job.ID, most int) ([]job.A
 }
 
 // Expired implements job.Reader.
-func (s *Store) Expired(ctx context.Context, now time.Time, most int) ([]job.ID, error) {
-	ids, err := s.read().Expired(ctx, jobsql.ExpiredParams{Now: &now, N: limit(most)})
+func (s *Store) Expired(ctx context.Context, now time.Time, behind job.Expiry, most int) ([]job.Expiry, error) {
+	rows, err := s.read().Expired(ctx, jobsql.ExpiredParams{
+		Now: &now, AfterTime: behind.At, AfterID: string(behind.ID), N: limit(most),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list expired jobs: %w", postgres.Error(err))
 	}
-	return idsOf(ids), nil
+	expired := make([]job.Expiry, len(rows))
+	for i, r := range rows {
+		expired[i] = job.Expiry{At: utc(r.ExpireTime), ID: job.ID(r.ID)}
+	}
+	return expired, nil
 }
 
 // DeadLetters implements job.Reader.

@@ -166,6 +166,7 @@ func (s *Store) doomed(ctx context.Context, tx transaction, d job.Deletion) ([]*
 			return nil, job.ErrNotFinished // the job may still read it
 		}
 	}
+	job.ParentsFirst(family, func(h *held) job.Job { return h.Job })
 	return family, nil
 }
 

@@ -162,12 +162,16 @@ func (s *Store) create(ctx context.Context, tx transaction, c job.Creation, enqu
 	if err := s.note(ctx, tx, requestOf(c), c.ID, c.Resource); err != nil {
 		return job.Job{}, false, err
 	}
-	orphan, err := cancelAsked(ctx, tx, c.Parent)
+	parents, err := share(ctx, tx, c.Parent)
 	if err != nil {
 		return job.Job{}, false, err
 	}
 	if fresh, err := s.insert(ctx, tx, c); err != nil || !fresh {
 		return s.repeated(ctx, tx, c, err)
+	}
+	orphan, err := orphaned(c, parents)
+	if err != nil {
+		return job.Job{}, false, err
 	}
 	if err := tx.run(ctx, c.Write); err != nil {
 		return job.Job{}, false, err
@@ -227,14 +231,20 @@ func (s *Store) repeated(ctx context.Context, tx transaction, c job.Creation, er
 	return existing, true, nil
 }
 
-// cancelAsked reports whether the job is there and was asked to end, and keeps it from being asked until this transaction
-// ends: a job that it starts now is either found by the cancellation, or finds it.
-func cancelAsked(ctx context.Context, tx transaction, id job.ID) (bool, error) {
-	found, err := share(ctx, tx, id)
-	return err == nil && len(found) > 0 && found[0].CancelTime != nil, err
+// orphaned reports whether the job's parent was asked to end. One that is not there or not the owner's is
+// job.ErrNotFound.
+func orphaned(c job.Creation, parents []jobsql.ShareJobsRow) (bool, error) {
+	switch {
+	case c.Parent == "":
+		return false, nil
+	case len(parents) == 0 || c.Owner != "" && parents[0].Owner != c.Owner:
+		return false, fmt.Errorf("the job that starts it, %s: %w", c.Parent, job.ErrNotFound)
+	}
+	return parents[0].CancelTime != nil, nil
 }
 
-// share keeps a job as it is; an empty ID or an unknown job is none.
+// share keeps a job as it is until the transaction ends, so that what it starts now is either found by a cancellation, or
+// finds it. An empty ID or an unknown job is none.
 func share(ctx context.Context, tx transaction, id job.ID) ([]jobsql.ShareJobsRow, error) {
 	if id == "" {
 		return nil, nil

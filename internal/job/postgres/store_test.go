@@ -120,7 +120,7 @@ func TestADatabaseThatIsAwayIsSaidByAllThatAsk(t *testing.T) {
 		"lengths": func(ctx context.Context) error { _, err := s.LastSeqs(ctx, ids); return err },
 		"asked":   func(ctx context.Context) error { _, err := s.CancelAsked(ctx, ids); return err },
 		"open":    func(ctx context.Context) error { _, err := s.Unfinished(ctx, "", 1); return err },
-		"expired": func(ctx context.Context) error { _, err := s.Expired(ctx, time.Now(), 1); return err },
+		"expired": func(ctx context.Context) error { _, err := s.Expired(ctx, time.Now(), job.Expiry{}, 1); return err },
 		"dead":    func(ctx context.Context) error { _, err := s.DeadLetters(ctx); return err },
 		"begin": func(ctx context.Context) error {
 			_, _, err := s.Begin(ctx, job.Attempt{ID: id, Number: 1}, 3)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"witan.dev/internal/database/sqlite"
 	"witan.dev/internal/job"
 )
 
@@ -18,8 +19,17 @@ func (s *Store) Get(ctx context.Context, id job.ID) (job.Job, error) {
 
 // States implements job.Reader.
 func (s *Store) States(ctx context.Context, ids []job.ID) (map[job.ID]job.State, error) {
+	return statesOf(ctx, s.db.Reader(), ids)
+}
+
+// StatesTx implements job.Reader.
+func (s *Store) StatesTx(ctx context.Context, tx job.Tx, ids []job.ID) (map[job.ID]job.State, error) {
+	return statesOf(ctx, sqlite.Unwrap(tx), ids)
+}
+
+func statesOf(ctx context.Context, q querier, ids []job.ID) (map[job.ID]job.State, error) {
 	states := make(map[job.ID]job.State, len(ids))
-	err := s.each(ctx, `SELECT id, state FROM jobs WHERE id IN (`, ids, `)`, func(row scanner) error {
+	err := each(ctx, q, `SELECT id, state FROM jobs WHERE id IN (`, ids, `)`, func(row scanner) error {
 		var (
 			id    job.ID
 			state job.State
@@ -62,13 +72,17 @@ func (s *Store) CancelAsked(ctx context.Context, ids []job.ID) ([]job.ID, error)
 const parameters = 1000
 
 func (s *Store) each(ctx context.Context, head string, ids []job.ID, tail string, row func(scanner) error) error {
+	return each(ctx, s.db.Reader(), head, ids, tail, row)
+}
+
+func each(ctx context.Context, q querier, head string, ids []job.ID, tail string, row func(scanner) error) error {
 	for len(ids) > 0 {
 		n := min(len(ids), parameters)
 		args := make([]any, n)
 		for i, id := range ids[:n] {
 			args[i] = id
 		}
-		if err := s.query(ctx, row, head+marks(n)+tail, args...); err != nil {
+		if err := query1(ctx, q, row, head+marks(n)+tail, args...); err != nil {
 			return err
 		}
 		ids = ids[n:]
@@ -108,7 +122,7 @@ func (s *Store) List(ctx context.Context, q job.ListQuery) ([]job.Job, error) {
 		j, err := scan(row)
 		jobs = append(jobs, j)
 		return err
-	}, `SELECT `+columns+` FROM jobs `+where+` ORDER BY create_time DESC, id DESC LIMIT ?`, append(args, max(q.Limit, 0))...)
+	}, `SELECT `+listed+` FROM jobs `+where+` ORDER BY create_time DESC, id DESC LIMIT ?`, append(args, max(q.Limit, 0))...)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
@@ -197,13 +211,23 @@ func (s *Store) Unfinished(ctx context.Context, after job.ID, limit int) ([]job.
 }
 
 // Expired implements job.Reader.
-func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]job.ID, error) {
-	ids, err := idsOf(ctx, s.db.Reader(), `SELECT id FROM jobs WHERE expire_time <= ? ORDER BY expire_time, id LIMIT ?`,
-		micros(now), max(limit, 0))
+func (s *Store) Expired(ctx context.Context, now time.Time, after job.Expiry, limit int) ([]job.Expiry, error) {
+	var expired []job.Expiry
+	err := s.query(ctx, func(row scanner) error {
+		var (
+			e  job.Expiry
+			at int64
+		)
+		err := row.Scan(&at, &e.ID)
+		e.At = time.UnixMicro(at).UTC()
+		expired = append(expired, e)
+		return err
+	}, `SELECT expire_time, id FROM jobs WHERE expire_time <= ? AND (expire_time, id) > (?, ?) ORDER BY expire_time, id LIMIT ?`,
+		micros(now), micros(after.At), after.ID, max(limit, 0))
 	if err != nil {
 		return nil, fmt.Errorf("list expired jobs: %w", err)
 	}
-	return ids, nil
+	return expired, nil
 }
 
 func idsOf(ctx context.Context, q querier, query string, args ...any) ([]job.ID, error) {

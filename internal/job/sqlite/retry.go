@@ -194,6 +194,7 @@ func (s *Store) doomed(ctx context.Context, tx *sql.Tx, d job.Deletion) ([]job.J
 			}
 		}
 	}
+	job.ParentsFirst(all, func(j job.Job) job.Job { return j })
 	return all, parentsEnded(ctx, tx, all, seen)
 }
 

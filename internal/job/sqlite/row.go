@@ -11,11 +11,17 @@ import (
 	"witan.dev/internal/job"
 )
 
-const columns = `id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
-	epoch, attempt, stalled, last_seq, first_available_seq, revision, spec, result, error,
+// columns are a whole job, listed those of lists, which show neither spec nor result.
+const (
+	columns = before + `, spec, result, ` + behind
+	listed  = before + `, NULL, NULL, ` + behind
+	before  = `id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
+	epoch, attempt, stalled, last_seq, first_available_seq, revision`
+	behind = `error,
 	calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage,
 	priority, timeout, queue_timeout, history_kept,
 	create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time`
+)
 
 // querier is what *sql.DB and *sql.Tx have in common here.
 type querier interface {

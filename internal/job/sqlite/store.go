@@ -139,6 +139,10 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue 
 	if fresh, err := insert(ctx, tx, c, now); err != nil || !fresh {
 		return repeated(ctx, tx, c, err)
 	}
+	orphan, err := orphaned(ctx, tx, c)
+	if err != nil {
+		return job.Job{}, false, err
+	}
 	if c.Write != nil {
 		if err := c.Write(ctx, sqlite.Wrap(tx)); err != nil {
 			return job.Job{}, false, err
@@ -149,7 +153,7 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue 
 	if err := l.close(ctx); err != nil {
 		return job.Job{}, false, err
 	}
-	created, err := s.queue(ctx, tx, c, enqueue)
+	created, err := s.queue(ctx, tx, c, orphan, enqueue)
 	return created, false, err
 }
 
@@ -189,11 +193,7 @@ func repeated(ctx context.Context, tx *sql.Tx, c job.Creation, err error) (job.J
 }
 
 // queue hands the new job to the engine, or ends it where the job that starts it is being cancelled.
-func (s *Store) queue(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue func(ctx context.Context, tx job.Tx) error) (job.Job, error) {
-	orphan, err := cancelAsked(ctx, tx, c.Parent)
-	if err != nil {
-		return job.Job{}, err
-	}
+func (s *Store) queue(ctx context.Context, tx *sql.Tx, c job.Creation, orphan bool, enqueue func(ctx context.Context, tx job.Tx) error) (job.Job, error) {
 	if orphan {
 		if _, err := s.cancelOne(ctx, tx, c.ID); err != nil {
 			return job.Job{}, err
@@ -204,14 +204,20 @@ func (s *Store) queue(ctx context.Context, tx *sql.Tx, c job.Creation, enqueue f
 	return get(ctx, tx, c.ID)
 }
 
-func cancelAsked(ctx context.Context, tx *sql.Tx, id job.ID) (bool, error) {
-	if id == "" {
+// orphaned reports whether the job's parent was asked to end. One that is not there or not the owner's is
+// job.ErrNotFound.
+func orphaned(ctx context.Context, tx *sql.Tx, c job.Creation) (bool, error) {
+	if c.Parent == "" {
 		return false, nil
 	}
 	var asked bool
-	err := tx.QueryRowContext(ctx, `SELECT cancel_time IS NOT NULL FROM jobs WHERE id = ?`, id).Scan(&asked)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return false, fmt.Errorf("look at job %s: %w", id, err)
+	err := tx.QueryRowContext(ctx, `SELECT cancel_time IS NOT NULL FROM jobs WHERE id = ? AND (owner = ? OR ? = '')`,
+		c.Parent, c.Owner, c.Owner).Scan(&asked)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, fmt.Errorf("the job that starts it, %s: %w", c.Parent, job.ErrNotFound)
+	case err != nil:
+		return false, fmt.Errorf("look at job %s: %w", c.Parent, err)
 	}
 	return asked, nil
 }

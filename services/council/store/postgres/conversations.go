@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -121,8 +122,10 @@ func (s *Store) Conversations(ctx context.Context, owner string, after council.P
 }
 
 // ExpiredConversations implements council.ConversationStore.
-func (s *Store) ExpiredConversations(ctx context.Context, now time.Time, most int) ([]council.Conversation, error) {
-	return conversations(s.read().ExpiredConversations(ctx, councilsql.ExpiredConversationsParams{Now: &now, N: limit(most)}))
+func (s *Store) ExpiredConversations(ctx context.Context, now time.Time, after council.Expiry, most int) ([]council.Conversation, error) {
+	return conversations(s.read().ExpiredConversations(ctx, councilsql.ExpiredConversationsParams{
+		Now: &now, AfterTime: after.At, AfterID: after.ID, N: limit(most),
+	}))
 }
 
 // DeleteConversation implements council.ConversationStore.
@@ -159,12 +162,12 @@ func (s *Store) Recent(ctx context.Context, conversations ...string) (map[string
 	if len(conversations) == 0 {
 		return map[string][]job.ID{}, nil
 	}
-	out, err := recentOf(ctx, s.read(), conversations...)
+	out, err := newest(ctx, s.read(), recent, conversations...)
 	return out, postgres.Error(err)
 }
 
-func recentOf(ctx context.Context, q *councilsql.Queries, conversations ...string) (map[string][]job.ID, error) {
-	rows, err := q.Recent(ctx, councilsql.RecentParams{Conversations: conversations, N: recent})
+func newest(ctx context.Context, q *councilsql.Queries, n int64, conversations ...string) (map[string][]job.ID, error) {
+	rows, err := q.Recent(ctx, councilsql.RecentParams{Conversations: conversations, N: n})
 	if err != nil {
 		return nil, fmt.Errorf("list the deliberations of conversations: %w", err)
 	}
@@ -192,7 +195,7 @@ func (s *Store) LockConversation(ctx context.Context, tx job.Tx, id, owner strin
 	if err != nil {
 		return council.Conversation{}, nil, err
 	}
-	ids, err := recentOf(ctx, q, id)
+	ids, err := newest(ctx, q, math.MaxInt64, id)
 	return c, ids[id], err
 }
 

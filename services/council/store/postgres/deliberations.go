@@ -68,6 +68,18 @@ func (s *Store) Deliberation(ctx context.Context, id job.ID, owner string, v cou
 	return deliberation(row)
 }
 
+// ConversationOf implements council.DeliberationStore.
+func (s *Store) ConversationOf(ctx context.Context, tx job.Tx, id job.ID) (string, error) {
+	c, err := in(tx).ConversationOf(ctx, string(id))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", council.ErrDeliberationNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at deliberation %s: %w", id, err)
+	}
+	return c, nil
+}
+
 // Deliberations implements council.DeliberationStore.
 func (s *Store) Deliberations(ctx context.Context, owner, conversation string, after council.Position, most int) ([]council.Deliberation, error) {
 	rows, err := s.list(ctx, owner, conversation, after, limit(most))

@@ -23,7 +23,8 @@ SELECT * FROM conversations WHERE owner = @owner AND (create_time, id) < (@befor
 ORDER BY create_time DESC, id DESC LIMIT @n;
 
 -- name: ExpiredConversations :many
-SELECT * FROM conversations WHERE expire_time <= @now ORDER BY expire_time, id LIMIT @n;
+SELECT * FROM conversations WHERE expire_time <= @now AND (expire_time, id) > (@after_time::timestamptz, @after_id::text)
+ORDER BY expire_time, id LIMIT @n;
 
 -- name: NoteDeletedRequest :exec
 INSERT INTO deleted_conversations (owner, request_id, body_sha256)
@@ -60,6 +61,9 @@ SELECT placed.conversation, placed.id FROM (
 -- name: InsertDeliberation :exec
 INSERT INTO deliberations (id, owner, conversation, council, task, material, spec, timeout, labels, parent_job, estimate, revision, create_time, expire_time)
 VALUES (@id, @owner, @conversation, @council, @task, @material, @spec, @timeout, @labels, @parent_job, @estimate, @revision, @create_time, @expire_time);
+
+-- name: ConversationOf :one
+SELECT conversation FROM deliberations WHERE id = @id;
 
 -- Deliberations are read without their plan, and without material where nobody asked for it.
 

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -89,13 +90,14 @@ func deleted(ctx context.Context, tx *sql.Tx, owner string, r council.Request) e
 }
 
 // ExpiredConversations implements council.ConversationStore.
-func (s *Store) ExpiredConversations(ctx context.Context, now time.Time, limit int) ([]council.Conversation, error) {
+func (s *Store) ExpiredConversations(ctx context.Context, now time.Time, after council.Expiry, limit int) ([]council.Conversation, error) {
 	var list []council.Conversation
 	err := each(ctx, s.db.Reader(), func(row scanner) error {
 		c, err := scanConversation(row)
 		list = append(list, c)
 		return err
-	}, `SELECT `+conversationColumns+` FROM conversations WHERE expire_time <= ? ORDER BY expire_time, id LIMIT ?`, now.UnixMicro(), limit)
+	}, `SELECT `+conversationColumns+` FROM conversations WHERE expire_time <= ? AND (expire_time, id) > (?, ?)
+		ORDER BY expire_time, id LIMIT ?`, now.UnixMicro(), after.At.UnixMicro(), after.ID, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list expired conversations: %w", err)
 	}
@@ -162,10 +164,10 @@ func (s *Store) Messages(ctx context.Context, conversation string, after int64, 
 
 // Recent implements council.ConversationStore.
 func (s *Store) Recent(ctx context.Context, conversations ...string) (map[string][]job.ID, error) {
-	return recentOf(ctx, s.db.Reader(), conversations...)
+	return newest(ctx, s.db.Reader(), recent, conversations...)
 }
 
-func recentOf(ctx context.Context, q querier, conversations ...string) (map[string][]job.ID, error) {
+func newest(ctx context.Context, q querier, n int64, conversations ...string) (map[string][]job.ID, error) {
 	out := make(map[string][]job.ID, len(conversations))
 	if len(conversations) == 0 {
 		return out, nil
@@ -184,7 +186,7 @@ func recentOf(ctx context.Context, q querier, conversations ...string) (map[stri
 	}, `SELECT conversation, id FROM (SELECT conversation, id, create_time,
 			row_number() OVER (PARTITION BY conversation ORDER BY create_time DESC, id DESC) AS place
 		FROM deliberations WHERE conversation <> '' AND conversation IN (`+marks+`))
-		WHERE place <= ? ORDER BY conversation, place`, append(args, recent)...)
+		WHERE place <= ? ORDER BY conversation, place`, append(args, n)...)
 	if err != nil {
 		return nil, fmt.Errorf("list the deliberations of conversations: %w", err)
 	}
@@ -207,7 +209,7 @@ func (s *Store) LockConversation(ctx context.Context, tx job.Tx, id, owner strin
 	if err != nil {
 		return council.Conversation{}, nil, err
 	}
-	ids, err := recentOf(ctx, sqlite.Unwrap(tx), id)
+	ids, err := newest(ctx, sqlite.Unwrap(tx), math.MaxInt64, id)
 	return c, ids[id], err
 }
 

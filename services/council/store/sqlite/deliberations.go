@@ -85,6 +85,19 @@ func (s *Store) Deliberation(ctx context.Context, id job.ID, owner string, v cou
 	return d, nil
 }
 
+// ConversationOf implements council.DeliberationStore.
+func (s *Store) ConversationOf(ctx context.Context, tx job.Tx, id job.ID) (string, error) {
+	var c string
+	err := sqlite.Unwrap(tx).QueryRowContext(ctx, `SELECT conversation FROM deliberations WHERE id = ?`, id).Scan(&c)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", council.ErrDeliberationNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at deliberation %s: %w", id, err)
+	}
+	return c, nil
+}
+
 // Deliberations implements council.DeliberationStore.
 func (s *Store) Deliberations(ctx context.Context, owner, conversation string, after council.Position, limit int) ([]council.Deliberation, error) {
 	var list []council.Deliberation

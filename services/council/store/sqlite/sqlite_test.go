@@ -10,6 +10,8 @@ import (
 	database "witan.dev/internal/database/sqlite"
 	"witan.dev/internal/database/sqlite/sqlitetest"
 	"witan.dev/internal/job"
+	jobs "witan.dev/internal/job/sqlite"
+	"witan.dev/services/council"
 	"witan.dev/services/council/store/sqlite"
 	"witan.dev/services/council/store/storetest"
 )
@@ -23,5 +25,13 @@ func TestConformance(t *testing.T) {
 		return storetest.Subject{Store: sqlite.New(db), InTx: func(fn func(ctx context.Context, tx job.Tx) error) error {
 			return db.Write(context.WithoutCancel(t.Context()), func(ctx context.Context, tx *sql.Tx) error { return fn(ctx, database.Wrap(tx)) })
 		}}
+	})
+}
+
+func TestTogether(t *testing.T) {
+	t.Parallel()
+	storetest.Together(t, func(t *testing.T) (council.Store, job.Store) {
+		db := sqlitetest.Open(t)
+		return sqlite.New(db), jobs.New(db, nil)
 	})
 }
