@@ -163,7 +163,9 @@ func drive(ctx context.Context, sys *system, ids map[string]job.ID) (open bool, 
 		case role == roleRetry && j.State == job.StateFailed && j.Attempt == 1:
 			_, err = sys.Retry(ctx, job.Retrial{ID: id, Owner: owner, RequestID: "again"})
 		case role == roleGone && j.State.Terminal():
-			err = sys.Delete(ctx, job.Deletion{IDs: []job.ID{id}, Owner: owner})
+			if err = sys.Delete(ctx, job.Deletion{IDs: []job.ID{id}, Owner: owner}); errors.Is(err, job.ErrNotFound) {
+				err = nil // another process was faster
+			}
 		}
 		if err != nil {
 			return false, err
