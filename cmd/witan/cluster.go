@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"witan.dev/internal/auth"
 	blobpostgres "witan.dev/internal/blob/postgres"
@@ -29,10 +31,8 @@ func openCluster(ctx context.Context, p backendParams) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	frozen, err := os.MkdirTemp("", "witan-frozen-")
-	if err != nil {
-		return nil, err
-	}
+	// Only work that lies on a machine is frozen, and a cluster takes none, so nobody makes this folder.
+	frozen := filepath.Join(os.TempDir(), fmt.Sprintf("witan-frozen-%d", os.Getpid()))
 	p.stack.Defer("scratch folder", func(context.Context) error { return os.RemoveAll(frozen) })
 	hints, err := openBus(ctx, p)
 	if err != nil {
