@@ -55,7 +55,7 @@ WORKERS ?= 1
 CONFIG ?=
 .PHONY: cluster
 cluster: build ## bring up a cluster of plain processes on this machine: WORKERS=2 a queue, CONFIG=file with your models
-	@go run ./tools/cluster -binary $(WITAN) -workers $(WORKERS) -config '$(CONFIG)'
+	@go build -o bin/cluster ./tools/cluster && exec bin/cluster -binary $(WITAN) -workers $(WORKERS) -config '$(CONFIG)'
 
 # Under the race detector these tests take a sample: of the shared diffs, and of the rounds of each race.
 WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*|TestRaces)$$

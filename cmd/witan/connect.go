@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +19,7 @@ import (
 
 	"witan.dev/internal/config"
 	"witan.dev/internal/datadir"
+	"witan.dev/internal/lifecycle"
 	"witan.dev/internal/rpc"
 	"witan.dev/internal/secret"
 )
@@ -66,7 +69,7 @@ func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, no
 		return dial(ctx, server, c.Token, own.Client(), &session{remote: true, attach: " --server " + server})
 	}
 	if !c.Database.IsZero() {
-		return nil, errors.New("the configuration names a database, so the jobs run in a cluster: name one of its servers with --server")
+		return dialCluster(ctx, c, a.attachSuffix(cmd))
 	}
 	return settle(ctx, holderPatience, func() (*session, error) {
 		return a.joinOrHold(ctx, c, a.attachSuffix(cmd), noWorkers)
@@ -78,7 +81,7 @@ func (a *app) joinOrHold(ctx context.Context, c config.Config, suffix string, no
 	holder, err := datadir.FindHolder(c.Data)
 	switch {
 	case err == nil:
-		return dial(ctx, holder.Address, secret.New(holder.Token), nil, &session{attach: suffix})
+		return dialHolder(ctx, c.Data, holder, &session{attach: suffix})
 	case !errors.Is(err, datadir.ErrNoHolder):
 		return nil, err
 	}
@@ -136,6 +139,54 @@ func (a *app) runInside(ctx context.Context, c config.Config, suffix string, noW
 
 func (a *app) flagged(variable string) bool { return a.getenv(variable) != "" }
 
+// dialCluster connects to the services of a cluster where its configuration says that they are.
+func dialCluster(ctx context.Context, c config.Config, suffix string) (*session, error) {
+	own, err := newCerts(c.TLS, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	peers := make(map[string]grpc.ClientConnInterface)
+	var stack lifecycle.Stack
+	for _, service := range []string{serviceCouncil, serviceReview, serviceJobs, serviceRetrieval} {
+		addresses := c.Services[service]
+		if len(addresses) == 0 {
+			return nil, errors.Join(fmt.Errorf("the configuration names a database, so the jobs run in a cluster, but not where: "+
+				"name the addresses in services.%s, or a server that serves everything with --server", service), stack.Close(ctx))
+		}
+		s, err := dial(ctx, addresses[0], c.Token, own.Client(), &session{})
+		if err != nil {
+			return nil, errors.Join(err, stack.Close(ctx))
+		}
+		stack.Defer(service, s.close)
+		peers[service] = s.conn
+	}
+	return &session{conn: rpc.NewRouter(peers), remote: true, attach: suffix, close: stack.Close}, nil
+}
+
+// dialHolder connects to whoever holds the data folder: after a restart that is another process, with a token of its own
+// and perhaps at another address.
+func dialHolder(ctx context.Context, folder string, found datadir.Holder, s *session) (*session, error) {
+	var last atomic.Pointer[datadir.Holder]
+	last.Store(&found)
+	conn, err := grpc.NewClient("passthrough:///data-folder",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		grpc.WithPerRPCCredentials(rpc.BearerFrom(func(context.Context) secret.Text { return secret.New(last.Load().Token) })),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			holder, err := datadir.FindHolder(folder)
+			if err != nil {
+				return nil, err
+			}
+			last.Store(&holder)
+			var dialer net.Dialer
+			return dialer.DialContext(ctx, "tcp", holder.Address)
+		}))
+	if err != nil {
+		return nil, exit(exitUnreachable, fmt.Errorf("server %s: %w", found.Address, err))
+	}
+	return reach(ctx, conn, found.Address, s)
+}
+
 // dial connects to a server and makes sure that it is there. An empty token is not sent; without a configuration of TLS
 // nothing is encrypted.
 func dial(ctx context.Context, address string, token secret.Text, encryption func(context.Context) *tls.Config, s *session) (*session, error) {
@@ -156,6 +207,11 @@ func dial(ctx context.Context, address string, token secret.Text, encryption fun
 	if err != nil {
 		return nil, exit(exitUnreachable, fmt.Errorf("server %s: %w", address, err))
 	}
+	return reach(ctx, conn, address, s)
+}
+
+// reach makes sure that a server answers over a connection, which is the session's then.
+func reach(ctx context.Context, conn *grpc.ClientConn, address string, s *session) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	if _, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{}); err != nil {

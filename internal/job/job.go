@@ -115,6 +115,19 @@ type Job struct {
 	DeadlineAt, QueueExpireAt time.Time
 }
 
+// Follows says whether the log can be read behind a position at a time: ErrSequenceAhead for one beyond the log,
+// ErrHistoryExpired where what follows is kept no longer, whether or not it was removed already.
+func (j Job) Follows(after int64, now time.Time) error {
+	gone := j.State.Terminal() && !j.HistoryExpireAt.IsZero() && !now.Before(j.HistoryExpireAt)
+	switch {
+	case after > j.LastSeq:
+		return ErrSequenceAhead
+	case after+1 < j.FirstAvailableSeq, gone && after < j.LastSeq:
+		return ErrHistoryExpired
+	}
+	return nil
+}
+
 // Progress is how far a job is, in a unit that the kind chooses. Total 0 means unknown.
 type Progress struct {
 	Done  int64  `json:"done"`

@@ -20,6 +20,11 @@ func Bearer(token secret.Text) BearerCredentials {
 	return BearerCredentials{func(context.Context) secret.Text { return token }}
 }
 
+// BearerFrom is Bearer with a token that may change from call to call.
+func BearerFrom(token func(context.Context) secret.Text) BearerCredentials {
+	return BearerCredentials{token}
+}
+
 // BearerCredentials are grpc credentials made by Bearer.
 type BearerCredentials struct {
 	token func(context.Context) secret.Text

@@ -100,7 +100,7 @@ func major(initdb string) int {
 // to; the server runs as that user then.
 func unprivileged(dir string) (*syscall.SysProcAttr, error) {
 	if os.Getuid() != 0 {
-		return nil, nil //nolint:nilnil // nothing to change
+		return &syscall.SysProcAttr{Setpgid: true}, nil
 	}
 	account, err := user.Lookup("postgres")
 	if err != nil {
@@ -119,5 +119,5 @@ func unprivileged(dir string) (*syscall.SysProcAttr, error) {
 	if err := os.Chown(dir, int(uid), int(gid)); err != nil {
 		return nil, err
 	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+	return &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }

@@ -39,7 +39,7 @@ func NewRedis(ctx context.Context, settings ...string) (*Server, error) {
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	return &Server{
-		URL: "redis://" + address, name: "Redis", hard: syscall.SIGKILL, log: filepath.Join(dir, "log"), folders: []string{dir},
+		URL: "redis://" + address, name: "Redis", hard: syscall.SIGKILL, attr: &syscall.SysProcAttr{Setpgid: true}, log: filepath.Join(dir, "log"), folders: []string{dir},
 		command: append([]string{
 			binary, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--logfile", filepath.Join(dir, "log"),
 		}, settings...),

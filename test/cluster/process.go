@@ -61,6 +61,7 @@ func (p *Process) Start() error {
 	}
 	cmd := exec.CommandContext(context.Background(), p.binary, p.args...) //nolint:gosec // our own program
 	cmd.Env, cmd.Dir = p.environ, p.folder
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for whoever started it, which ends all in order
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/llm/simulator"
+	"witan.dev/test/e2e/process"
 )
 
 // call names a call as the endpoint's log does: by model and schema. In these tests each is asked once, unless a process
@@ -236,4 +237,17 @@ func TestStoppedGracefullyGoesOnAtTheNextStart(t *testing.T) {
 	require.Equal(t, jobsv1.Job_SUCCEEDED, n.wait(d.GetJob()).GetState())
 	requireDense(t, n.events(d.GetJob()))
 	n.Stop()
+}
+
+// TestAskOutlivesAKilledServer: the command goes on with the next holder of the data folder, which has another address and
+// another token.
+func TestAskOutlivesAKilledServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slowDispute())
+	n := w.serve()
+	ask := process.Start(t, w.Dir, nil, "ask", "Who answers in the end?", "--config", w.Config, "--data", w.Data)
+	ask.Expect(`council: 3 members`)
+	n.restart()
+	require.Zero(t, ask.Wait(), ask.Output())
+	require.Contains(t, ask.Output(), "written by chair")
 }

@@ -44,6 +44,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if *workers < 1 {
+		return fmt.Errorf("-workers %d: nobody would run the jobs", *workers)
+	}
 	text, what := []byte(simulated), "simulated models: their answers come from no model; CONFIG=file names real ones"
 	if *config != "" {
 		what = *config
@@ -72,8 +75,15 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(lines, "\nthe cluster is up: %s (REST, SSE, page), %d workers a queue, %s\nCtrl-C ends it and removes everything it kept\n\n",
-		c.HTTP(), *workers, what)
+	_, _ = fmt.Fprintf(lines, `
+the cluster is up: %s (REST, SSE, page), %d workers a queue, %s
+its configuration is %[4]s; in another terminal:
+  bin/witan doctor --config %[4]s
+  bin/witan ask "Which is it?" --config %[4]s
+  bin/witan work --config %[4]s --queues council
+Ctrl-C ends it and removes everything it kept
+
+`, c.HTTP(), *workers, what, c.Config())
 	<-ctx.Done()
 	return c.Stop(context.WithoutCancel(ctx))
 }

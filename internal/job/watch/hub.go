@@ -146,11 +146,8 @@ func (h *Hub) Open(ctx context.Context, id job.ID, after int64) (*Viewer, error)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case after > j.LastSeq:
-		return nil, job.ErrSequenceAhead
-	case after+1 < j.FirstAvailableSeq:
-		return nil, job.ErrHistoryExpired
+	if err := j.Follows(after, time.Now()); err != nil {
+		return nil, err
 	}
 	t, err := h.join(j)
 	if err != nil {

@@ -170,7 +170,7 @@ func (s *Server) ListJobEvents(ctx context.Context, req *jobsv1.ListJobEventsReq
 			return nil, err
 		}
 	}
-	if err := within(j, after); err != nil {
+	if err := j.Follows(after, time.Now()); err != nil {
 		return nil, err
 	}
 	events, err := s.jobs.Events(ctx, j.ID, after, cmp.Or(int(req.GetPageSize()), defaultEvents))
@@ -194,17 +194,6 @@ func (s *Server) ListJobEvents(ctx context.Context, req *jobsv1.ListJobEventsReq
 		res.NextPageToken, err = jobs.EventToken(j.ID, after)
 	}
 	return res, err
-}
-
-// within refuses positions that the log does not have, or no longer.
-func within(j job.Job, after int64) error {
-	switch {
-	case after > j.LastSeq:
-		return job.ErrSequenceAhead
-	case after+1 < j.FirstAvailableSeq:
-		return job.ErrHistoryExpired
-	}
-	return nil
 }
 
 // WaitJob implements JobService.
