@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -132,7 +133,7 @@ func (s *system) build(b *backend, p systemParams, registry prometheus.Registere
 func (p *parts) startStores(ctx context.Context) error {
 	history := map[job.Kind]time.Duration{}
 	for _, kind := range []job.Kind{job.KindReview, job.KindCouncil, job.KindIndex, job.KindDelivery} {
-		history[kind] = p.config.Retention.History
+		history[kind] = cmp.Or(p.config.Retention.Kinds[string(kind)], p.config.Retention.History)
 	}
 	p.jobs = job.NewManager(p.jobStore, p.engine, p.bus, p.logger, job.Config{HistoryKept: history})
 	if err := jobmetrics.Register(p.metrics, p.jobs, p.logger); err != nil {

@@ -106,8 +106,9 @@ type Liveness struct {
 
 // Retention says how long things are kept.
 type Retention struct {
-	// History is how long a finished job's log stays.
-	History time.Duration `koanf:"history"`
+	// History is how long a finished job's log stays, Kinds the same for some kinds (review, council, index, delivery).
+	History time.Duration            `koanf:"history"`
+	Kinds   map[string]time.Duration `koanf:"kinds"`
 	// Temporary is how long a temporary conversation stays.
 	Temporary time.Duration `koanf:"temporary"`
 }

@@ -193,3 +193,14 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestHistoriesOfSomeKindsAreKeptForOtherTimes(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(config.Source{File: file(t, "retention: {history: 1h, kinds: {review: 2160h}}\n")})
+	require.NoError(t, err)
+	require.Equal(t, time.Hour, c.Retention.History)
+	require.Equal(t, map[string]time.Duration{"review": 2160 * time.Hour}, c.Retention.Kinds)
+	_, err = config.Load(config.Source{File: file(t, "retention: {kinds: {reviews: 1h, index: 1ms}}\n")})
+	require.ErrorContains(t, err, "retention.kinds.reviews: is none of")
+	require.ErrorContains(t, err, "retention.kinds.index: 1ms is not between")
+}

@@ -93,6 +93,14 @@ func (c *Config) validateTimes(bad func(key, format string, args ...any)) {
 			bad(d.key, "%s is not between %s and %s", d.value, d.min, d.max)
 		}
 	}
+	for kind, kept := range c.Retention.Kinds {
+		if !slices.Contains([]string{"review", "council", "index", "delivery"}, kind) {
+			bad("retention.kinds."+kind, "is none of review, council, index, delivery")
+		}
+		if kept < time.Second || kept > 10*365*24*time.Hour {
+			bad("retention.kinds."+kind, "%s is not between 1s and ten years", kept)
+		}
+	}
 	if c.Liveness.TTL < 3*c.Liveness.Beat {
 		bad("liveness.ttl", "%s is less than three beats of %s", c.Liveness.TTL, c.Liveness.Beat)
 	}
