@@ -19,8 +19,8 @@ type Collector struct {
 	after  func(time.Duration) <-chan time.Time
 	logger *slog.Logger
 
-	stop chan struct{}
-	once sync.Once
+	ctx  context.Context //nolint:containedctx // ends with the collector, and a collection that hangs with it
+	stop context.CancelFunc
 	work sync.WaitGroup
 }
 
@@ -32,17 +32,17 @@ func NewCollector(store Store, now func() time.Time, after func(time.Duration) <
 	if after == nil {
 		after = time.After
 	}
-	return &Collector{store: store, now: now, after: after, logger: logger, stop: make(chan struct{})}
+	ctx, stop := context.WithCancel(context.Background())
+	return &Collector{store: store, now: now, after: after, logger: logger, ctx: ctx, stop: stop}
 }
 
 // Start begins to collect, at once and then every hour.
-func (c *Collector) Start(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
+func (c *Collector) Start(context.Context) error {
 	c.work.Go(func() {
 		for {
-			c.collect(ctx)
+			c.collect(c.ctx)
 			select {
-			case <-c.stop:
+			case <-c.ctx.Done():
 				return
 			case <-c.after(collectEvery):
 			}
@@ -51,9 +51,9 @@ func (c *Collector) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the collection and waits for one that is under way.
+// Stop ends the collector and a collection that is under way.
 func (c *Collector) Stop(context.Context) error {
-	c.once.Do(func() { close(c.stop) })
+	c.stop()
 	c.work.Wait()
 	return nil
 }
@@ -61,17 +61,15 @@ func (c *Collector) Stop(context.Context) error {
 func (c *Collector) collect(ctx context.Context) {
 	for {
 		n, err := c.store.Collect(ctx, c.now(), collectBatch)
+		if ctx.Err() != nil {
+			return
+		}
 		if err != nil {
 			c.logger.WarnContext(ctx, "expired blobs were not removed", "error", err)
 			return
 		}
 		if n < collectBatch {
 			return
-		}
-		select {
-		case <-c.stop:
-			return
-		default:
 		}
 	}
 }

@@ -13,6 +13,8 @@ const (
 	sweepPage  = 500
 	purgeEvery = time.Hour
 	purgeMost  = 1000
+	// purgeEngine is more than the jobs of an hour that one process works off.
+	purgeEngine = 10_000
 )
 
 // watchCancellations covers hints that were lost: it asks the store about the jobs that run here.
@@ -187,8 +189,17 @@ func (m *Manager) removeOne(ctx context.Context, id ID) error {
 
 func (m *Manager) purge(ctx context.Context) error {
 	now := time.Now()
-	crashpoint.Hit(crashpoint.BeforeForget)
-	_, err := m.store.ExpireHistory(ctx, now, purgeMost)
-	crashpoint.Hit(crashpoint.AfterForget)
-	return errors.Join(err, m.engine.Purge(ctx, now.Add(-m.cfg.EngineKeep), purgeMost))
+	return errors.Join(m.forget(ctx, now), m.engine.Purge(ctx, now.Add(-m.cfg.EngineKeep), purgeEngine))
+}
+
+// forget removes all histories whose time is over, some in each transaction.
+func (m *Manager) forget(ctx context.Context, now time.Time) error {
+	for {
+		crashpoint.Hit(crashpoint.BeforeForget)
+		n, err := m.store.ExpireHistory(ctx, now, purgeMost)
+		crashpoint.Hit(crashpoint.AfterForget)
+		if err != nil || n < purgeMost || ctx.Err() != nil {
+			return err
+		}
+	}
 }
