@@ -24,10 +24,11 @@ func TestG10_AKilledWorkersJobRunsElsewhereInLessThanTenSeconds(t *testing.T) {
 	c.noted(t, 7, "a call") // five answers, and ballots in flight
 	c.worker(t, "b")
 	require.Eventually(t, func() bool { return mustGet(t, c.system, id).Ledger.CallsCompleted >= 6 }, time.Minute, time.Millisecond)
-	done := mustGet(t, c.system, id).Ledger.CallsCompleted
-	before := dense(t, c.system, mustGet(t, c.system, id))
 	a.signal(t, syscall.SIGKILL)
 	killed := time.Now()
+	require.Error(t, a.wait())
+	done := mustGet(t, c.system, id).Ledger.CallsCompleted // nobody writes now: the other one does not know yet
+	before := dense(t, c.system, mustGet(t, c.system, id))
 	c.noted(t, 1, "b begin "+string(id))
 	took := time.Since(killed)
 	t.Logf("picked up %s after the kill", took.Round(10*time.Millisecond))
