@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -280,14 +281,30 @@ func (s script) left(t *testing.T) left {
 	sys, err := s.open(t.Context())
 	require.NoError(t, err)
 	defer sys.end(t)
-	jobs, err := sys.store.List(t.Context(), job.ListQuery{Limit: 100})
-	require.NoError(t, err)
+	jobs := settled(t, sys)
 	l := left{jobs: map[string]job.Job{}, events: map[string][]job.Event{}}
 	for _, j := range jobs {
 		require.NotContains(t, l.jobs, j.Labels["role"], "one job for each request")
 		l.jobs[j.Labels["role"]], l.events[j.Labels["role"]] = j, whole(t, sys, j)
 	}
 	return l
+}
+
+// settled lists the jobs when no commit is on its way any more: Postgres finishes what a process sent before it died.
+func settled(t *testing.T, sys *system) []job.Job {
+	t.Helper()
+	list := func() []job.Job {
+		jobs, err := sys.store.List(t.Context(), job.ListQuery{Limit: 100})
+		require.NoError(t, err)
+		return jobs
+	}
+	jobs := list()
+	require.Eventually(t, func() bool {
+		before := jobs
+		jobs = list()
+		return cmp.Equal(before, jobs)
+	}, time.Minute, 50*time.Millisecond)
+	return jobs
 }
 
 // whole is the log, which has no gap, and one final event for each attempt that ended.

@@ -266,7 +266,7 @@ func TestAnIndexIsReadableOnlyWhenItsJobHasSucceeded(t *testing.T) {
 	_, err = s.GetIndex(t.Context(), &retrievalv1.GetIndexRequest{Name: unknown})
 	require.Equal(t, "INDEX_NOT_FOUND", reason(err))
 	_, err = s.DeleteIndex(t.Context(), &retrievalv1.DeleteIndexRequest{Name: unknown})
-	require.Equal(t, codes.Unimplemented, status.Code(err))
+	require.Equal(t, codes.NotFound, status.Code(err))
 }
 
 func TestIndexesAreListedInPages(t *testing.T) {
