@@ -216,7 +216,7 @@ func (s *system) await(tb testing.TB, created *retrievalv1.Index) *retrievalv1.I
 			require.Equal(tb, job.StateSucceeded, j.State, "%+v", j.Error)
 		}
 		return j.State.Terminal()
-	}, 4*time.Minute, 5*time.Millisecond)
+	}, 12*time.Minute, 5*time.Millisecond) // 6,000 files under the race detector, beside whole clusters of other tests
 	ready, err := s.GetIndex(tb.Context(), &retrievalv1.GetIndexRequest{Name: created.GetName()})
 	require.NoError(tb, err)
 	return ready
