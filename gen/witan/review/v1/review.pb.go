@@ -136,6 +136,140 @@ func (Review_Disposition) EnumDescriptor() ([]byte, []int) {
 	return file_witan_review_v1_review_proto_rawDescGZIP(), []int{0, 1}
 }
 
+// What it was started by.
+type Review_Trigger int32
+
+const (
+	// A caller.
+	Review_TRIGGER_UNSPECIFIED Review_Trigger = 0
+	// The pull request was opened.
+	Review_OPENED Review_Trigger = 1
+	// It was opened again.
+	Review_REOPENED Review_Trigger = 2
+	// It is no draft any more.
+	Review_READY Review_Trigger = 3
+	// Commits were pushed.
+	Review_PUSHED Review_Trigger = 4
+	// Its base branch was changed.
+	Review_BASE_CHANGED Review_Trigger = 5
+	// A label was set or taken off; `trigger_label` names it.
+	Review_LABELED Review_Trigger = 6
+	// A review was requested of us.
+	Review_REQUESTED Review_Trigger = 7
+	// The check run was requested again.
+	Review_CHECK_REQUESTED Review_Trigger = 8
+	// A command in a comment.
+	Review_COMMAND Review_Trigger = 9
+)
+
+// Enum value maps for Review_Trigger.
+var (
+	Review_Trigger_name = map[int32]string{
+		0: "TRIGGER_UNSPECIFIED",
+		1: "OPENED",
+		2: "REOPENED",
+		3: "READY",
+		4: "PUSHED",
+		5: "BASE_CHANGED",
+		6: "LABELED",
+		7: "REQUESTED",
+		8: "CHECK_REQUESTED",
+		9: "COMMAND",
+	}
+	Review_Trigger_value = map[string]int32{
+		"TRIGGER_UNSPECIFIED": 0,
+		"OPENED":              1,
+		"REOPENED":            2,
+		"READY":               3,
+		"PUSHED":              4,
+		"BASE_CHANGED":        5,
+		"LABELED":             6,
+		"REQUESTED":           7,
+		"CHECK_REQUESTED":     8,
+		"COMMAND":             9,
+	}
+)
+
+func (x Review_Trigger) Enum() *Review_Trigger {
+	p := new(Review_Trigger)
+	*p = x
+	return p
+}
+
+func (x Review_Trigger) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Review_Trigger) Descriptor() protoreflect.EnumDescriptor {
+	return file_witan_review_v1_review_proto_enumTypes[2].Descriptor()
+}
+
+func (Review_Trigger) Type() protoreflect.EnumType {
+	return &file_witan_review_v1_review_proto_enumTypes[2]
+}
+
+func (x Review_Trigger) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Review_Trigger.Descriptor instead.
+func (Review_Trigger) EnumDescriptor() ([]byte, []int) {
+	return file_witan_review_v1_review_proto_rawDescGZIP(), []int{0, 2}
+}
+
+// How much of the change the members look at.
+type Review_Scope int32
+
+const (
+	// SINCE_LAST where there is an earlier review to go on from.
+	Review_SCOPE_UNSPECIFIED Review_Scope = 0
+	// All of it.
+	Review_WHOLE_CHANGE Review_Scope = 1
+	// The files that changed since they were last reviewed; the others are carried over.
+	Review_SINCE_LAST Review_Scope = 2
+)
+
+// Enum value maps for Review_Scope.
+var (
+	Review_Scope_name = map[int32]string{
+		0: "SCOPE_UNSPECIFIED",
+		1: "WHOLE_CHANGE",
+		2: "SINCE_LAST",
+	}
+	Review_Scope_value = map[string]int32{
+		"SCOPE_UNSPECIFIED": 0,
+		"WHOLE_CHANGE":      1,
+		"SINCE_LAST":        2,
+	}
+)
+
+func (x Review_Scope) Enum() *Review_Scope {
+	p := new(Review_Scope)
+	*p = x
+	return p
+}
+
+func (x Review_Scope) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Review_Scope) Descriptor() protoreflect.EnumDescriptor {
+	return file_witan_review_v1_review_proto_enumTypes[3].Descriptor()
+}
+
+func (Review_Scope) Type() protoreflect.EnumType {
+	return &file_witan_review_v1_review_proto_enumTypes[3]
+}
+
+func (x Review_Scope) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Review_Scope.Descriptor instead.
+func (Review_Scope) EnumDescriptor() ([]byte, []int) {
+	return file_witan_review_v1_review_proto_rawDescGZIP(), []int{0, 3}
+}
+
 // The review of a change.
 type Review struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -190,7 +324,15 @@ type Review struct {
 	// Fields that were cut to fit a message; ListFindings and ExportReview have the whole.
 	Cut []string `protobuf:"bytes,25,rep,name=cut,proto3" json:"cut,omitempty"`
 	// Index of the old side, `indexes/{index}`; empty without one.
-	BaseIndex     string `protobuf:"bytes,26,opt,name=base_index,json=baseIndex,proto3" json:"base_index,omitempty"`
+	BaseIndex string `protobuf:"bytes,26,opt,name=base_index,json=baseIndex,proto3" json:"base_index,omitempty"`
+	// What it was started by. Pull requests only.
+	Trigger Review_Trigger `protobuf:"varint,27,opt,name=trigger,proto3,enum=witan.review.v1.Review_Trigger" json:"trigger,omitempty"`
+	// Label of a trigger LABELED.
+	TriggerLabel string `protobuf:"bytes,28,opt,name=trigger_label,json=triggerLabel,proto3" json:"trigger_label,omitempty"`
+	// Whether comments, walkthrough and check run are published at the pull request. Pull requests only.
+	Publish bool `protobuf:"varint,29,opt,name=publish,proto3" json:"publish,omitempty"`
+	// How much is looked at. Pull requests only.
+	Scope         Review_Scope `protobuf:"varint,30,opt,name=scope,proto3,enum=witan.review.v1.Review_Scope" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -405,6 +547,34 @@ func (x *Review) GetBaseIndex() string {
 		return x.BaseIndex
 	}
 	return ""
+}
+
+func (x *Review) GetTrigger() Review_Trigger {
+	if x != nil {
+		return x.Trigger
+	}
+	return Review_TRIGGER_UNSPECIFIED
+}
+
+func (x *Review) GetTriggerLabel() string {
+	if x != nil {
+		return x.TriggerLabel
+	}
+	return ""
+}
+
+func (x *Review) GetPublish() bool {
+	if x != nil {
+		return x.Publish
+	}
+	return false
+}
+
+func (x *Review) GetScope() Review_Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return Review_SCOPE_UNSPECIFIED
 }
 
 // Findings counted.
@@ -1491,7 +1661,7 @@ var File_witan_review_v1_review_proto protoreflect.FileDescriptor
 
 const file_witan_review_v1_review_proto_rawDesc = "" +
 	"\n" +
-	"\x1cwitan/review/v1/review.proto\x12\x0fwitan.review.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#witan/council/v1/deliberation.proto\x1a\x1dwitan/review/v1/finding.proto\x1a\x1cwitan/review/v1/source.proto\x1a\x18witan/type/v1/type.proto\"\x8e\v\n" +
+	"\x1cwitan/review/v1/review.proto\x12\x0fwitan.review.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#witan/council/v1/deliberation.proto\x1a\x1dwitan/review/v1/finding.proto\x1a\x1cwitan/review/v1/source.proto\x1a\x18witan/type/v1/type.proto\"\xc3\x0e\n" +
 	"\x06Review\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\x03R\x04name\x12\x15\n" +
 	"\x03job\x18\x02 \x01(\tB\x03\xe0A\x03R\x03job\x12:\n" +
@@ -1525,7 +1695,11 @@ const file_witan_review_v1_review_proto_rawDesc = "" +
 	"\x06counts\x18\x18 \x01(\v2\x1e.witan.review.v1.FindingCountsB\x03\xe0A\x03R\x06counts\x12\x15\n" +
 	"\x03cut\x18\x19 \x03(\tB\x03\xe0A\x03R\x03cut\x12\"\n" +
 	"\n" +
-	"base_index\x18\x1a \x01(\tB\x03\xe0A\x03R\tbaseIndex\x1a9\n" +
+	"base_index\x18\x1a \x01(\tB\x03\xe0A\x03R\tbaseIndex\x12C\n" +
+	"\atrigger\x18\x1b \x01(\x0e2\x1f.witan.review.v1.Review.TriggerB\b\xbaH\x05\x82\x01\x02\x10\x01R\atrigger\x12-\n" +
+	"\rtrigger_label\x18\x1c \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\ftriggerLabel\x12\x18\n" +
+	"\apublish\x18\x1d \x01(\bR\apublish\x12=\n" +
+	"\x05scope\x18\x1e \x01(\x0e2\x1d.witan.review.v1.Review.ScopeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05scope\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"1\n" +
@@ -1538,7 +1712,25 @@ const file_witan_review_v1_review_proto_rawDesc = "" +
 	"\bREVIEWED\x10\x01\x12\f\n" +
 	"\bDECLINED\x10\x02\x12\x0e\n" +
 	"\n" +
-	"SUPERSEDED\x10\x03\"\x99\x01\n" +
+	"SUPERSEDED\x10\x03\"\xa3\x01\n" +
+	"\aTrigger\x12\x17\n" +
+	"\x13TRIGGER_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06OPENED\x10\x01\x12\f\n" +
+	"\bREOPENED\x10\x02\x12\t\n" +
+	"\x05READY\x10\x03\x12\n" +
+	"\n" +
+	"\x06PUSHED\x10\x04\x12\x10\n" +
+	"\fBASE_CHANGED\x10\x05\x12\v\n" +
+	"\aLABELED\x10\x06\x12\r\n" +
+	"\tREQUESTED\x10\a\x12\x13\n" +
+	"\x0fCHECK_REQUESTED\x10\b\x12\v\n" +
+	"\aCOMMAND\x10\t\"@\n" +
+	"\x05Scope\x12\x15\n" +
+	"\x11SCOPE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fWHOLE_CHANGE\x10\x01\x12\x0e\n" +
+	"\n" +
+	"SINCE_LAST\x10\x02\"\x99\x01\n" +
 	"\rFindingCounts\x12\x1a\n" +
 	"\bcritical\x18\x01 \x01(\x05R\bcritical\x12\x12\n" +
 	"\x04high\x18\x02 \x01(\x05R\x04high\x12\x16\n" +
@@ -1627,74 +1819,78 @@ func file_witan_review_v1_review_proto_rawDescGZIP() []byte {
 	return file_witan_review_v1_review_proto_rawDescData
 }
 
-var file_witan_review_v1_review_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_witan_review_v1_review_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_witan_review_v1_review_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_witan_review_v1_review_proto_goTypes = []any{
 	(Review_View)(0),              // 0: witan.review.v1.Review.View
 	(Review_Disposition)(0),       // 1: witan.review.v1.Review.Disposition
-	(*Review)(nil),                // 2: witan.review.v1.Review
-	(*FindingCounts)(nil),         // 3: witan.review.v1.FindingCounts
-	(*ReviewEvent)(nil),           // 4: witan.review.v1.ReviewEvent
-	(*Resolved)(nil),              // 5: witan.review.v1.Resolved
-	(*Declined)(nil),              // 6: witan.review.v1.Declined
-	(*Superseded)(nil),            // 7: witan.review.v1.Superseded
-	(*Fetched)(nil),               // 8: witan.review.v1.Fetched
-	(*Planned)(nil),               // 9: witan.review.v1.Planned
-	(*ReviewerFinished)(nil),      // 10: witan.review.v1.ReviewerFinished
-	(*DeliberationStarted)(nil),   // 11: witan.review.v1.DeliberationStarted
-	(*FindingLocated)(nil),        // 12: witan.review.v1.FindingLocated
-	(*FindingStatusChanged)(nil),  // 13: witan.review.v1.FindingStatusChanged
-	(*CommentPublished)(nil),      // 14: witan.review.v1.CommentPublished
-	(*PublicationFellBack)(nil),   // 15: witan.review.v1.PublicationFellBack
-	(*Published)(nil),             // 16: witan.review.v1.Published
-	nil,                           // 17: witan.review.v1.Review.LabelsEntry
-	(*Source)(nil),                // 18: witan.review.v1.Source
-	(v1.Severity)(0),              // 19: witan.type.v1.Severity
-	(*Coverage)(nil),              // 20: witan.review.v1.Coverage
-	(*Finding)(nil),               // 21: witan.review.v1.Finding
-	(*v1.Usage)(nil),              // 22: witan.type.v1.Usage
-	(*Publication)(nil),           // 23: witan.review.v1.Publication
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*v11.Estimate)(nil),          // 25: witan.council.v1.Estimate
-	(*ReviewerCoverage)(nil),      // 26: witan.review.v1.ReviewerCoverage
-	(Finding_Status)(0),           // 27: witan.review.v1.Finding.Status
-	(Finding_StatusReason)(0),     // 28: witan.review.v1.Finding.StatusReason
+	(Review_Trigger)(0),           // 2: witan.review.v1.Review.Trigger
+	(Review_Scope)(0),             // 3: witan.review.v1.Review.Scope
+	(*Review)(nil),                // 4: witan.review.v1.Review
+	(*FindingCounts)(nil),         // 5: witan.review.v1.FindingCounts
+	(*ReviewEvent)(nil),           // 6: witan.review.v1.ReviewEvent
+	(*Resolved)(nil),              // 7: witan.review.v1.Resolved
+	(*Declined)(nil),              // 8: witan.review.v1.Declined
+	(*Superseded)(nil),            // 9: witan.review.v1.Superseded
+	(*Fetched)(nil),               // 10: witan.review.v1.Fetched
+	(*Planned)(nil),               // 11: witan.review.v1.Planned
+	(*ReviewerFinished)(nil),      // 12: witan.review.v1.ReviewerFinished
+	(*DeliberationStarted)(nil),   // 13: witan.review.v1.DeliberationStarted
+	(*FindingLocated)(nil),        // 14: witan.review.v1.FindingLocated
+	(*FindingStatusChanged)(nil),  // 15: witan.review.v1.FindingStatusChanged
+	(*CommentPublished)(nil),      // 16: witan.review.v1.CommentPublished
+	(*PublicationFellBack)(nil),   // 17: witan.review.v1.PublicationFellBack
+	(*Published)(nil),             // 18: witan.review.v1.Published
+	nil,                           // 19: witan.review.v1.Review.LabelsEntry
+	(*Source)(nil),                // 20: witan.review.v1.Source
+	(v1.Severity)(0),              // 21: witan.type.v1.Severity
+	(*Coverage)(nil),              // 22: witan.review.v1.Coverage
+	(*Finding)(nil),               // 23: witan.review.v1.Finding
+	(*v1.Usage)(nil),              // 24: witan.type.v1.Usage
+	(*Publication)(nil),           // 25: witan.review.v1.Publication
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*v11.Estimate)(nil),          // 27: witan.council.v1.Estimate
+	(*ReviewerCoverage)(nil),      // 28: witan.review.v1.ReviewerCoverage
+	(Finding_Status)(0),           // 29: witan.review.v1.Finding.Status
+	(Finding_StatusReason)(0),     // 30: witan.review.v1.Finding.StatusReason
 }
 var file_witan_review_v1_review_proto_depIdxs = []int32{
-	18, // 0: witan.review.v1.Review.source:type_name -> witan.review.v1.Source
-	19, // 1: witan.review.v1.Review.fail_on:type_name -> witan.type.v1.Severity
+	20, // 0: witan.review.v1.Review.source:type_name -> witan.review.v1.Source
+	21, // 1: witan.review.v1.Review.fail_on:type_name -> witan.type.v1.Severity
 	1,  // 2: witan.review.v1.Review.disposition:type_name -> witan.review.v1.Review.Disposition
-	20, // 3: witan.review.v1.Review.coverage:type_name -> witan.review.v1.Coverage
-	21, // 4: witan.review.v1.Review.findings:type_name -> witan.review.v1.Finding
-	22, // 5: witan.review.v1.Review.usage:type_name -> witan.type.v1.Usage
-	23, // 6: witan.review.v1.Review.publication:type_name -> witan.review.v1.Publication
-	24, // 7: witan.review.v1.Review.create_time:type_name -> google.protobuf.Timestamp
-	24, // 8: witan.review.v1.Review.expire_time:type_name -> google.protobuf.Timestamp
-	17, // 9: witan.review.v1.Review.labels:type_name -> witan.review.v1.Review.LabelsEntry
-	3,  // 10: witan.review.v1.Review.counts:type_name -> witan.review.v1.FindingCounts
-	5,  // 11: witan.review.v1.ReviewEvent.resolved:type_name -> witan.review.v1.Resolved
-	6,  // 12: witan.review.v1.ReviewEvent.declined:type_name -> witan.review.v1.Declined
-	7,  // 13: witan.review.v1.ReviewEvent.superseded:type_name -> witan.review.v1.Superseded
-	8,  // 14: witan.review.v1.ReviewEvent.fetched:type_name -> witan.review.v1.Fetched
-	9,  // 15: witan.review.v1.ReviewEvent.planned:type_name -> witan.review.v1.Planned
-	10, // 16: witan.review.v1.ReviewEvent.reviewer_finished:type_name -> witan.review.v1.ReviewerFinished
-	11, // 17: witan.review.v1.ReviewEvent.deliberation_started:type_name -> witan.review.v1.DeliberationStarted
-	12, // 18: witan.review.v1.ReviewEvent.finding_located:type_name -> witan.review.v1.FindingLocated
-	13, // 19: witan.review.v1.ReviewEvent.finding_status_changed:type_name -> witan.review.v1.FindingStatusChanged
-	14, // 20: witan.review.v1.ReviewEvent.comment_published:type_name -> witan.review.v1.CommentPublished
-	15, // 21: witan.review.v1.ReviewEvent.publication_fell_back:type_name -> witan.review.v1.PublicationFellBack
-	16, // 22: witan.review.v1.ReviewEvent.published:type_name -> witan.review.v1.Published
-	25, // 23: witan.review.v1.Planned.estimate:type_name -> witan.council.v1.Estimate
-	26, // 24: witan.review.v1.ReviewerFinished.reviewer:type_name -> witan.review.v1.ReviewerCoverage
-	21, // 25: witan.review.v1.FindingLocated.finding:type_name -> witan.review.v1.Finding
-	27, // 26: witan.review.v1.FindingStatusChanged.from:type_name -> witan.review.v1.Finding.Status
-	27, // 27: witan.review.v1.FindingStatusChanged.to:type_name -> witan.review.v1.Finding.Status
-	28, // 28: witan.review.v1.FindingStatusChanged.reason:type_name -> witan.review.v1.Finding.StatusReason
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	22, // 3: witan.review.v1.Review.coverage:type_name -> witan.review.v1.Coverage
+	23, // 4: witan.review.v1.Review.findings:type_name -> witan.review.v1.Finding
+	24, // 5: witan.review.v1.Review.usage:type_name -> witan.type.v1.Usage
+	25, // 6: witan.review.v1.Review.publication:type_name -> witan.review.v1.Publication
+	26, // 7: witan.review.v1.Review.create_time:type_name -> google.protobuf.Timestamp
+	26, // 8: witan.review.v1.Review.expire_time:type_name -> google.protobuf.Timestamp
+	19, // 9: witan.review.v1.Review.labels:type_name -> witan.review.v1.Review.LabelsEntry
+	5,  // 10: witan.review.v1.Review.counts:type_name -> witan.review.v1.FindingCounts
+	2,  // 11: witan.review.v1.Review.trigger:type_name -> witan.review.v1.Review.Trigger
+	3,  // 12: witan.review.v1.Review.scope:type_name -> witan.review.v1.Review.Scope
+	7,  // 13: witan.review.v1.ReviewEvent.resolved:type_name -> witan.review.v1.Resolved
+	8,  // 14: witan.review.v1.ReviewEvent.declined:type_name -> witan.review.v1.Declined
+	9,  // 15: witan.review.v1.ReviewEvent.superseded:type_name -> witan.review.v1.Superseded
+	10, // 16: witan.review.v1.ReviewEvent.fetched:type_name -> witan.review.v1.Fetched
+	11, // 17: witan.review.v1.ReviewEvent.planned:type_name -> witan.review.v1.Planned
+	12, // 18: witan.review.v1.ReviewEvent.reviewer_finished:type_name -> witan.review.v1.ReviewerFinished
+	13, // 19: witan.review.v1.ReviewEvent.deliberation_started:type_name -> witan.review.v1.DeliberationStarted
+	14, // 20: witan.review.v1.ReviewEvent.finding_located:type_name -> witan.review.v1.FindingLocated
+	15, // 21: witan.review.v1.ReviewEvent.finding_status_changed:type_name -> witan.review.v1.FindingStatusChanged
+	16, // 22: witan.review.v1.ReviewEvent.comment_published:type_name -> witan.review.v1.CommentPublished
+	17, // 23: witan.review.v1.ReviewEvent.publication_fell_back:type_name -> witan.review.v1.PublicationFellBack
+	18, // 24: witan.review.v1.ReviewEvent.published:type_name -> witan.review.v1.Published
+	27, // 25: witan.review.v1.Planned.estimate:type_name -> witan.council.v1.Estimate
+	28, // 26: witan.review.v1.ReviewerFinished.reviewer:type_name -> witan.review.v1.ReviewerCoverage
+	23, // 27: witan.review.v1.FindingLocated.finding:type_name -> witan.review.v1.Finding
+	29, // 28: witan.review.v1.FindingStatusChanged.from:type_name -> witan.review.v1.Finding.Status
+	29, // 29: witan.review.v1.FindingStatusChanged.to:type_name -> witan.review.v1.Finding.Status
+	30, // 30: witan.review.v1.FindingStatusChanged.reason:type_name -> witan.review.v1.Finding.StatusReason
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_witan_review_v1_review_proto_init() }
@@ -1723,7 +1919,7 @@ func file_witan_review_v1_review_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_witan_review_v1_review_proto_rawDesc), len(file_witan_review_v1_review_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      4,
 			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,

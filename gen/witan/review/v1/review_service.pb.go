@@ -756,11 +756,121 @@ func (x *UpdateFindingRequest) GetReason() string {
 	return ""
 }
 
+// Request of HandleEvent.
+type HandleEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What happened.
+	Event *ForgeEvent `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	// UUID; the same one with the same request has one effect.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandleEventRequest) Reset() {
+	*x = HandleEventRequest{}
+	mi := &file_witan_review_v1_review_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandleEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandleEventRequest) ProtoMessage() {}
+
+func (x *HandleEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_witan_review_v1_review_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandleEventRequest.ProtoReflect.Descriptor instead.
+func (*HandleEventRequest) Descriptor() ([]byte, []int) {
+	return file_witan_review_v1_review_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *HandleEventRequest) GetEvent() *ForgeEvent {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *HandleEventRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Answer of HandleEvent.
+type HandleEventResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it started or touched, such as `reviews/{review}` or `jobs/{job}`; empty: nothing.
+	Resource string `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	// Why nothing was done, in UPPER_SNAKE; empty: something was.
+	IgnoredReason string `protobuf:"bytes,2,opt,name=ignored_reason,json=ignoredReason,proto3" json:"ignored_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandleEventResponse) Reset() {
+	*x = HandleEventResponse{}
+	mi := &file_witan_review_v1_review_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandleEventResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandleEventResponse) ProtoMessage() {}
+
+func (x *HandleEventResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_witan_review_v1_review_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandleEventResponse.ProtoReflect.Descriptor instead.
+func (*HandleEventResponse) Descriptor() ([]byte, []int) {
+	return file_witan_review_v1_review_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *HandleEventResponse) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *HandleEventResponse) GetIgnoredReason() string {
+	if x != nil {
+		return x.IgnoredReason
+	}
+	return ""
+}
+
 var File_witan_review_v1_review_service_proto protoreflect.FileDescriptor
 
 const file_witan_review_v1_review_service_proto_rawDesc = "" +
 	"\n" +
-	"$witan/review/v1/review_service.proto\x12\x0fwitan.review.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1dwitan/council/v1/result.proto\x1a\x1dwitan/review/v1/finding.proto\x1a\x1cwitan/review/v1/review.proto\x1a\x1cwitan/review/v1/source.proto\x1a\x18witan/type/v1/type.proto\"}\n" +
+	"$witan/review/v1/review_service.proto\x12\x0fwitan.review.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1dwitan/council/v1/result.proto\x1a\x1dwitan/review/v1/finding.proto\x1a!witan/review/v1/forge_event.proto\x1a\x1cwitan/review/v1/review.proto\x1a\x1cwitan/review/v1/source.proto\x1a\x18witan/type/v1/type.proto\"}\n" +
 	"\x13CreateReviewRequest\x12:\n" +
 	"\x06review\x18\x01 \x01(\v2\x17.witan.review.v1.ReviewB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06review\x12*\n" +
 	"\n" +
@@ -811,14 +921,22 @@ const file_witan_review_v1_review_service_proto_rawDesc = "" +
 	"\x06ACCEPT\x10\x01\x12\v\n" +
 	"\aDISMISS\x10\x02\x12\n" +
 	"\n" +
-	"\x06REOPEN\x10\x032\xae\x06\n" +
+	"\x06REOPEN\x10\x03\"{\n" +
+	"\x12HandleEventRequest\x12<\n" +
+	"\x05event\x18\x01 \x01(\v2\x1b.witan.review.v1.ForgeEventB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x05event\x12'\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"X\n" +
+	"\x13HandleEventResponse\x12\x1a\n" +
+	"\bresource\x18\x01 \x01(\tR\bresource\x12%\n" +
+	"\x0eignored_reason\x18\x02 \x01(\tR\rignoredReason2\x88\a\n" +
 	"\rReviewService\x12j\n" +
 	"\fCreateReview\x12$.witan.review.v1.CreateReviewRequest\x1a\x17.witan.review.v1.Review\"\x1b\x82\xd3\xe4\x93\x02\x15:\x06review\"\v/v1/reviews\x12e\n" +
 	"\tGetReview\x12!.witan.review.v1.GetReviewRequest\x1a\x17.witan.review.v1.Review\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=reviews/*}\x12m\n" +
 	"\vListReviews\x12#.witan.review.v1.ListReviewsRequest\x1a$.witan.review.v1.ListReviewsResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/reviews\x12\x84\x01\n" +
 	"\fListFindings\x12$.witan.review.v1.ListFindingsRequest\x1a%.witan.review.v1.ListFindingsResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{parent=reviews/*}/findings\x12q\n" +
 	"\fExportReview\x12$.witan.review.v1.ExportReviewRequest\x1a\x14.google.api.HttpBody\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{name=reviews/*}:export0\x01\x12c\n" +
-	"\x0eUploadMaterial\x12&.witan.review.v1.UploadMaterialRequest\x1a'.witan.review.v1.UploadMaterialResponse(\x01\x12|\n" +
+	"\x0eUploadMaterial\x12&.witan.review.v1.UploadMaterialRequest\x1a'.witan.review.v1.UploadMaterialResponse(\x01\x12X\n" +
+	"\vHandleEvent\x12#.witan.review.v1.HandleEventRequest\x1a$.witan.review.v1.HandleEventResponse\x12|\n" +
 	"\rUpdateFinding\x12%.witan.review.v1.UpdateFindingRequest\x1a\x18.witan.review.v1.Finding\"*\x82\xd3\xe4\x93\x02$:\x01*2\x1f/v1/{name=reviews/*/findings/*}B(Z&witan.dev/gen/witan/review/v1;reviewv1b\x06proto3"
 
 var (
@@ -834,7 +952,7 @@ func file_witan_review_v1_review_service_proto_rawDescGZIP() []byte {
 }
 
 var file_witan_review_v1_review_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_witan_review_v1_review_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_witan_review_v1_review_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_witan_review_v1_review_service_proto_goTypes = []any{
 	(UpdateFindingRequest_Action)(0), // 0: witan.review.v1.UpdateFindingRequest.Action
 	(*CreateReviewRequest)(nil),      // 1: witan.review.v1.CreateReviewRequest
@@ -848,43 +966,49 @@ var file_witan_review_v1_review_service_proto_goTypes = []any{
 	(*UploadHeader)(nil),             // 9: witan.review.v1.UploadHeader
 	(*UploadMaterialResponse)(nil),   // 10: witan.review.v1.UploadMaterialResponse
 	(*UpdateFindingRequest)(nil),     // 11: witan.review.v1.UpdateFindingRequest
-	(*Review)(nil),                   // 12: witan.review.v1.Review
-	(Review_View)(0),                 // 13: witan.review.v1.Review.View
-	(v1.Severity)(0),                 // 14: witan.type.v1.Severity
-	(v11.Finding_Outcome)(0),         // 15: witan.council.v1.Finding.Outcome
-	(*Finding)(nil),                  // 16: witan.review.v1.Finding
-	(*Blob)(nil),                     // 17: witan.review.v1.Blob
-	(*httpbody.HttpBody)(nil),        // 18: google.api.HttpBody
+	(*HandleEventRequest)(nil),       // 12: witan.review.v1.HandleEventRequest
+	(*HandleEventResponse)(nil),      // 13: witan.review.v1.HandleEventResponse
+	(*Review)(nil),                   // 14: witan.review.v1.Review
+	(Review_View)(0),                 // 15: witan.review.v1.Review.View
+	(v1.Severity)(0),                 // 16: witan.type.v1.Severity
+	(v11.Finding_Outcome)(0),         // 17: witan.council.v1.Finding.Outcome
+	(*Finding)(nil),                  // 18: witan.review.v1.Finding
+	(*Blob)(nil),                     // 19: witan.review.v1.Blob
+	(*ForgeEvent)(nil),               // 20: witan.review.v1.ForgeEvent
+	(*httpbody.HttpBody)(nil),        // 21: google.api.HttpBody
 }
 var file_witan_review_v1_review_service_proto_depIdxs = []int32{
-	12, // 0: witan.review.v1.CreateReviewRequest.review:type_name -> witan.review.v1.Review
-	13, // 1: witan.review.v1.GetReviewRequest.view:type_name -> witan.review.v1.Review.View
-	12, // 2: witan.review.v1.ListReviewsResponse.reviews:type_name -> witan.review.v1.Review
-	14, // 3: witan.review.v1.ListFindingsRequest.min_severity:type_name -> witan.type.v1.Severity
-	15, // 4: witan.review.v1.ListFindingsRequest.outcome:type_name -> witan.council.v1.Finding.Outcome
-	16, // 5: witan.review.v1.ListFindingsResponse.findings:type_name -> witan.review.v1.Finding
+	14, // 0: witan.review.v1.CreateReviewRequest.review:type_name -> witan.review.v1.Review
+	15, // 1: witan.review.v1.GetReviewRequest.view:type_name -> witan.review.v1.Review.View
+	14, // 2: witan.review.v1.ListReviewsResponse.reviews:type_name -> witan.review.v1.Review
+	16, // 3: witan.review.v1.ListFindingsRequest.min_severity:type_name -> witan.type.v1.Severity
+	17, // 4: witan.review.v1.ListFindingsRequest.outcome:type_name -> witan.council.v1.Finding.Outcome
+	18, // 5: witan.review.v1.ListFindingsResponse.findings:type_name -> witan.review.v1.Finding
 	9,  // 6: witan.review.v1.UploadMaterialRequest.header:type_name -> witan.review.v1.UploadHeader
-	17, // 7: witan.review.v1.UploadMaterialResponse.blob:type_name -> witan.review.v1.Blob
+	19, // 7: witan.review.v1.UploadMaterialResponse.blob:type_name -> witan.review.v1.Blob
 	0,  // 8: witan.review.v1.UpdateFindingRequest.action:type_name -> witan.review.v1.UpdateFindingRequest.Action
-	1,  // 9: witan.review.v1.ReviewService.CreateReview:input_type -> witan.review.v1.CreateReviewRequest
-	2,  // 10: witan.review.v1.ReviewService.GetReview:input_type -> witan.review.v1.GetReviewRequest
-	3,  // 11: witan.review.v1.ReviewService.ListReviews:input_type -> witan.review.v1.ListReviewsRequest
-	5,  // 12: witan.review.v1.ReviewService.ListFindings:input_type -> witan.review.v1.ListFindingsRequest
-	7,  // 13: witan.review.v1.ReviewService.ExportReview:input_type -> witan.review.v1.ExportReviewRequest
-	8,  // 14: witan.review.v1.ReviewService.UploadMaterial:input_type -> witan.review.v1.UploadMaterialRequest
-	11, // 15: witan.review.v1.ReviewService.UpdateFinding:input_type -> witan.review.v1.UpdateFindingRequest
-	12, // 16: witan.review.v1.ReviewService.CreateReview:output_type -> witan.review.v1.Review
-	12, // 17: witan.review.v1.ReviewService.GetReview:output_type -> witan.review.v1.Review
-	4,  // 18: witan.review.v1.ReviewService.ListReviews:output_type -> witan.review.v1.ListReviewsResponse
-	6,  // 19: witan.review.v1.ReviewService.ListFindings:output_type -> witan.review.v1.ListFindingsResponse
-	18, // 20: witan.review.v1.ReviewService.ExportReview:output_type -> google.api.HttpBody
-	10, // 21: witan.review.v1.ReviewService.UploadMaterial:output_type -> witan.review.v1.UploadMaterialResponse
-	16, // 22: witan.review.v1.ReviewService.UpdateFinding:output_type -> witan.review.v1.Finding
-	16, // [16:23] is the sub-list for method output_type
-	9,  // [9:16] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	20, // 9: witan.review.v1.HandleEventRequest.event:type_name -> witan.review.v1.ForgeEvent
+	1,  // 10: witan.review.v1.ReviewService.CreateReview:input_type -> witan.review.v1.CreateReviewRequest
+	2,  // 11: witan.review.v1.ReviewService.GetReview:input_type -> witan.review.v1.GetReviewRequest
+	3,  // 12: witan.review.v1.ReviewService.ListReviews:input_type -> witan.review.v1.ListReviewsRequest
+	5,  // 13: witan.review.v1.ReviewService.ListFindings:input_type -> witan.review.v1.ListFindingsRequest
+	7,  // 14: witan.review.v1.ReviewService.ExportReview:input_type -> witan.review.v1.ExportReviewRequest
+	8,  // 15: witan.review.v1.ReviewService.UploadMaterial:input_type -> witan.review.v1.UploadMaterialRequest
+	12, // 16: witan.review.v1.ReviewService.HandleEvent:input_type -> witan.review.v1.HandleEventRequest
+	11, // 17: witan.review.v1.ReviewService.UpdateFinding:input_type -> witan.review.v1.UpdateFindingRequest
+	14, // 18: witan.review.v1.ReviewService.CreateReview:output_type -> witan.review.v1.Review
+	14, // 19: witan.review.v1.ReviewService.GetReview:output_type -> witan.review.v1.Review
+	4,  // 20: witan.review.v1.ReviewService.ListReviews:output_type -> witan.review.v1.ListReviewsResponse
+	6,  // 21: witan.review.v1.ReviewService.ListFindings:output_type -> witan.review.v1.ListFindingsResponse
+	21, // 22: witan.review.v1.ReviewService.ExportReview:output_type -> google.api.HttpBody
+	10, // 23: witan.review.v1.ReviewService.UploadMaterial:output_type -> witan.review.v1.UploadMaterialResponse
+	13, // 24: witan.review.v1.ReviewService.HandleEvent:output_type -> witan.review.v1.HandleEventResponse
+	18, // 25: witan.review.v1.ReviewService.UpdateFinding:output_type -> witan.review.v1.Finding
+	18, // [18:26] is the sub-list for method output_type
+	10, // [10:18] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_witan_review_v1_review_service_proto_init() }
@@ -893,6 +1017,7 @@ func file_witan_review_v1_review_service_proto_init() {
 		return
 	}
 	file_witan_review_v1_finding_proto_init()
+	file_witan_review_v1_forge_event_proto_init()
 	file_witan_review_v1_review_proto_init()
 	file_witan_review_v1_source_proto_init()
 	file_witan_review_v1_review_service_proto_msgTypes[7].OneofWrappers = []any{
@@ -905,7 +1030,7 @@ func file_witan_review_v1_review_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_witan_review_v1_review_service_proto_rawDesc), len(file_witan_review_v1_review_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	ReviewService_ListFindings_FullMethodName   = "/witan.review.v1.ReviewService/ListFindings"
 	ReviewService_ExportReview_FullMethodName   = "/witan.review.v1.ReviewService/ExportReview"
 	ReviewService_UploadMaterial_FullMethodName = "/witan.review.v1.ReviewService/UploadMaterial"
+	ReviewService_HandleEvent_FullMethodName    = "/witan.review.v1.ReviewService/HandleEvent"
 	ReviewService_UpdateFinding_FullMethodName  = "/witan.review.v1.ReviewService/UpdateFinding"
 )
 
@@ -53,6 +54,11 @@ type ReviewServiceClient interface {
 	// What is already there is accepted again; what no request names within 24 h is removed.
 	// Errors: INVALID_ARGUMENT / UPLOAD_MALFORMED (order, size or SHA-256 do not fit), RESOURCE_EXHAUSTED / MATERIAL_TOO_LARGE.
 	UploadMaterial(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadMaterialRequest, UploadMaterialResponse], error)
+	// HandleEvent takes in what happened at a forge: it changes what is known of pull requests and findings, and starts a job
+	// of kind `delivery` where something has to be asked of the forge, such as for a command. The intake of the ingest service
+	// calls it; it has no REST form. The same request_id is answered like the first time and has one effect.
+	// Errors: ALREADY_EXISTS / REQUEST_ID_REUSED.
+	HandleEvent(ctx context.Context, in *HandleEventRequest, opts ...grpc.CallOption) (*HandleEventResponse, error)
 	// UpdateFinding records what a person thinks of a finding.
 	// Errors: NOT_FOUND / FINDING_NOT_FOUND, FAILED_PRECONDITION / SUBJECT_CLOSED.
 	UpdateFinding(ctx context.Context, in *UpdateFindingRequest, opts ...grpc.CallOption) (*Finding, error)
@@ -138,6 +144,16 @@ func (c *reviewServiceClient) UploadMaterial(ctx context.Context, opts ...grpc.C
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ReviewService_UploadMaterialClient = grpc.ClientStreamingClient[UploadMaterialRequest, UploadMaterialResponse]
 
+func (c *reviewServiceClient) HandleEvent(ctx context.Context, in *HandleEventRequest, opts ...grpc.CallOption) (*HandleEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HandleEventResponse)
+	err := c.cc.Invoke(ctx, ReviewService_HandleEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *reviewServiceClient) UpdateFinding(ctx context.Context, in *UpdateFindingRequest, opts ...grpc.CallOption) (*Finding, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Finding)
@@ -172,6 +188,11 @@ type ReviewServiceServer interface {
 	// What is already there is accepted again; what no request names within 24 h is removed.
 	// Errors: INVALID_ARGUMENT / UPLOAD_MALFORMED (order, size or SHA-256 do not fit), RESOURCE_EXHAUSTED / MATERIAL_TOO_LARGE.
 	UploadMaterial(grpc.ClientStreamingServer[UploadMaterialRequest, UploadMaterialResponse]) error
+	// HandleEvent takes in what happened at a forge: it changes what is known of pull requests and findings, and starts a job
+	// of kind `delivery` where something has to be asked of the forge, such as for a command. The intake of the ingest service
+	// calls it; it has no REST form. The same request_id is answered like the first time and has one effect.
+	// Errors: ALREADY_EXISTS / REQUEST_ID_REUSED.
+	HandleEvent(context.Context, *HandleEventRequest) (*HandleEventResponse, error)
 	// UpdateFinding records what a person thinks of a finding.
 	// Errors: NOT_FOUND / FINDING_NOT_FOUND, FAILED_PRECONDITION / SUBJECT_CLOSED.
 	UpdateFinding(context.Context, *UpdateFindingRequest) (*Finding, error)
@@ -202,6 +223,9 @@ func (UnimplementedReviewServiceServer) ExportReview(*ExportReviewRequest, grpc.
 }
 func (UnimplementedReviewServiceServer) UploadMaterial(grpc.ClientStreamingServer[UploadMaterialRequest, UploadMaterialResponse]) error {
 	return status.Error(codes.Unimplemented, "method UploadMaterial not implemented")
+}
+func (UnimplementedReviewServiceServer) HandleEvent(context.Context, *HandleEventRequest) (*HandleEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method HandleEvent not implemented")
 }
 func (UnimplementedReviewServiceServer) UpdateFinding(context.Context, *UpdateFindingRequest) (*Finding, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateFinding not implemented")
@@ -317,6 +341,24 @@ func _ReviewService_UploadMaterial_Handler(srv interface{}, stream grpc.ServerSt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ReviewService_UploadMaterialServer = grpc.ClientStreamingServer[UploadMaterialRequest, UploadMaterialResponse]
 
+func _ReviewService_HandleEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HandleEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReviewServiceServer).HandleEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReviewService_HandleEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReviewServiceServer).HandleEvent(ctx, req.(*HandleEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ReviewService_UpdateFinding_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UpdateFindingRequest)
 	if err := dec(in); err != nil {
@@ -357,6 +399,10 @@ var ReviewService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListFindings",
 			Handler:    _ReviewService_ListFindings_Handler,
+		},
+		{
+			MethodName: "HandleEvent",
+			Handler:    _ReviewService_HandleEvent_Handler,
 		},
 		{
 			MethodName: "UpdateFinding",

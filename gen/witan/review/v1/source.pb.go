@@ -233,9 +233,13 @@ type PullRequest struct {
 	// Name of the repository.
 	Repo string `protobuf:"bytes,3,opt,name=repo,proto3" json:"repo,omitempty"`
 	// Number of the pull request, from 1.
-	Number        int64 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Number int64 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
+	// ID of the repository at the host, which stays when it is renamed; 0: looked up.
+	RepositoryId int64 `protobuf:"varint,5,opt,name=repository_id,json=repositoryId,proto3" json:"repository_id,omitempty"`
+	// Installation of the GitHub App in which the repository is; 0: looked up.
+	InstallationId int64 `protobuf:"varint,6,opt,name=installation_id,json=installationId,proto3" json:"installation_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *PullRequest) Reset() {
@@ -292,6 +296,20 @@ func (x *PullRequest) GetRepo() string {
 func (x *PullRequest) GetNumber() int64 {
 	if x != nil {
 		return x.Number
+	}
+	return 0
+}
+
+func (x *PullRequest) GetRepositoryId() int64 {
+	if x != nil {
+		return x.RepositoryId
+	}
+	return 0
+}
+
+func (x *PullRequest) GetInstallationId() int64 {
+	if x != nil {
+		return x.InstallationId
 	}
 	return 0
 }
@@ -634,13 +652,15 @@ const file_witan_review_v1_source_proto_rawDesc = "" +
 	"\x04diff\x18\x04 \x01(\v2\x19.witan.review.v1.MaterialH\x00R\x04diff\x12:\n" +
 	"\tsnapshots\x18\x05 \x01(\v2\x1a.witan.review.v1.SnapshotsH\x00R\tsnapshots\x12=\n" +
 	"\areports\x18\x06 \x03(\v2\x19.witan.review.v1.MaterialB\b\xbaH\x05\x92\x01\x02\x10 R\areportsB\x0f\n" +
-	"\x06source\x12\x05\xbaH\x02\b\x01\"\xc7\x01\n" +
+	"\x06source\x12\x05\xbaH\x02\b\x01\"\xa7\x02\n" +
 	"\vPullRequest\x12\x1c\n" +
 	"\x04host\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xfd\x01R\x04host\x12?\n" +
 	"\x05owner\x18\x02 \x01(\tB)\xe0A\x02\xbaH#r!2\x1f^[A-Za-z0-9][A-Za-z0-9-]{0,38}$R\x05owner\x125\n" +
 	"\x04repo\x18\x03 \x01(\tB!\xe0A\x02\xbaH\x1br\x192\x17^[A-Za-z0-9._-]{1,100}$R\x04repo\x12\"\n" +
 	"\x06number\x18\x04 \x01(\x03B\n" +
-	"\xe0A\x02\xbaH\x04\"\x02(\x01R\x06number\"j\n" +
+	"\xe0A\x02\xbaH\x04\"\x02(\x01R\x06number\x12,\n" +
+	"\rrepository_id\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\frepositoryId\x120\n" +
+	"\x0finstallation_id\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0einstallationId\"j\n" +
 	"\bGitRange\x12\"\n" +
 	"\x03dir\x18\x01 \x01(\tB\x10\xe0A\x02\xbaH\n" +
 	"r\b\x10\x01(\x80 :\x01/R\x03dir\x12\x1c\n" +
