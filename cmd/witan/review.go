@@ -58,7 +58,7 @@ Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage,
 	flags.BoolVar(&f.staged, "staged", false, "review what is staged")
 	flags.BoolVar(&f.uncommitted, "uncommitted", false, "review the working tree, untracked files included")
 	flags.StringVar(&f.diff, "diff", "", "review a diff from a `file`, or from standard input (-)")
-	flags.StringVar(&f.format, "format", "text", "text, json, sarif or markdown")
+	flags.StringVar(&f.format, "format", "text", "text, json, sarif, rdjson or markdown")
 	flags.StringVar(&f.failOn, "fail-on", "high", "low, medium, high or critical: findings from here on make exit code 1")
 	flags.StringVar(&f.council, "council", "", "council to ask (default: the default council)")
 	flags.BoolVar(&f.detach, "detach", false, "start the review and leave; needs a running server")
@@ -74,8 +74,8 @@ func (a *app) review(cmd *cobra.Command, f reviewFlags) error {
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(" text json sarif markdown ", " "+f.format+" ") {
-		return fmt.Errorf("--format %q is none of text, json, sarif, markdown", f.format)
+	if !strings.Contains(" text json sarif rdjson markdown ", " "+f.format+" ") {
+		return fmt.Errorf("--format %q is none of text, json, sarif, rdjson, markdown", f.format)
 	}
 	s, err := a.connect(ctx, cmd, f.server)
 	if err != nil {

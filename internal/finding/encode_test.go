@@ -128,18 +128,7 @@ func TestSARIFHoldsEveryFindingAndFile(t *testing.T) {
 						ArtifactLocation struct{ URI string }
 					}
 				} `json:"locations"`
-				Suppressions []any `json:"suppressions"`
-				Properties   struct {
-					Severity, Category, Title, Reason string
-					Place                             struct {
-						PathBytes []byte
-						Side      string
-						StartLine int
-						InDiff    bool
-					}
-					Votes []finding.Vote
-					Tally finding.Tally
-				} `json:"properties"`
+				Suppressions []struct{ Kind, Status, Justification string } `json:"suppressions"`
 			} `json:"results"`
 			Invocations []struct{ ToolExecutionNotifications []any } `json:"invocations"`
 		} `json:"runs"`
@@ -152,16 +141,95 @@ func TestSARIFHoldsEveryFindingAndFile(t *testing.T) {
 	critical, removed := results[0], results[1]
 	require.Equal(t, "v1:bb", critical.PartialFingerprints["witan/v1"])
 	require.Equal(t, "odd%20%FF%7C%0A.go", critical.Locations[0].PhysicalLocation.ArtifactLocation.URI)
-	require.Equal(t, r.Findings[2].Location.Path, string(critical.Properties.Place.PathBytes))
 	require.Equal(t, 3, critical.Locations[0].PhysicalLocation.Region.StartLine)
 	require.Nil(t, removed.Locations[0].PhysicalLocation.Region, "SARIF has no old side")
 	require.Equal(t, "structure/removed-definition", removed.RuleID)
-	require.Equal(t, 10, removed.Properties.Place.StartLine)
-	require.Equal(t, r.Findings[1].Reason, removed.Properties.Reason)
-	require.Equal(t, r.Findings[1].Votes, removed.Properties.Votes)
-	require.Equal(t, r.Findings[1].Tally, removed.Properties.Tally)
 	require.Len(t, results[2].Suppressions, 1)
+	require.Equal(t, "won't fix", results[2].Suppressions[0].Justification)
 	require.Equal(t, []string{"none", "review"}, []string{results[3].Level, results[3].Kind})
+}
+
+func TestSARIFReadBackGivesTheSameFindings(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	r := report()
+	r.Findings[1].FirstReview, r.Findings[1].Related[0].Code = "reviews/first", "\xffLoad()"
+	require.NoError(t, finding.EncodeSARIF(&out, r))
+	got, err := finding.DecodeSARIF(out.Bytes())
+	require.NoError(t, err)
+	finding.Sort(r.Findings)
+	finding.Sort(got)
+	require.Equal(t, r.Findings, got)
+
+	for _, other := range []string{`[]`, `{"runs":[{"tool":{"driver":{"name":"other"}}}]}`, `{"runs":[{"tool":{"driver":{"name":"witan"}},"results":[{"properties":{}}]}]}`} {
+		_, err := finding.DecodeSARIF([]byte(other))
+		require.Error(t, err, other)
+	}
+}
+
+// rdjson is the shape of reviewdog's DiagnosticResult, as its protobuf has it; nothing else may stand in it.
+type rdjson struct {
+	Source      struct{ Name, URL string }
+	Severity    string
+	Diagnostics []struct {
+		Message  string
+		Severity string
+		Location struct {
+			Path  string
+			Range *rdRange
+		}
+		Code        struct{ Value, URL string }
+		Suggestions []struct {
+			Range rdRange
+			Text  string
+		}
+	}
+}
+
+type rdRange struct{ Start, End struct{ Line, Column int } }
+
+func TestRDJSONIsInReviewdogsShapeAndGolden(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	r := report()
+	require.NoError(t, finding.EncodeRDJSON(&out, r))
+	require.JSONEq(t, string(golden(t, "report.rdjson", out.Bytes())), out.String())
+
+	var parsed rdjson
+	decoder := json.NewDecoder(&out)
+	decoder.DisallowUnknownFields()
+	require.NoError(t, decoder.Decode(&parsed))
+	require.Equal(t, "ERROR", parsed.Severity)
+	require.Len(t, parsed.Diagnostics, len(r.Findings), "every finding")
+	for _, d := range parsed.Diagnostics {
+		require.Contains(t, []string{"ERROR", "WARNING", "INFO"}, d.Severity)
+		require.NotEmpty(t, d.Message)
+		require.NotEmpty(t, d.Code.Value)
+		require.NotEmpty(t, d.Location.Path)
+		if d.Location.Range != nil {
+			require.Positive(t, d.Location.Range.Start.Line)
+			require.GreaterOrEqual(t, d.Location.Range.End.Line, d.Location.Range.Start.Line)
+			require.Zero(t, d.Location.Range.Start.Column+d.Location.Range.End.Column, "whole lines")
+		}
+		for _, s := range d.Suggestions {
+			require.Equal(t, *d.Location.Range, s.Range)
+		}
+	}
+	critical, removed, dismissed, held := parsed.Diagnostics[0], parsed.Diagnostics[1], parsed.Diagnostics[2], parsed.Diagnostics[3]
+	require.Equal(t, 3, critical.Location.Range.Start.Line)
+	require.Equal(t, "y := 1", critical.Suggestions[0].Text)
+	require.NotContains(t, critical.Message, "\x1b")
+	require.Nil(t, removed.Location.Range, "its lines count in the old file")
+	require.Contains(t, removed.Message, "cmd/a.go:10-12 (old)")
+	require.Contains(t, removed.Message, finding.EscapeMarkdown("m2: rejected: It is unused."))
+	require.NotContains(t, removed.Message, "@someone")
+	require.NotContains(t, removed.Message, "https://")
+	require.Nil(t, dismissed.Location.Range, "no comment on what was dismissed")
+	require.Contains(t, held.Message, finding.EscapeMarkdown("[held, not examined] Held back"))
+
+	out.Reset()
+	require.NoError(t, finding.EncodeRDJSON(&out, &finding.Report{}))
+	require.JSONEq(t, `{"source":{"name":"witan","url":"https://witan.dev"},"diagnostics":[]}`, out.String())
 }
 
 func TestFailingCountsWhatIsPublishedOnly(t *testing.T) {

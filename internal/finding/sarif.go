@@ -1,7 +1,6 @@
 package finding
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -13,13 +12,19 @@ import (
 	"witan.dev/internal/diff"
 )
 
+// sarifTool is the driver's name, sarifFingerprint the key of our fingerprints.
+const (
+	sarifTool        = "witan"
+	sarifFingerprint = "witan/v1"
+)
+
 // EncodeSARIF writes the report as SARIF 2.1.0. Published findings are failures; held ones wait for review and rejected
 // ones are informational, so that nothing is lost and nothing held breaks a build. SARIF knows no old side: findings on
 // the Left name the file and have their lines in the properties. Every changed file is a notification with its coverage.
 func EncodeSARIF(w io.Writer, r *Report) error {
 	run := sarif.NewRun()
 	driver := sarif.NewToolComponent()
-	driver.Name, driver.InformationURI = new("witan"), new("https://witan.dev")
+	driver.Name, driver.InformationURI = new(sarifTool), new("https://witan.dev")
 	if r.ToolVersion != "" {
 		driver.Version = new(r.ToolVersion)
 	}
@@ -70,7 +75,7 @@ func sarifResult(f *Finding) (*sarif.Result, error) {
 	result.Kind, result.Level = sarifKind(f)
 	result.Message = sarif.NewMessage()
 	result.Message.Text = new(strings.TrimSpace(Visible(f.Title) + "\n\n" + Visible(f.Reason)))
-	result.PartialFingerprints = map[string]string{"witan/v1": f.Fingerprint}
+	result.PartialFingerprints = map[string]string{sarifFingerprint: f.Fingerprint}
 	result.Locations = append(result.Locations, sarifLocation(f.Location, 0))
 	for i, l := range f.Related {
 		result.RelatedLocations = append(result.RelatedLocations, sarifLocation(l, i+1))
@@ -186,60 +191,4 @@ func sarifInvocation(r *Report) *sarif.Invocation {
 		invocation.ToolExecutionNotifications = append(invocation.ToolExecutionNotifications, note)
 	}
 	return invocation
-}
-
-// sarifFinding is a finding as it stands in a result's properties: everything that SARIF itself has no place for, so
-// that reading it back gives the same finding.
-type sarifFinding struct {
-	Name          string     `json:"name,omitempty"`
-	Severity      string     `json:"severity"`
-	Category      string     `json:"category"`
-	Title         string     `json:"title"`
-	Reason        string     `json:"reason,omitempty"`
-	Place         sarifPlace `json:"place"`
-	Tally         Tally      `json:"tally"`
-	Votes         []Vote     `json:"votes,omitempty"`
-	Sources       []string   `json:"sources,omitempty"`
-	Alternatives  []string   `json:"alternatives,omitempty"`
-	Outcome       string     `json:"outcome"`
-	OutcomeReason string     `json:"outcomeReason,omitempty"`
-	Status        string     `json:"status"`
-	StatusReason  string     `json:"statusReason,omitempty"`
-}
-
-type sarifPlace struct {
-	Path      string `json:"path"`
-	PathBytes []byte `json:"pathBytes,omitempty"`
-	OldPath   string `json:"oldPath,omitempty"`
-	Side      string `json:"side"`
-	StartLine int    `json:"startLine,omitempty"`
-	EndLine   int    `json:"endLine,omitempty"`
-	Placement string `json:"placement"`
-	InDiff    bool   `json:"inDiff"`
-	Code      string `json:"code,omitempty"`
-}
-
-func sarifProperties(f *Finding) (*sarif.PropertyBag, error) {
-	p := sarifFinding{
-		Name: f.Name, Severity: f.Severity.String(), Category: string(f.Category), Title: f.Title, Reason: f.Reason, Tally: f.Tally,
-		Votes: f.Votes, Sources: f.Sources, Alternatives: f.Alternatives, Outcome: f.Outcome.String(), OutcomeReason: f.OutcomeReason,
-		Status: f.Status.String(), StatusReason: f.StatusReason,
-		Place: sarifPlace{
-			Path: diff.DisplayPath(f.Location.Path), OldPath: diff.DisplayPath(f.Location.OldPath), Side: f.Location.Side.String(),
-			StartLine: f.Location.StartLine, EndLine: f.Location.EndLine, Placement: f.Location.Placement.String(), InDiff: f.Location.InDiff,
-			Code: f.Location.Code,
-		},
-	}
-	if p.Place.Path != f.Location.Path {
-		p.Place.PathBytes = []byte(f.Location.Path)
-	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("encode finding %s: %w", f.Name, err)
-	}
-	bag := sarif.NewPropertyBag()
-	if err := json.Unmarshal(text, &bag.Properties); err != nil {
-		return nil, fmt.Errorf("encode finding %s: %w", f.Name, err)
-	}
-	return bag, nil
 }

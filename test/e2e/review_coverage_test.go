@@ -147,14 +147,14 @@ func TestCoverageNamesEveryChangedPath(t *testing.T) {
 		diff.QuotePath("d\xe9j\xe0.txt"): {reviewv1.FileCoverage_ADDED, reviewed, content, ""},
 	}, got)
 
-	for _, format := range []string{"json", "sarif", "markdown", "text"} {
+	for _, format := range []string{"json", "sarif", "rdjson", "markdown", "text"} {
 		content := s.export(t, r.GetName(), format)
 		for _, path := range []string{"ünïcode.txt", "pure new.txt", "big.txt"} {
 			if format == "json" || format == "sarif" {
 				require.Contains(t, string(content), path, format)
 			}
 		}
-		if format == "json" || format == "sarif" {
+		if strings.Contains(format, "json") || format == "sarif" {
 			require.True(t, json.Valid(content), format)
 		}
 	}
@@ -285,7 +285,7 @@ func TestTheSecretItselfIsNowhere(t *testing.T) {
 	require.Len(t, patched.GetFindings(), 1)
 	require.Contains(t, string(sent), "[secret:aws-access-token:")
 	require.NotContains(t, string(sent), key)
-	for _, format := range []string{"json", "sarif", "markdown", "text"} {
+	for _, format := range []string{"json", "sarif", "rdjson", "markdown", "text"} {
 		require.NotContains(t, string(s.export(t, r.GetName(), format)), key, format)
 	}
 	require.NoError(t, filepath.WalkDir(s.Data, func(path string, d fs.DirEntry, err error) error {

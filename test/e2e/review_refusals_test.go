@@ -153,11 +153,6 @@ func TestReviewsAreReadInPages(t *testing.T) {
 	_, err = s.Client.GetReview(t.Context(), &reviewv1.GetReviewRequest{Name: "reviews/" + string(job.NewID())})
 	_, reason = refusal(t, err)
 	require.Equal(t, "REVIEW_NOT_FOUND", reason)
-	stream, err := s.Client.ExportReview(t.Context(), &reviewv1.ExportReviewRequest{Name: names[0], Format: "rdjson"})
-	require.NoError(t, err)
-	_, err = stream.Recv()
-	_, reason = refusal(t, err)
-	require.Equal(t, "FORMAT_NOT_SUPPORTED", reason)
 }
 
 // awayCouncil cannot be reached.

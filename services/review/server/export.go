@@ -27,7 +27,7 @@ var (
 	// ErrNotFinished: there is nothing to export before the review's job has published it.
 	ErrNotFinished = apierr.Precondition(apierr.ReasonJobNotFinished, "the review is not finished; wait for its job")
 	// ErrFormat: this version cannot write the format.
-	ErrFormat = apierr.Unimplemented(apierr.ReasonFormatNotSupported, "this version cannot write the format; take json, sarif, markdown or text")
+	ErrFormat = apierr.Unimplemented(apierr.ReasonFormatNotSupported, "this version cannot write the format; take json, sarif, rdjson, markdown or text")
 )
 
 // ExportReview implements reviewv1.ReviewServiceServer.
@@ -72,6 +72,8 @@ func (s *Server) export(ctx context.Context, r *review.Review, format string) (c
 	switch format {
 	case "sarif":
 		kind, err = "application/sarif+json", finding.EncodeSARIF(&out, report)
+	case "rdjson":
+		kind, err = "application/json", finding.EncodeRDJSON(&out, report)
 	case "markdown":
 		kind, err = "text/markdown; charset=utf-8", finding.EncodeMarkdown(&out, report)
 	case "text":
