@@ -113,6 +113,13 @@ const (
 	ReasonFindingNotFound Reason = "FINDING_NOT_FOUND"
 	// ReasonSubjectClosed: findings of a closed subject are frozen; nothing to do.
 	ReasonSubjectClosed Reason = "SUBJECT_CLOSED"
+	// ReasonPullRequestNotFound: there is no such pull request, or the credentials do not see it; check its name, and that the
+	// App is installed on the repository.
+	ReasonPullRequestNotFound Reason = "PULL_REQUEST_NOT_FOUND"
+	// ReasonForgeRefused: the forge refuses the credentials; check their expiry and permissions, `witan doctor` lists them.
+	ReasonForgeRefused Reason = "FORGE_REFUSED"
+	// ReasonForgeNotConfigured: there are no credentials for a forge; configure a GitHub App or a token.
+	ReasonForgeNotConfigured Reason = "FORGE_NOT_CONFIGURED"
 	// ReasonNotARepository: the folder is no git repository; name one.
 	ReasonNotARepository Reason = "NOT_A_REPOSITORY"
 	// ReasonRepositoryUnreadable: git fails on the repository, which may be damaged or incomplete; the detail has git's words.

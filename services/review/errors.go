@@ -39,6 +39,8 @@ var (
 	ErrUnavailable = errors.New("service is unavailable")
 	// ErrNoFile: the tree has no such file.
 	ErrNoFile = errors.New("no such file in the tree")
+	// ErrChanged: somebody changed the row meanwhile; read it again.
+	ErrChanged = errors.New("the row was changed meanwhile")
 	// ErrTooLarge: the file is larger than MaxText.
 	ErrTooLarge = errors.New("file is too large to be read as text")
 )

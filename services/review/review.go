@@ -13,10 +13,11 @@ type SourceKind string
 
 // The sources.
 const (
-	SourceRange       SourceKind = "GIT_RANGE"   // merge base of two revisions … the second
-	SourceStaged      SourceKind = "STAGED"      // HEAD … the index
-	SourceUncommitted SourceKind = "UNCOMMITTED" // HEAD … the working tree
-	SourceDiff        SourceKind = "DIFF"        // a patch, without its repository
+	SourceRange       SourceKind = "GIT_RANGE"    // merge base of two revisions … the second
+	SourceStaged      SourceKind = "STAGED"       // HEAD … the index
+	SourceUncommitted SourceKind = "UNCOMMITTED"  // HEAD … the working tree
+	SourceDiff        SourceKind = "DIFF"         // a patch, without its repository
+	SourcePull        SourceKind = "PULL_REQUEST" // merge base … head of a pull request
 )
 
 // Source names what to review, as the caller said it.
@@ -33,12 +34,15 @@ type Source struct {
 	// Blob is the SHA-256 of the patch in the blob store, Owner whose it is.
 	Blob  string `json:"blob,omitempty"`
 	Owner string `json:"owner,omitempty"`
+	// Pull names the pull request of a SourcePull.
+	Pull PullRef `json:"pull,omitzero"`
 }
 
 // Pinned is a source that cannot change any more: everything in it is an object ID.
 type Pinned struct {
 	Source Source `json:"source"`
-	// Subject is what is reviewed again and again: "local:<root commit>/<branch>", one per review for patches.
+	// Subject is what is reviewed again and again: "local:<root commit>/<branch>", "github:<host>/<repository ID>#<number>",
+	// one per review for patches. That of a pull request is empty until its repository was looked up.
 	Subject string `json:"subject"`
 	// Base, Head and MergeBase are commits. Head is empty for staged and uncommitted changes, all are for patches.
 	Base      string `json:"base,omitempty"`
@@ -76,8 +80,14 @@ type Review struct {
 	Description string           `json:"description,omitempty"`
 	Council     string           `json:"council,omitempty"` // resource name, empty for the default
 	FailOn      finding.Severity `json:"fail_on"`
-	CreatedAt   time.Time        `json:"created_at"`
-	Revision    int64            `json:"revision"` // rises with each change of the row
+	// What follows is for pull requests only. Publish says that the result is shown at the forge.
+	Trigger      Trigger   `json:"trigger,omitempty"`
+	TriggerLabel string    `json:"trigger_label,omitempty"`
+	Publish      bool      `json:"publish,omitempty"`
+	Scope        Scope     `json:"scope,omitempty"`
+	Supersedes   job.ID    `json:"supersedes,omitempty"`
+	CreatedAt    time.Time `json:"created_at"`
+	Revision     int64     `json:"revision"` // rises with each change of the row
 
 	Result // zero until the review is published
 }

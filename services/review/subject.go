@@ -1,0 +1,123 @@
+package review
+
+import (
+	"context"
+	"time"
+
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
+)
+
+// Subject is what is reviewed again and again, and what lasts between its reviews.
+type Subject struct {
+	Name  string  `json:"name"`
+	Owner string  `json:"owner"`
+	Pull  PullRef `json:"pull"`
+	// Closed subjects are frozen, Paused ones are reviewed on request only.
+	Closed bool `json:"closed,omitempty"`
+	Paused bool `json:"paused,omitempty"`
+	// Current is the newest review that has not ended; Waiting says that it has not pinned its head yet.
+	Current job.ID `json:"current,omitempty"`
+	Waiting bool   `json:"waiting,omitempty"`
+	// FirstPush and LastPush are when the pushes came that the waiting review is for.
+	FirstPush time.Time `json:"first_push"`
+	LastPush  time.Time `json:"last_push"`
+	// Superseded counts the reviews in a row that were cancelled for a newer one.
+	Superseded int `json:"superseded,omitempty"`
+	// Done is the newest review that was published, on DoneHead, under the configuration, base branch and council named.
+	Done        job.ID `json:"done,omitempty"`
+	DoneHead    string `json:"done_head,omitempty"`
+	DoneConfig  string `json:"done_config,omitempty"`
+	DoneBase    string `json:"done_base,omitempty"`
+	DoneCouncil string `json:"done_council,omitempty"`
+	// Files are the changed files that were reviewed in full, by path.
+	Files map[Path]CoveredFile `json:"files,omitempty"`
+}
+
+// CoveredFile is a changed file that was reviewed in full.
+type CoveredFile struct {
+	// Digest is of the file's hunks without line numbers.
+	Digest string `json:"digest"`
+	Review job.ID `json:"review"` // that read it
+}
+
+// Known is a finding across the reviews of its subject.
+type Known struct {
+	Subject string `json:"subject"`
+	// ID is the finding's for good, in the letters of a resource name; the fingerprint may change with moved code.
+	ID string `json:"id"`
+	// Finding is as it was last reported; its Status, StatusReason, FirstReview and Fingerprint are the current ones.
+	Finding    finding.Finding `json:"finding"`
+	LastReview string          `json:"last_review"`
+	FixedIn    string          `json:"fixed_in,omitempty"`
+	// Generation rises each time when it reappears: each has a comment of its own.
+	Generation int `json:"generation,omitempty"`
+	// Feedback is ACCEPTED or REFUSED, by a person, for Reason.
+	Feedback string `json:"feedback,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	// CommentID is the comment of the current generation; 0: it stands in the walkthrough only. Gone: a person deleted it.
+	CommentID int64  `json:"comment_id,omitempty"`
+	URL       string `json:"url,omitempty"`
+	Gone      bool   `json:"gone,omitempty"`
+	// Answered says that a person wrote in its thread.
+	Answered bool `json:"answered,omitempty"`
+	// Revision rises with each change of the row.
+	Revision int64 `json:"revision"`
+}
+
+// PublicationState says how far a write at the forge came.
+type PublicationState string
+
+// The states of a write.
+const (
+	PublicationIntent PublicationState = "INTENT"
+	PublicationDone   PublicationState = "DONE"
+)
+
+// Publication is one write at the forge, by the key that its marker carries.
+type Publication struct {
+	Subject string `json:"subject"`
+	Key     string `json:"key"`
+	// Role is what was written: "comment", "file", "reply", "resolve", "walkthrough", "check", "answer".
+	Role  string           `json:"role"`
+	State PublicationState `json:"state"`
+	// RemoteID is what the forge calls it; 0 before it is there.
+	RemoteID int64  `json:"remote_id,omitempty"`
+	URL      string `json:"url,omitempty"`
+	// Reason is why it stands in another place than planned, or nowhere.
+	Reason string `json:"reason,omitempty"`
+	Review job.ID `json:"review"` // that planned it first
+}
+
+// Subjects keeps subjects. Safe for concurrent use. Suite: services/review/store/storetest.
+type Subjects interface {
+	// Lock returns the subject of that name, a new one of the owner where there is none, and keeps every other transaction
+	// from it until this one ends.
+	Lock(ctx context.Context, tx job.Tx, name, owner string) (Subject, error)
+	// Put stores the subject; it must have been locked in the same transaction.
+	Put(ctx context.Context, tx job.Tx, s Subject) error
+	// Subject reads a subject; ErrNotFound where there is none.
+	Subject(ctx context.Context, name string) (Subject, error)
+	// Join records that a request was answered with a review that another one had made. Joined returns it, ErrNotFound
+	// where none is recorded. Both are per owner.
+	Join(ctx context.Context, tx job.Tx, owner, requestID string, review job.ID) error
+	Joined(ctx context.Context, owner, requestID string) (job.ID, error)
+	// Repin stores what a review came to be pinned to.
+	Repin(ctx context.Context, tx job.Tx, id job.ID, p Pinned) error
+}
+
+// Ledger keeps what lasts of findings, and what was written at the forge. Safe for concurrent use. Suite:
+// services/review/store/storetest.
+type Ledger interface {
+	// Known returns all findings of a subject, in the order of their IDs.
+	Known(ctx context.Context, subject string) ([]Known, error)
+	// KnownByComment returns the finding whose comment of any generation has that ID; ErrNotFound.
+	KnownByComment(ctx context.Context, subject string, comment int64) (Known, error)
+	// PutKnown stores a finding when its revision is still the stored one, and raises it; else it is ErrChanged. Revision 0
+	// is a new one.
+	PutKnown(ctx context.Context, tx job.Tx, k Known) error
+	// Publications returns all writes of a subject, in the order of their keys.
+	Publications(ctx context.Context, subject string) ([]Publication, error)
+	// PutPublication stores a write; one that is DONE stays DONE.
+	PutPublication(ctx context.Context, tx job.Tx, p Publication) error
+}
