@@ -16,6 +16,7 @@ import (
 	"witan.dev/internal/apierr"
 	"witan.dev/internal/apierr/rpcstatus"
 	"witan.dev/internal/config"
+	"witan.dev/internal/database"
 	"witan.dev/internal/datadir"
 )
 
@@ -90,6 +91,9 @@ func codeOf(err error) (code int, told bool) {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code, e.err == nil
 	}
+	if errors.Is(err, database.ErrAway) { // that of this process
+		return exitUnreachable, false
+	}
 	switch status.Code(err) {
 	case codes.Unavailable:
 		return exitUnreachable, false
@@ -123,6 +127,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Long:          "Witan asks a council of models, or lets it review code. Runs are jobs: they can be left and rejoined, and what was paid for is kept.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       version(),
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

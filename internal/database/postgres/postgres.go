@@ -9,11 +9,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/database"
 	"witan.dev/internal/secret"
 )
 
@@ -56,9 +59,23 @@ func Open(ctx context.Context, p Params) (*DB, error) {
 	db := &DB{pool: pool, logger: p.Logger}
 	if err := checkSchema(ctx, db); err != nil {
 		pool.Close()
-		return nil, err
+		return nil, located(err, pool.Config().ConnConfig)
 	}
 	return db, nil
+}
+
+// located says of a database that is away where it was looked for, and why it was not reached. pgx's own words may show
+// user and database names, so only the deepest cause is told.
+func located(err error, c *pgx.ConnConfig) error {
+	away, ok := errors.AsType[*apierr.Error](err)
+	if !ok || !errors.Is(err, database.ErrAway) {
+		return err
+	}
+	away = away.With("address", net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))))
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		away = away.With("detail", op.Err.Error())
+	}
+	return away
 }
 
 // NewPool makes a pool with this package's settings. It does not connect yet.

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"witan.dev/internal/apierr"
 	"witan.dev/internal/database"
 	"witan.dev/internal/database/postgres"
 	"witan.dev/internal/database/postgres/postgrestest"
@@ -104,6 +105,10 @@ func TestADatabaseThatIsAwaySaysSoAndIsThereAgainAfterwards(t *testing.T) {
 	}
 	_, err = postgres.Open(t.Context(), postgres.Params{URL: url, Logger: slog.New(slog.DiscardHandler)})
 	require.ErrorIs(t, err, database.ErrAway)
+	away, ok := errors.AsType[*apierr.Error](err)
+	require.True(t, ok)
+	require.Contains(t, server.URL, away.Metadata()["address"])
+	require.Contains(t, away.Metadata()["detail"], "connection refused")
 	require.NoError(t, server.Start(t.Context()))
 	require.Eventually(t, func() bool { return exec(t, db, "INSERT INTO t VALUES (1)") == nil }, patience, tick)
 	require.Equal(t, 1, count(t, db))
