@@ -55,6 +55,7 @@ type indexStore interface {
 	retrieval.Builds
 	retrieval.Codes
 	retrieval.Views
+	retrieval.TextIndex
 }
 
 // backendParams are what a backend is opened with.

@@ -103,7 +103,7 @@ func newRetrieval(_ context.Context, p parts) (service, error) {
 	trees := retrieval.Masked(gittree.New("git"), leaks)
 	client := parserclient.New(p.conn)
 	server := retrievalserver.New(retrievalserver.Params{
-		Catalog: p.indexes, Library: retrieval.NewLibrary(p.indexes, vek.Products), Trees: trees, Parser: client, Jobs: p.jobs,
+		Catalog: p.indexes, Library: retrieval.NewLibrary(retrieval.LibraryParams{Store: p.indexes, Rankings: retrieval.NewStored(p.indexes, vek.Products)}), Trees: trees, Parser: client, Jobs: p.jobs,
 	})
 	worker := retrievalworker.New(retrievalworker.Params{Store: p.indexes, Trees: trees, Parser: client, Logger: p.logger})
 	return service{register: server.Register, body: worker.Body}, nil

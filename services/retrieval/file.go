@@ -1,5 +1,10 @@
 package retrieval
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
 // Entry is one file of a tree as git lists it.
 type Entry struct {
 	// Path in the repository with slashes; a path that is not UTF-8 stands as git quotes it, in double quotes.
@@ -198,6 +203,29 @@ type File struct {
 	Path     string
 	Language string
 	Bytes    int64
+	// Chunks is how many there are of its content.
+	Chunks int
+	// Key names content and path wherever they are kept.
+	Key FileKey
+}
+
+// FileKey is a digest of a content, of the version of the parser that read it and of the path at which it lies: other
+// than an ID it is the same in every database.
+type FileKey [20]byte
+
+// KeyOfFile returns the key of what a version of the parser made of a blob at a path.
+func KeyOfFile(blob, version, path string) FileKey {
+	sum := sha256.Sum256([]byte(blob + "\x00" + version + "\x00" + path))
+	return FileKey(sum[:len(FileKey{})])
+}
+
+// String returns the key in hexadecimal digits.
+func (k FileKey) String() string { return hex.EncodeToString(k[:]) }
+
+// ParseFileKey reads what String wrote.
+func ParseFileKey(text string) (k FileKey, ok bool) {
+	n, err := hex.Decode(k[:], []byte(text)[:min(len(text), 2*len(k))])
+	return k, err == nil && n == len(k) && len(text) == 2*len(k)
 }
 
 // ChunkNames returns the names under which a chunk is found: the definition that it is or lies in, and those that begin

@@ -2,31 +2,33 @@ package retrieval
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
+	"time"
 )
 
 const (
-	// maxViews is how many views are kept in memory: a view of 50,000 files takes some 10 MB.
+	// maxViews is how many views are kept in memory: a view of 50,000 files takes some 15 MB.
 	maxViews = 8
-	// maxVectorBytes bounds the vectors in memory; views that share contents share them.
-	maxVectorBytes = 256 << 20
+	// awayFor is how long rankings that did not answer are left alone, so that not every search waits for them.
+	awayFor = 5 * time.Second
 )
 
-// Products writes the dot product of the query and of each row of a matrix of Dimensions columns into out. Adapters
-// bring one that uses the processor's vector instructions.
-type Products func(out, matrix []float32, query *Vector)
+// Why a search was answered by Params.Fallback.
+const (
+	degradedAway   = "the search index does not answer: ranked by the database"
+	degradedFilled = "the search index is being filled with this repository: ranked by the database"
+)
 
 // Library answers questions about ready indexes. Safe for concurrent use.
 type Library struct {
-	catalog  Catalog
-	codes    Codes
-	views    Views
-	products Products
-	vectors  vectorCache
+	p LibraryParams
 
-	mu     sync.Mutex
-	loaded []*view // most recently used last
+	mu       sync.Mutex
+	loaded   []*View // most recently used last
+	awayTill time.Time
 }
 
 // LibraryStore is what a Library reads.
@@ -36,27 +38,31 @@ type LibraryStore interface {
 	Views
 }
 
-// NewLibrary returns a library over a store.
-func NewLibrary(store LibraryStore, products Products) *Library {
-	return &Library{
-		catalog: store, codes: store, views: store, products: products,
-		vectors: vectorCache{codes: store, blocks: map[int64][]float32{}, limit: maxVectorBytes},
-	}
+// LibraryParams are the parts of a Library.
+type LibraryParams struct {
+	Store LibraryStore
+	// Rankings rank.
+	Rankings Rankings
+	// Fallback ranks while Rankings does not answer, or lacks what a view holds; nil where Rankings is never away.
+	Fallback Rankings
+	// Filler puts what Rankings lacks into it. It is needed where there is a Fallback.
+	Filler *Filler
+	Logger *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
 }
 
-// view is a ready index in memory. It never changes.
-type view struct {
-	index   Index
-	files   []File
-	byPath  map[string]int
-	byID    map[int64]int
-	byParse map[int64][]int
-	rarity  Rarity
+// NewLibrary returns a library.
+func NewLibrary(p LibraryParams) *Library {
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	return &Library{p: p}
 }
 
 // Index returns the owner's index. A foreign one is ErrIndexNotFound.
 func (l *Library) Index(ctx context.Context, owner string, id ID) (Index, error) {
-	index, err := l.catalog.Get(ctx, id)
+	index, err := l.p.Store.Get(ctx, id)
 	if err != nil {
 		return Index{}, err
 	}
@@ -67,7 +73,7 @@ func (l *Library) Index(ctx context.Context, owner string, id ID) (Index, error)
 }
 
 // view returns the view of an owner's index. Errors: ErrIndexNotFound, ErrIndexNotReady.
-func (l *Library) view(ctx context.Context, owner string, id ID) (*view, error) {
+func (l *Library) view(ctx context.Context, owner string, id ID) (*View, error) {
 	index, err := l.Index(ctx, owner, id)
 	if err != nil {
 		return nil, err
@@ -78,22 +84,20 @@ func (l *Library) view(ctx context.Context, owner string, id ID) (*view, error) 
 	if v := l.cached(id); v != nil {
 		return v, nil
 	}
-	v := &view{index: index, byPath: map[string]int{}, byID: map[int64]int{}, byParse: map[int64][]int{}}
-	if v.files, err = l.views.Files(ctx, id); err != nil {
+	files, err := l.p.Store.Files(ctx, id)
+	if err != nil {
 		return nil, fmt.Errorf("read the view: %w", err)
 	}
-	if v.rarity, err = l.views.Rarity(ctx, id); err != nil {
+	rarity, err := l.p.Store.Rarity(ctx, id)
+	if err != nil {
 		return nil, err
 	}
-	for i, f := range v.files {
-		v.byPath[f.Path], v.byID[f.ID] = i, i
-		v.byParse[f.Parse] = append(v.byParse[f.Parse], i)
-	}
+	v := NewView(index, files, rarity)
 	l.keep(v)
 	return v, nil
 }
 
-func (l *Library) cached(id ID) *view {
+func (l *Library) cached(id ID) *View {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, v := range l.loaded {
@@ -105,7 +109,7 @@ func (l *Library) cached(id ID) *view {
 	return nil
 }
 
-func (l *Library) keep(v *view) {
+func (l *Library) keep(v *View) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.loaded = append(l.loaded, v); len(l.loaded) > maxViews {
@@ -113,62 +117,77 @@ func (l *Library) keep(v *view) {
 	}
 }
 
-// vectorCache keeps the vectors of contents as rows of numbers that can be multiplied at once.
-type vectorCache struct {
-	codes Codes
-	limit int
+// ranker ranks for one question in one view.
+type ranker struct {
+	*Library
 
-	mu     sync.Mutex
-	bytes  int
-	blocks map[int64][]float32
+	view *View
+	// degraded says why the fallback has been asked; empty when it has not.
+	degraded string
 }
 
-// each calls fn with the vectors of every content of a view, one block a content.
-func (c *vectorCache) each(ctx context.Context, v *view, fn func(parse int64, block []float32)) error {
-	var missing []int64
-	for _, f := range v.files {
-		if i := v.byParse[f.Parse][0]; v.files[i].ID != f.ID {
-			continue // a copy of an earlier file
-		}
-		if block, known := c.get(f.Parse); known {
-			fn(f.Parse, block)
-		} else {
-			missing = append(missing, f.Parse)
+// rank asks the rankings; where they do not answer, the fallback for this question and for the rest of the question.
+func (r *ranker) rank(ctx context.Context, ask func(Rankings) ([]Scored, error)) ([]Scored, error) {
+	if r.p.Fallback == nil {
+		return ask(r.p.Rankings)
+	}
+	if r.degraded == "" {
+		ranked, err := r.first(ctx, ask)
+		if r.degraded == "" {
+			return ranked, err
 		}
 	}
-	return c.codes.Vectors(ctx, missing, func(parse int64, vectors []Quantised) error {
-		block := make([]float32, len(vectors)*Dimensions)
-		for i, q := range vectors {
-			q.Into(block[i*Dimensions : (i+1)*Dimensions])
-		}
-		c.put(v, parse, block)
-		fn(parse, block)
-		return ctx.Err()
-	})
+	return ask(r.p.Fallback)
 }
 
-func (c *vectorCache) get(parse int64) ([]float32, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	block, known := c.blocks[parse]
-	return block, known
+// first asks the rankings, or says why they cannot be asked.
+func (r *ranker) first(ctx context.Context, ask func(Rankings) ([]Scored, error)) (ranked []Scored, err error) {
+	if r.away() {
+		r.degraded = degradedAway
+		return nil, nil
+	}
+	held := r.view.held.Load()
+	if !held {
+		held, err = r.p.Rankings.Holds(ctx, r.view.Scope(), sampleFiles(r.view.files))
+	}
+	switch {
+	case err == nil && !held:
+		r.p.Filler.ask(r.view)
+		r.degraded = degradedFilled
+		return nil, nil
+	case err == nil:
+		r.view.held.Store(true)
+		ranked, err = ask(r.p.Rankings)
+	}
+	if err != nil && ctx.Err() == nil && errors.Is(err, ErrRankingsAway) {
+		r.p.Logger.WarnContext(ctx, "a search is answered without the search index", "error", err)
+		r.view.held.Store(false) // what comes back may be empty
+		r.leaveAlone()
+		r.degraded = degradedAway
+		return nil, nil
+	}
+	return ranked, err
 }
 
-// put keeps a block where there is room. What the view at hand does not need makes room first.
-func (c *vectorCache) put(v *view, parse int64, block []float32) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	size := 4 * len(block)
-	if c.bytes+size > c.limit {
-		for p, b := range c.blocks {
-			if len(v.byParse[p]) == 0 {
-				delete(c.blocks, p)
-				c.bytes -= 4 * len(b)
-			}
-		}
+// heldSample is how many files of a view are looked for before a first search.
+const heldSample = 64
+
+func sampleFiles(files []File) []File {
+	sample := make([]File, 0, heldSample)
+	for _, i := range Sample(len(files), heldSample) {
+		sample = append(sample, files[i])
 	}
-	if _, known := c.blocks[parse]; !known && c.bytes+size <= c.limit {
-		c.blocks[parse] = block
-		c.bytes += size
-	}
+	return sample
+}
+
+func (l *Library) away() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.p.Now().Before(l.awayTill)
+}
+
+func (l *Library) leaveAlone() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.awayTill = l.p.Now().Add(awayFor)
 }

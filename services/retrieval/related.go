@@ -100,7 +100,7 @@ func (l *Library) Related(ctx context.Context, q RelatedQuery) (Related, error) 
 type related struct {
 	*Library
 
-	view  *view
+	view  *View
 	query RelatedQuery
 	codes map[int64]*code
 	// definitions and references are the target.
@@ -185,10 +185,10 @@ func (r *related) code(ctx context.Context, file int) (*code, error) {
 	}
 	c := &code{}
 	var err error
-	if c.definitions, err = r.Library.codes.Definitions(ctx, f.Parse); err != nil {
+	if c.definitions, err = r.p.Store.Definitions(ctx, f.Parse); err != nil {
 		return nil, fmt.Errorf("definitions of %s: %w", f.Path, err)
 	}
-	if c.references, err = r.Library.codes.References(ctx, f.Parse); err != nil {
+	if c.references, err = r.p.Store.References(ctx, f.Parse); err != nil {
 		return nil, fmt.Errorf("references of %s: %w", f.Path, err)
 	}
 	r.codes[f.Parse] = c
@@ -202,7 +202,7 @@ func (r *related) text(ctx context.Context, file int, lines Lines) (string, erro
 		return "", err
 	}
 	if c.lines == nil {
-		chunks, err := r.Library.codes.Chunks(ctx, r.view.files[file].Parse)
+		chunks, err := r.p.Store.Chunks(ctx, r.view.files[file].Parse)
 		if err != nil {
 			return "", fmt.Errorf("chunks of %s: %w", r.view.files[file].Path, err)
 		}

@@ -36,7 +36,7 @@ func (r *related) callers(ctx context.Context, relation Relation, keep func(p Pi
 	seen := map[referenceIn]bool{}
 	for _, d := range r.definitions {
 		r.noteGaps(relation, d.file)
-		edges, err := r.views.Edges(ctx, r.view.index.ID, r.view.files[d.file].ID)
+		edges, err := r.p.Store.Edges(ctx, r.view.index.ID, r.view.files[d.file].ID)
 		if err != nil {
 			return nil, err
 		}
@@ -174,7 +174,7 @@ func (r *related) implementations(ctx context.Context) ([]Piece, error) {
 
 // subtypes finds the types whose signature refers to d.
 func (r *related) subtypes(ctx context.Context, d definitionIn, target Definition) ([]definitionIn, error) {
-	edges, err := r.views.Edges(ctx, r.view.index.ID, r.view.files[d.file].ID)
+	edges, err := r.p.Store.Edges(ctx, r.view.index.ID, r.view.files[d.file].ID)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +229,7 @@ func (r *related) byMethods(ctx context.Context, definitions []Definition, of in
 			continue
 		}
 		folder, name, _ := strings.Cut(owner, "\x00")
-		places, err := r.Library.codes.Named(ctx, name)
+		places, err := r.p.Store.Named(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -248,7 +248,7 @@ func (r *related) byMethods(ctx context.Context, definitions []Definition, of in
 
 // methodsNamed returns the owners of methods of a name: folder, NUL, type.
 func (r *related) methodsNamed(ctx context.Context, name string) (map[string]bool, error) {
-	places, err := r.Library.codes.Named(ctx, name)
+	places, err := r.p.Store.Named(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -293,26 +293,39 @@ func (r *related) similar(ctx context.Context) ([]Piece, error) {
 		return nil, err
 	}
 	vector := GramsOf(text).Vector(r.view.rarity.Weight)
-	own := r.view.files[d.file].ID
-	near, err := r.nearest(ctx, r.view, &vector, r.query.Limit, func(file int64) bool { return file != own })
+	near, err := r.likest(ctx, &vector, r.view.files[d.file].ID)
 	if err != nil {
 		return nil, err
 	}
-	s := &search{Library: r.Library, view: r.view, chunks: map[int64]fileChunks{}}
+	s := &search{ranker: ranker{Library: r.Library, view: r.view}, chunks: map[int64]fileChunks{}}
 	var pieces []Piece
 	for _, n := range near {
-		if n.likeness < minLikeness {
+		if n.Score < minLikeness {
 			break
 		}
 		h, err := s.hit(ctx, Fused{ChunkRef: n.ChunkRef})
 		if err != nil {
 			return nil, err
 		}
-		p := Piece{Relation: RelationSimilar, Path: h.File.Path, Lines: h.Chunk.Lines, Why: fmt.Sprintf("likeness %.2f", n.likeness)}
+		p := Piece{Relation: RelationSimilar, Path: h.File.Path, Lines: h.Chunk.Lines, Why: fmt.Sprintf("likeness %.2f", n.Score)}
 		if h.Symbol != nil {
 			p.Symbol, p.Kind, p.Name = h.Symbol.Qualified, h.Symbol.Kind, h.Symbol.Name
 		}
 		pieces = append(pieces, p)
 	}
 	return pieces, nil
+}
+
+// likest ranks the chunks of all files but one by their likeness.
+func (r *related) likest(ctx context.Context, vector *Vector, but int64) ([]Scored, error) {
+	asked := Asked{View: r.view, Wanted: func(f File) bool { return f.ID != but }, Depth: r.query.Limit}
+	ranker := ranker{Library: r.Library, view: r.view}
+	near, err := ranker.rank(ctx, func(ranks Rankings) ([]Scored, error) { return ranks.Dense(ctx, asked, vector) })
+	if ranker.degraded != "" {
+		r.answer.Incomplete[RelationSimilar] = ranker.degraded
+	}
+	return slices.DeleteFunc(near, func(c Scored) bool {
+		f, known := r.view.file(c.File)
+		return !known || !asked.Wants(f) || c.Ordinal >= f.Chunks
+	}), err
 }

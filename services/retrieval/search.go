@@ -1,7 +1,6 @@
 package retrieval
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -44,10 +43,11 @@ type SearchQuery struct {
 	Text string
 	// Limit is the largest number of hits, from 1.
 	Limit int
-	// File and Kinds restrict the search; nil means no restriction.
-	File  func(f File) bool
-	Kinds []Kind
-	Mode  Mode
+	// File, Languages and Kinds restrict the search; nil means no restriction. File decides on languages as well.
+	File      func(f File) bool
+	Languages []string
+	Kinds     []Kind
+	Mode      Mode
 }
 
 // Hit is one found chunk.
@@ -76,7 +76,7 @@ func (l *Library) Search(ctx context.Context, q SearchQuery) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	s := &search{Library: l, view: v, query: q, chunks: map[int64]fileChunks{}}
+	s := &search{ranker: ranker{Library: l, view: v}, query: q, chunks: map[int64]fileChunks{}}
 	var lists []List
 	if q.Mode != ModeDense {
 		if lists, err = s.add(ctx, lists, ListWords, weightWords, s.words); err != nil {
@@ -88,19 +88,18 @@ func (l *Library) Search(ctx context.Context, q SearchQuery) (Found, error) {
 			return Found{}, err
 		}
 	}
-	found := Found{}
+	found := Found{Degraded: s.degraded}
 	for _, list := range lists {
 		found.Lists = append(found.Lists, list.Name)
 	}
-	found.Hits, err = s.hits(ctx, Fuse(lists, s.order))
+	found.Hits, err = s.hits(ctx, Fuse(lists, v.Order))
 	return found, err
 }
 
 // search is one search in one view.
 type search struct {
-	*Library
+	ranker
 
-	view   *view
 	query  SearchQuery
 	chunks map[int64]fileChunks
 }
@@ -111,14 +110,21 @@ type fileChunks struct {
 	chunks      []Chunk
 }
 
-func (s *search) add(ctx context.Context, lists []List, name string, weight float64, rank func(context.Context, int) ([]ChunkRef, error)) ([]List, error) {
-	depth := listDepth
+func (s *search) add(ctx context.Context, lists []List, name string, weight float64, rank func(context.Context, Asked) ([]Scored, error)) ([]List, error) {
+	asked := Asked{View: s.view, Wanted: s.query.File, Languages: s.query.Languages, Kinds: s.query.Kinds, Depth: listDepth}
 	if len(s.query.Kinds) > 0 {
-		depth = kindDepth
+		asked.Depth = kindDepth
 	}
-	chunks, err := rank(ctx, depth)
+	ranked, err := rank(ctx, asked)
 	if err != nil {
 		return nil, err
+	}
+	chunks := make([]ChunkRef, 0, len(ranked))
+	for _, c := range ranked {
+		// Whatever an index answers, nothing is shown but what is in the view.
+		if f, known := s.view.file(c.File); known && asked.Wants(f) && c.Ordinal < f.Chunks {
+			chunks = append(chunks, c.ChunkRef)
+		}
 	}
 	if chunks, err = s.ofKinds(ctx, chunks); err != nil {
 		return nil, err
@@ -126,81 +132,14 @@ func (s *search) add(ctx context.Context, lists []List, name string, weight floa
 	return append(lists, List{Name: name, Weight: weight, Chunks: chunks[:min(len(chunks), listDepth)]}), nil
 }
 
-// wanted reports whether a file is in the view and asked for.
-func (s *search) wanted(file int64) bool {
-	i, known := s.view.byID[file]
-	return known && (s.query.File == nil || s.query.File(s.view.files[i]))
+func (s *search) words(ctx context.Context, asked Asked) ([]Scored, error) {
+	terms := QueryTerms(s.query.Text)
+	return s.rank(ctx, func(r Rankings) ([]Scored, error) { return r.Lexical(ctx, asked, terms) })
 }
 
-// words ranks by the text index. It holds the chunks of all views, so its ranking is read until enough are of this one.
-func (s *search) words(ctx context.Context, depth int) ([]ChunkRef, error) {
-	var ranked []ChunkRef
-	err := s.views.Lexical(ctx, QueryTerms(s.query.Text), func(c ChunkRef) bool {
-		if s.wanted(c.File) {
-			ranked = append(ranked, c)
-		}
-		return len(ranked) < depth
-	})
-	return ranked, err
-}
-
-// hashed ranks by the hashed vectors.
-func (s *search) hashed(ctx context.Context, depth int) ([]ChunkRef, error) {
+func (s *search) hashed(ctx context.Context, asked Asked) ([]Scored, error) {
 	vector := GramsOf(strings.Join(QueryTerms(s.query.Text), " ")).Vector(s.view.rarity.Weight)
-	near, err := s.nearest(ctx, s.view, &vector, depth, s.wanted)
-	ranked := make([]ChunkRef, 0, len(near))
-	for _, n := range near {
-		ranked = append(ranked, n.ChunkRef)
-	}
-	return ranked, err
-}
-
-// scored is a chunk with its likeness to a query, -1 to 1.
-type scored struct {
-	ChunkRef
-
-	likeness float32
-}
-
-// nearest compares a vector with all chunks of the wanted files of a view and returns the n most alike.
-func (l *Library) nearest(ctx context.Context, v *view, query *Vector, n int, wanted func(file int64) bool) ([]scored, error) {
-	var (
-		all      []scored
-		products []float32
-	)
-	err := l.vectors.each(ctx, v, func(parse int64, block []float32) {
-		rows := len(block) / Dimensions
-		products = slices.Grow(products[:0], rows)[:rows]
-		l.products(products, block, query)
-		for _, i := range v.byParse[parse] {
-			file := v.files[i].ID
-			if !wanted(file) {
-				continue
-			}
-			for ordinal, p := range products {
-				if p > 0 {
-					all = append(all, scored{ChunkRef{file, ordinal}, p})
-				}
-			}
-		}
-		if len(all) > 8*n+1024 {
-			all = best(v, all, n)
-		}
-	})
-	return best(v, all, n), err
-}
-
-// best keeps the n highest; ties by path and place, so that the same question has the same answer.
-func best(v *view, all []scored, n int) []scored {
-	slices.SortFunc(all, func(a, b scored) int {
-		return cmp.Or(cmp.Compare(b.likeness, a.likeness), cmp.Compare(v.byID[a.File], v.byID[b.File]), cmp.Compare(a.Ordinal, b.Ordinal))
-	})
-	return all[:min(len(all), n)]
-}
-
-// order is that of paths and lines: files of a view are ordered by path.
-func (s *search) order(a, b ChunkRef) int {
-	return cmp.Or(cmp.Compare(s.view.byID[a.File], s.view.byID[b.File]), cmp.Compare(a.Ordinal, b.Ordinal))
+	return s.rank(ctx, func(r Rankings) ([]Scored, error) { return r.Dense(ctx, asked, &vector) })
 }
 
 func (s *search) ofKinds(ctx context.Context, ranked []ChunkRef) ([]ChunkRef, error) {
@@ -240,10 +179,10 @@ func (s *search) hit(ctx context.Context, f Fused) (Hit, error) {
 	content, known := s.chunks[file.Parse]
 	if !known {
 		var err error
-		if content.chunks, err = s.codes.Chunks(ctx, file.Parse); err != nil {
+		if content.chunks, err = s.p.Store.Chunks(ctx, file.Parse); err != nil {
 			return Hit{}, fmt.Errorf("read chunks of %s: %w", file.Path, err)
 		}
-		if content.definitions, err = s.codes.Definitions(ctx, file.Parse); err != nil {
+		if content.definitions, err = s.p.Store.Definitions(ctx, file.Parse); err != nil {
 			return Hit{}, fmt.Errorf("read definitions of %s: %w", file.Path, err)
 		}
 		s.chunks[file.Parse] = content

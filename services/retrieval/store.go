@@ -130,6 +130,11 @@ type Views interface {
 	Edges(ctx context.Context, id ID, file int64) (FileEdges, error)
 	// Rarity of grams in the view.
 	Rarity(ctx context.Context, id ID) (Rarity, error)
+}
+
+// TextIndex is the text index that lies beside the rows of a store: PutFiles fills it, Collect empties it. Safe for concurrent
+// use.
+type TextIndex interface {
 	// Lexical calls each with the chunks of all files that hold any of the terms, best first, until it returns false.
 	Lexical(ctx context.Context, terms []string, each func(ChunkRef) bool) error
 }

@@ -81,7 +81,7 @@ func (r *related) bySymbol(ctx context.Context) error {
 	if len(parts) == 0 {
 		return nil
 	}
-	places, err := r.Library.codes.Named(ctx, parts[len(parts)-1])
+	places, err := r.p.Store.Named(ctx, parts[len(parts)-1])
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func endsWith(parts, end []string) bool {
 
 // meaning returns the definitions that a reference has edges to.
 func (r *related) meaning(ctx context.Context, ref referenceIn) ([]definitionIn, error) {
-	edges, err := r.views.Edges(ctx, r.view.index.ID, r.view.files[ref.file].ID)
+	edges, err := r.p.Store.Edges(ctx, r.view.index.ID, r.view.files[ref.file].ID)
 	if err != nil {
 		return nil, err
 	}

@@ -167,7 +167,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 	require.NoError(t, server.Register(func(r grpc.ServiceRegistrar) {
 		parserv1.RegisterParserServiceServer(r, parserserver.New(parser.NewService(enry.Detector{}, extractor, logger)))
 		retrievalv1.RegisterRetrievalServiceServer(r, retrievalserver.New(retrievalserver.Params{
-			Catalog: index, Library: retrieval.NewLibrary(index, vek.Products), Trees: trees, Parser: parsing, Jobs: jobs,
+			Catalog: index, Library: retrieval.NewLibrary(retrieval.LibraryParams{Store: index, Rankings: retrieval.NewStored(index, vek.Products)}), Trees: trees, Parser: parsing, Jobs: jobs,
 		}))
 		jobsserver.New(jobsserver.Params{Jobs: jobs, Watcher: hub}).Register(r)
 		reviewserver.New(reviewserver.Params{

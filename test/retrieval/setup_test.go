@@ -140,7 +140,7 @@ func run(ctx context.Context, kept storage, builds int, wrap func(worker.Store) 
 	client := parserclient.New(counting{conn, s.parsed})
 	git := gittree.New("")
 	index := server.New(server.Params{
-		Catalog: s.store, Library: retrieval.NewLibrary(s.store, vek.Products), Trees: git, Parser: client, Jobs: jobs,
+		Catalog: s.store, Library: retrieval.NewLibrary(retrieval.LibraryParams{Store: s.store, Rankings: retrieval.NewStored(s.store, vek.Products)}), Trees: git, Parser: client, Jobs: jobs,
 	})
 	parse := parserserver.New(parser.NewService(enry.Detector{}, treesitter.New(), logger))
 	jobs.Handle(job.KindIndex, builds, worker.New(worker.Params{Store: wrap(s.store), Trees: git, Parser: client, Logger: logger}).Body)

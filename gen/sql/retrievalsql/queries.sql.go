@@ -367,7 +367,7 @@ func (q *Queries) EndAttempts(ctx context.Context, arg EndAttemptsParams) error 
 }
 
 const filesOf = `-- name: FilesOf :many
-SELECT f.id, p.id AS parse, f.path, p.language, p.bytes FROM indexes AS i
+SELECT f.id, p.id AS parse, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes AS i
 JOIN index_files AS v ON v.index_number = i.number JOIN code_files AS f ON f.id = v.file JOIN code_parses AS p ON p.id = f.parse
 WHERE i.id = $1 AND i.state = 'READY' ORDER BY f.path
 `
@@ -378,6 +378,9 @@ type FilesOfRow struct {
 	Path     string
 	Language string
 	Bytes    int64
+	Chunks   int32
+	Blob     string
+	Version  string
 }
 
 func (q *Queries) FilesOf(ctx context.Context, id string) ([]FilesOfRow, error) {
@@ -395,6 +398,9 @@ func (q *Queries) FilesOf(ctx context.Context, id string) ([]FilesOfRow, error) 
 			&i.Path,
 			&i.Language,
 			&i.Bytes,
+			&i.Chunks,
+			&i.Blob,
+			&i.Version,
 		); err != nil {
 			return nil, err
 		}
@@ -1063,7 +1069,7 @@ func (q *Queries) ShareDefinitions(ctx context.Context, keys [][]byte) ([]ShareD
 }
 
 const stagedView = `-- name: StagedView :many
-SELECT f.id, p.id AS parse, e.path, p.language, p.bytes, p.left_out FROM index_entries AS e
+SELECT f.id, p.id AS parse, e.path, p.language, p.bytes, p.chunks, p.blob, p.left_out FROM index_entries AS e
 JOIN code_parses AS p ON p.blob = e.blob AND p.hint = e.hint AND p.version = $1
 JOIN code_files AS f ON f.parse = p.id AND f.place = e.place
 WHERE e.index_number = $2 ORDER BY e.path
@@ -1080,6 +1086,8 @@ type StagedViewRow struct {
 	Path     string
 	Language string
 	Bytes    int64
+	Chunks   int32
+	Blob     string
 	LeftOut  string
 }
 
@@ -1098,6 +1106,8 @@ func (q *Queries) StagedView(ctx context.Context, arg StagedViewParams) ([]Stage
 			&i.Path,
 			&i.Language,
 			&i.Bytes,
+			&i.Chunks,
+			&i.Blob,
 			&i.LeftOut,
 		); err != nil {
 			return nil, err

@@ -31,7 +31,7 @@ func (s *Server) Search(ctx context.Context, request *retrievalv1.SearchRequest)
 	}
 	query := retrieval.SearchQuery{
 		Index: messages.ID(request.GetIndex()), Owner: auth.Owner(ctx), Text: request.GetQuery(),
-		Limit: cmp.Or(int(request.GetLimit()), defaultHits), File: fileFilter(request), Mode: mode(request.GetMode()),
+		Limit: cmp.Or(int(request.GetLimit()), defaultHits), File: fileFilter(request), Languages: request.GetLanguages(), Mode: mode(request.GetMode()),
 	}
 	for _, k := range request.GetKinds() {
 		query.Kinds = append(query.Kinds, retrieval.Kind(k)) //nolint:gosec // an enum of 13 values

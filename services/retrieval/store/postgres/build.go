@@ -32,7 +32,10 @@ func (s *Store) StagedView(ctx context.Context, id retrieval.ID, version string)
 			leftOut[r.LeftOut]++
 			continue
 		}
-		files = append(files, retrieval.File{ID: r.ID, Parse: r.Parse, Path: r.Path, Language: r.Language, Bytes: r.Bytes})
+		files = append(files, retrieval.File{
+			ID: r.ID, Parse: r.Parse, Path: r.Path, Language: r.Language, Bytes: r.Bytes, Chunks: int(r.Chunks),
+			Key: retrieval.KeyOfFile(r.Blob, version, r.Path),
+		})
 	}
 	return files, leftOut, nil
 }

@@ -105,7 +105,7 @@ FROM (SELECT unnest(@files::bigint[]) AS file, unnest(@ordinals::integer[]) AS o
   unnest(@paths::text[]) AS path, unnest(@bodies::text[]) AS body) AS raw;
 
 -- name: StagedView :many
-SELECT f.id, p.id AS parse, e.path, p.language, p.bytes, p.left_out FROM index_entries AS e
+SELECT f.id, p.id AS parse, e.path, p.language, p.bytes, p.chunks, p.blob, p.left_out FROM index_entries AS e
 JOIN code_parses AS p ON p.blob = e.blob AND p.hint = e.hint AND p.version = @version
 JOIN code_files AS f ON f.parse = p.id AND f.place = e.place
 WHERE e.index_number = @index_number ORDER BY e.path;
@@ -153,7 +153,7 @@ SELECT id, vectors FROM code_parses WHERE id = ANY(@ids::bigint[]);
 SELECT parse, ordinal FROM code_names WHERE name = @name ORDER BY parse, ordinal;
 
 -- name: FilesOf :many
-SELECT f.id, p.id AS parse, f.path, p.language, p.bytes FROM indexes AS i
+SELECT f.id, p.id AS parse, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes AS i
 JOIN index_files AS v ON v.index_number = i.number JOIN code_files AS f ON f.id = v.file JOIN code_parses AS p ON p.id = f.parse
 WHERE i.id = @id AND i.state = 'READY' ORDER BY f.path;
 

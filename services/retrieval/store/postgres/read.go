@@ -106,7 +106,12 @@ func (s *Store) Files(ctx context.Context, id retrieval.ID) ([]retrieval.File, e
 	if err != nil {
 		return nil, postgres.Error(fmt.Errorf("read the view of index %s: %w", id, err))
 	}
-	return each(rows, func(r retrievalsql.FilesOfRow) (retrieval.File, error) { return retrieval.File(r), nil })
+	return each(rows, func(r retrievalsql.FilesOfRow) (retrieval.File, error) {
+		return retrieval.File{
+			ID: r.ID, Parse: r.Parse, Path: r.Path, Language: r.Language, Bytes: r.Bytes, Chunks: int(r.Chunks),
+			Key: retrieval.KeyOfFile(r.Blob, r.Version, r.Path),
+		}, nil
+	})
 }
 
 // Edges of a file; none is no error.

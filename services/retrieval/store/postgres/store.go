@@ -29,10 +29,11 @@ type Store struct{ db *postgres.DB }
 func New(db *postgres.DB) *Store { return &Store{db: db} }
 
 var (
-	_ retrieval.Catalog = (*Store)(nil)
-	_ retrieval.Builds  = (*Store)(nil)
-	_ retrieval.Codes   = (*Store)(nil)
-	_ retrieval.Views   = (*Store)(nil)
+	_ retrieval.Catalog   = (*Store)(nil)
+	_ retrieval.Builds    = (*Store)(nil)
+	_ retrieval.Codes     = (*Store)(nil)
+	_ retrieval.Views     = (*Store)(nil)
+	_ retrieval.TextIndex = (*Store)(nil)
 )
 
 // read is for queries of their own.

@@ -26,19 +26,20 @@ func (s *Store) StagedView(ctx context.Context, id retrieval.ID, version string)
 	leftOut := map[string]int64{}
 	err = each(ctx, s.db.Reader(), func(row scanner) error {
 		var (
-			f      retrieval.File
-			reason string
+			f            retrieval.File
+			blob, reason string
 		)
-		if err := row.Scan(&f.ID, &f.Parse, &f.Path, &f.Language, &f.Bytes, &reason); err != nil {
+		if err := row.Scan(&f.ID, &f.Parse, &f.Path, &f.Language, &f.Bytes, &f.Chunks, &blob, &reason); err != nil {
 			return err
 		}
 		if reason != "" {
 			leftOut[reason]++
 			return nil
 		}
+		f.Key = retrieval.KeyOfFile(blob, version, f.Path)
 		files = append(files, f)
 		return nil
-	}, `SELECT f.id, p.id, e.path, p.language, p.bytes, p.left_out FROM index_entries e
+	}, `SELECT f.id, p.id, e.path, p.language, p.bytes, p.chunks, p.blob, p.left_out FROM index_entries e
 		JOIN code_parses p ON p.blob = e.blob AND p.hint = e.hint AND p.version = ?
 		JOIN code_files f ON f.parse = p.id AND f.path = e.path WHERE e.index_number = ?`, version, number)
 	slices.SortFunc(files, byPath)

@@ -85,11 +85,15 @@ func (s *Store) Named(ctx context.Context, name string) ([]retrieval.DefinitionA
 // Files of a view, ordered by path.
 func (s *Store) Files(ctx context.Context, id retrieval.ID) ([]retrieval.File, error) {
 	scan := func(row scanner) (retrieval.File, error) {
-		var f retrieval.File
-		err := row.Scan(&f.ID, &f.Parse, &f.Path, &f.Language, &f.Bytes)
+		var (
+			f             retrieval.File
+			blob, version string
+		)
+		err := row.Scan(&f.ID, &f.Parse, &f.Path, &f.Language, &f.Bytes, &f.Chunks, &blob, &version)
+		f.Key = retrieval.KeyOfFile(blob, version, f.Path)
 		return f, err
 	}
-	files, err := collect(ctx, s.db.Reader(), scan, `SELECT f.id, p.id, f.path, p.language, p.bytes FROM indexes i
+	files, err := collect(ctx, s.db.Reader(), scan, `SELECT f.id, p.id, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes i
 		JOIN index_files v ON v.index_number = i.number JOIN code_files f ON f.id = v.file JOIN code_parses p ON p.id = f.parse
 		WHERE i.id = ? AND i.state = 'READY'`, string(id))
 	slices.SortFunc(files, byPath)

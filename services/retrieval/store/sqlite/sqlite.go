@@ -22,10 +22,11 @@ type Store struct{ db *sqlite.DB }
 func New(db *sqlite.DB) *Store { return &Store{db: db} }
 
 var (
-	_ retrieval.Catalog = (*Store)(nil)
-	_ retrieval.Builds  = (*Store)(nil)
-	_ retrieval.Codes   = (*Store)(nil)
-	_ retrieval.Views   = (*Store)(nil)
+	_ retrieval.Catalog   = (*Store)(nil)
+	_ retrieval.Builds    = (*Store)(nil)
+	_ retrieval.Codes     = (*Store)(nil)
+	_ retrieval.Views     = (*Store)(nil)
+	_ retrieval.TextIndex = (*Store)(nil)
 )
 
 const indexColumns = `id, owner, repository, source, tree, base_index, version, state, counts, partial, labels, created_at, activated_at`

@@ -21,6 +21,7 @@ type Store interface {
 	retrieval.Builds
 	retrieval.Codes
 	retrieval.Views
+	retrieval.TextIndex
 }
 
 // Params make an empty store for one subtest.
