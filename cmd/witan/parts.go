@@ -43,6 +43,7 @@ import (
 	"witan.dev/services/review/peers"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/reviewers/structure"
+	"witan.dev/services/review/reviewers/tests"
 	reviewserver "witan.dev/services/review/server"
 	reviewworker "witan.dev/services/review/worker"
 )
@@ -195,7 +196,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	}
 	worker := reviewworker.New(reviewworker.Params{
 		Repository: repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
-		Blobs: p.blobs, Secrets: leaks, Reviewers: []review.Reviewer{leaks, structure.New(parser, index)}, Logger: p.logger,
+		Blobs: p.blobs, Secrets: leaks, Reviewers: []review.Reviewer{leaks, structure.New(parser, index), tests.New()}, Logger: p.logger,
 		Limits: limits,
 	})
 	server := reviewserver.New(reviewserver.Params{

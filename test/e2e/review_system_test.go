@@ -44,6 +44,7 @@ import (
 	"witan.dev/services/review/peers"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/reviewers/structure"
+	"witan.dev/services/review/reviewers/tests"
 	reviewserver "witan.dev/services/review/server"
 	reviewsqlite "witan.dev/services/review/store/sqlite"
 	reviewworker "witan.dev/services/review/worker"
@@ -156,7 +157,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 	code := peers.NewParser(conn)
 	params := reviewworker.Params{
 		Repository: repository, Parser: code, Index: graph, Council: council, Jobs: jobsBeside{peers.NewJobs(conn)},
-		Store: reviews, Blobs: blobs, Secrets: scanner, Reviewers: []review.Reviewer{scanner, structure.New(code, graph)}, Logger: logger,
+		Store: reviews, Blobs: blobs, Secrets: scanner, Reviewers: []review.Reviewer{scanner, structure.New(code, graph), tests.New()}, Logger: logger,
 		Limits: reviewworker.Limits{Retry: 10 * time.Millisecond},
 	}
 	for _, c := range change {
