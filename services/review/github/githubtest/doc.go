@@ -1,0 +1,2 @@
+// Package githubtest is a simulated GitHub for tests and for trying Witan without an account.
+package githubtest

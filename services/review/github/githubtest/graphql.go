@@ -1,0 +1,5 @@
+package githubtest
+
+func operationOf([]byte) string { return "" }
+
+func (s *Server) graphQL(*call) answer { return notFound() }
