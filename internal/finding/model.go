@@ -62,6 +62,15 @@ type Finding struct {
 	FirstReview   string
 	Outcome       Outcome
 	OutcomeReason string
+	// FixedIn is the commit that fixed it, Feedback what a person thinks of it (ACCEPTED or REFUSED).
+	FixedIn, Feedback string
+	Publication       Publication
+}
+
+// Publication says where a finding is shown at a forge. The zero value: nowhere.
+type Publication struct {
+	// State is PENDING, DONE, FELL_BACK or FAILED, Reason why it is one of the last two.
+	State, URL, Reason string
 }
 
 // FileCoverage is the row of one changed path: every path of the change has exactly one.

@@ -111,13 +111,13 @@ func finish(findings []finding.Finding, parent string) []finding.Finding {
 	finding.Number(findings)
 	finding.Sort(findings)
 	for i := range findings {
-		findings[i].Name = fmt.Sprintf("%s/findings/%s", parent, findingID(findings[i].Fingerprint))
+		findings[i].Name = fmt.Sprintf("%s/findings/%s", parent, FindingID(findings[i].Fingerprint))
 	}
 	return findings
 }
 
-// findingID is the fingerprint in the letters that a resource name allows.
-func findingID(fingerprint string) string {
+// FindingID is the fingerprint in the letters that a resource name allows.
+func FindingID(fingerprint string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(fingerprint, "v1:"), ".", "-")
 }
 

@@ -50,6 +50,13 @@ type Known struct {
 	Finding    finding.Finding `json:"finding"`
 	LastReview string          `json:"last_review"`
 	FixedIn    string          `json:"fixed_in,omitempty"`
+	// ChangedIn is the review in which the status changed last, Was the status before that; empty where a person did it.
+	ChangedIn string         `json:"changed_in,omitempty"`
+	Was       finding.Status `json:"was,omitempty"`
+	// Before and After are the tokens around the quoted code when it was last reported: they tell a line that was wrapped
+	// anew from one that was changed.
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
 	// Generation rises each time when it reappears: each has a comment of its own.
 	Generation int `json:"generation,omitempty"`
 	// Feedback is ACCEPTED or REFUSED, by a person, for Reason.
@@ -59,6 +66,8 @@ type Known struct {
 	CommentID int64  `json:"comment_id,omitempty"`
 	URL       string `json:"url,omitempty"`
 	Gone      bool   `json:"gone,omitempty"`
+	// Earlier is the address of the comment of the generation before.
+	Earlier string `json:"earlier,omitempty"`
 	// Answered says that a person wrote in its thread.
 	Answered bool `json:"answered,omitempty"`
 	// Revision rises with each change of the row.

@@ -1,0 +1,226 @@
+package lifecycle
+
+import (
+	"slices"
+	"strings"
+
+	"witan.dev/internal/finding"
+	"witan.dev/services/review"
+)
+
+// Presence says whether the head has a file.
+type Presence int
+
+// The presences. Of what is unknown nothing is concluded.
+const (
+	Unknown Presence = iota
+	Absent
+	Present
+)
+
+// Head is the state that was reviewed.
+type Head struct {
+	// Commit is what findings are said to be fixed in.
+	Commit string
+	Change *review.Change
+	// Code holds the parsed files of the new side, by path; missing ones have no known definitions.
+	Code map[string]*review.Code
+	// Read returns the text of a file of the head, with its secrets replaced as in findings.
+	Read func(path string) (text string, p Presence, err error)
+}
+
+// tokens are a text's tokens with their lines.
+type tokens struct {
+	texts []string
+	lines []int // of each token, from 1
+	first []bool
+	last  []bool
+}
+
+func tokenise(syntax finding.Syntax, text string, firstLine int) *tokens {
+	t := &tokens{}
+	for i, line := range syntax.LineTokens(text) {
+		for n, token := range line {
+			t.texts = append(t.texts, token)
+			t.lines = append(t.lines, firstLine+i)
+			t.first = append(t.first, n == 0)
+			t.last = append(t.last, n == len(line)-1)
+		}
+	}
+	return t
+}
+
+// place is where code stands in a text.
+type place struct {
+	start, end int // lines
+	before     string
+	after      string
+}
+
+// find returns the places of the quote's tokens, one after the other. A place counts when it begins and ends where lines
+// do, or beside the same tokens as before: else it is part of something that was changed.
+func (t *tokens) find(quote []string, before, after string) []place {
+	var out []place
+	if len(quote) == 0 {
+		return nil
+	}
+	for at := 0; at+len(quote) <= len(t.texts) && len(out) < maxPlaces; at++ {
+		if t.texts[at] != quote[0] || !slices.Equal(t.texts[at:at+len(quote)], quote) {
+			continue
+		}
+		end := at + len(quote) - 1
+		p := place{start: t.lines[at], end: t.lines[end]}
+		if at > 0 {
+			p.before = t.texts[at-1]
+		}
+		if end+1 < len(t.texts) {
+			p.after = t.texts[end+1]
+		}
+		begins := t.first[at] || before != "" && p.before == before
+		ends := t.last[end] || after != "" && p.after == after
+		if begins && ends {
+			out = append(out, p)
+			at = end
+		}
+	}
+	return out
+}
+
+// maxPlaces bounds the equal places that are looked at; code that stands more often says nothing.
+const maxPlaces = 200
+
+// view reads the head's files once.
+type view struct {
+	head  *Head
+	texts map[string]*file
+}
+
+type file struct {
+	presence Presence
+	text     string
+	tokens   *tokens // without comments
+	plain    *tokens // with them, made when it is asked for
+}
+
+func (v *view) file(path string) (*file, error) {
+	if f, ok := v.texts[path]; ok {
+		return f, nil
+	}
+	text, presence, err := v.head.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &file{presence: presence, text: text}
+	if presence == Present {
+		f.tokens = tokenise(finding.SyntaxOf(path), text, 1)
+	}
+	v.texts[path] = f
+	return f, nil
+}
+
+// find returns the places of a quote. A quote of comments, or from within one, is found among all that is written.
+func (f *file) find(q *quote, before, after string) []place {
+	if out := f.tokens.find(q.tokens, before, after); len(out) > 0 {
+		return out
+	}
+	if f.plain == nil {
+		f.plain = tokenise(finding.Syntax{}, f.text, 1)
+	}
+	return f.plain.find(q.plain, "", "")
+}
+
+// quote is the code that a finding quotes.
+type quote struct {
+	tokens []string // without comments
+	plain  []string // with them
+}
+
+func quoteOf(l *finding.Location) *quote {
+	return &quote{tokens: finding.SyntaxOf(l.Path).Tokens(l.Code), plain: finding.Syntax{}.Tokens(l.Code)}
+}
+
+// empty: only the file is known.
+func (q *quote) empty() bool { return len(q.plain) == 0 }
+
+// removed returns where the change takes the quote away from a file: places on its old side that hold a deleted line.
+func (v *view) removed(path string, q *quote, before, after string) []place {
+	f := v.head.Change.OldFile(path)
+	if f == nil {
+		return nil
+	}
+	var out []place
+	for i := range f.Hunks {
+		h := &f.Hunks[i]
+		var old []string
+		deleted := map[int]bool{}
+		for _, l := range h.Lines {
+			if l.Op == '-' {
+				deleted[h.OldStart+len(old)] = true
+			}
+			if l.Op != '+' {
+				old = append(old, l.Text)
+			}
+		}
+		text := strings.Join(old, "\n")
+		places := tokenise(finding.SyntaxOf(path), text, h.OldStart).find(q.tokens, before, after)
+		if len(places) == 0 {
+			places = tokenise(finding.Syntax{}, text, h.OldStart).find(q.plain, "", "")
+		}
+		for _, p := range places {
+			for n := p.start; n <= p.end; n++ {
+				if deleted[n] {
+					out = append(out, p)
+					break
+				}
+			}
+		}
+	}
+	return out
+}
+
+// paths returns where the file of a known finding may be now, the likeliest first: its path, and where the change renames
+// it to from there, or from where it was in the base.
+func (v *view) paths(l *finding.Location) []string {
+	var out []string
+	add := func(path string) {
+		if path != "" && !slices.Contains(out, path) {
+			out = append(out, path)
+		}
+	}
+	here := v.head.Change.File(l.Path)
+	if here != nil && here.Change != review.Deleted {
+		add(l.Path)
+	}
+	for _, old := range []string{l.Path, l.OldPath} {
+		if f := v.head.Change.OldFile(old); f != nil && f.Change == review.Renamed {
+			add(f.Path)
+		}
+	}
+	add(l.Path)
+	return out
+}
+
+// definition returns the span of lines of a symbol as findings name it. known is false where the file was not parsed.
+func (v *view) definition(path, symbol string) (start, end int, found, known bool) {
+	code := v.head.Code[path]
+	if !code.Usable() {
+		return 0, 0, false, false
+	}
+	for i := range code.Definitions {
+		if d := &code.Definitions[i]; d.Symbol() == symbol {
+			return d.FullSpan.StartLine, d.FullSpan.EndLine, true, true
+		}
+	}
+	return 0, 0, false, true
+}
+
+// bareName is the last part of a symbol's name, without its kind.
+func bareName(symbol string) string {
+	if at := strings.LastIndexByte(symbol, ' '); at >= 0 {
+		symbol = symbol[at+1:]
+	}
+	if at := strings.LastIndexAny(symbol, ".:#/\\"); at >= 0 {
+		symbol = symbol[at+1:]
+	}
+	return symbol
+}

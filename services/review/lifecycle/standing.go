@@ -1,0 +1,142 @@
+package lifecycle
+
+import (
+	"slices"
+
+	"witan.dev/internal/finding"
+	"witan.dev/services/review"
+)
+
+// standing is what became of the code that a known finding quotes.
+type standing struct {
+	// path is where its file is now.
+	path string
+	// places are where the quoted code still stands; none: it is gone or changed.
+	places []place
+	// removed says that the file is gone with it.
+	removed bool
+	// unknown: nothing can be said. moved: the same definition stands in another file.
+	unknown bool
+	moved   bool
+}
+
+// gone says whether the quoted code certainly does not stand there any more.
+func (s *standing) gone() bool { return !s.unknown && !s.moved && len(s.places) == 0 }
+
+const (
+	// telling is how many tokens a quote has that says by itself that it is the same code (own choice).
+	telling = 8
+)
+
+// stand looks for the code of a known finding in the head.
+func (v *view) stand(k *review.Known) (standing, error) {
+	l := &k.Finding.Location
+	paths := v.paths(l)
+	q := quoteOf(l)
+	if l.Side == finding.Left {
+		return v.standLeft(k, paths, q), nil
+	}
+	var first *standing
+	for _, path := range paths {
+		f, err := v.file(path)
+		if err != nil {
+			return standing{}, err
+		}
+		s := standing{path: path, unknown: f.presence == Unknown, removed: f.presence == Absent}
+		if f.presence == Present {
+			s.places = v.placesIn(f, path, q, k)
+			s.unknown = q.empty()
+		}
+		if len(s.places) > 0 {
+			return s, nil
+		}
+		if first == nil || first.removed && !s.removed {
+			first = &s
+		}
+	}
+	if first == nil {
+		return standing{path: l.Path, unknown: true}, nil
+	}
+	if !first.unknown {
+		var err error
+		if first.moved, err = v.movedElsewhere(l, first.path, q); err != nil {
+			return standing{}, err
+		}
+	}
+	return *first, nil
+}
+
+// standLeft looks whether the change still takes the quoted code away.
+func (v *view) standLeft(k *review.Known, paths []string, q *quote) standing {
+	l := &k.Finding.Location
+	old := l.OldPath
+	if old == "" {
+		old = l.Path
+	}
+	s := standing{path: paths[0]}
+	f := v.head.Change.OldFile(old)
+	switch {
+	case f == nil:
+		return s
+	case q.empty() || len(f.Hunks) == 0:
+		s.path, s.unknown = f.Path, true
+	default:
+		s.path, s.places = f.Path, v.removed(old, q, k.Before, k.After)
+	}
+	return s
+}
+
+// placesIn are the places of the quote within the finding's symbol, or in the whole file where it has none. Where the file
+// has no such symbol any more, only a quote that tells something by itself counts.
+func (v *view) placesIn(f *file, path string, q *quote, k *review.Known) []place {
+	l := &k.Finding.Location
+	all := f.find(q, k.Before, k.After)
+	if l.Symbol == "" {
+		return all
+	}
+	start, end, found, known := v.definition(path, l.Symbol)
+	switch {
+	case !known:
+		return all
+	case found:
+		return slices.DeleteFunc(all, func(p place) bool { return p.end < start || p.start > end })
+	case len(q.plain) < telling:
+		return nil
+	}
+	return all
+}
+
+// movedElsewhere says whether another changed file has the definition with the quoted code now: it was moved there, and
+// is not gone.
+func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (bool, error) {
+	if q.empty() || l.Symbol == "" && len(q.plain) < telling {
+		return false, nil
+	}
+	for i := range v.head.Change.Files {
+		c := &v.head.Change.Files[i]
+		if c.Path == here || c.Change == review.Deleted || c.Added == 0 && c.Change != review.Renamed {
+			continue
+		}
+		f, err := v.file(c.Path)
+		if err != nil {
+			return false, err
+		}
+		if f.presence != Present || len(f.find(q, "", "")) == 0 {
+			continue
+		}
+		if l.Symbol == "" || len(q.plain) >= telling || v.defines(c.Path, l.Symbol) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// defines says whether a file defines something of the symbol's bare name.
+func (v *view) defines(path, symbol string) bool {
+	code := v.head.Code[path]
+	if !code.Usable() {
+		return false
+	}
+	name := bareName(symbol)
+	return slices.ContainsFunc(code.Definitions, func(d review.Definition) bool { return d.Name == name })
+}
