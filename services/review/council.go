@@ -31,6 +31,14 @@ type CouncilInfo struct {
 	Members       int `json:"members"`        // seats; 0: no model is configured
 	ContextTokens int `json:"context_tokens"` // of the smallest model
 	OutputTokens  int `json:"output_tokens"`  // the largest reply of any
+	// Digest tells councils apart: by their seats, models and votes.
+	Digest string `json:"digest,omitempty"`
+	// MinVotes are the confirmations that publish a finding, by severity.
+	MinVotes map[finding.Severity]int `json:"min_votes,omitempty"`
+	Budget   Budget                   `json:"budget,omitzero"`
+	// Terms are the policies as the council's service encodes them; opaque to the domain. They go with the task, so that
+	// it stays the same when the service is configured anew.
+	Terms []byte `json:"terms,omitempty"`
 }
 
 // CouncilTask is what the council is asked to judge.
@@ -40,9 +48,22 @@ type CouncilTask struct {
 	Description string
 	Parts       []Part
 	Proposals   []Proposal // of the static reviewers
-	ParentJob   string
-	RequestID   string
+	// Rules are the repository's own, from its base; at most MaxRules of at most MaxRule characters.
+	Rules []string
+	// Terms are those of CouncilInfo. MinVotes and Budget take the place of the council's where they are set; they are
+	// never looser.
+	Terms     []byte
+	MinVotes  map[finding.Severity]int
+	Budget    Budget
+	ParentJob string
+	RequestID string
 }
+
+// Limits of a repository's own rules.
+const (
+	MaxRules = 64
+	MaxRule  = 4000 // characters
+)
 
 // Deliberation names a council's work on a review.
 type Deliberation struct {

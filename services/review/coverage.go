@@ -55,6 +55,8 @@ type CouncilOutcome struct {
 	Limits map[Path][]Reason `json:"limits,omitempty"`
 	// Read says which files at least one member read.
 	Read map[Path]bool `json:"read,omitempty"`
+	// Carried names the earlier review (its resource name) whose reading of a file still holds.
+	Carried map[Path]string `json:"carried,omitempty"`
 }
 
 // Cover makes the coverage of a review: one row for each changed path, in the order of the change. The review is
@@ -95,6 +97,7 @@ func coverFile(f *File, tree bool, reviewers []ReviewerOutcome, council CouncilO
 	if council.Read[Path(f.Path)] {
 		row.Reviewers = append(row.Reviewers, "council")
 	}
+	row.CarriedFrom = council.Carried[Path(f.Path)]
 	switch {
 	case f.Policy != "":
 		row.Status, row.Reasons = finding.Skipped, []Reason{f.Policy}

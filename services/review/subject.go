@@ -24,12 +24,14 @@ type Subject struct {
 	LastPush  time.Time `json:"last_push"`
 	// Superseded counts the reviews in a row that were cancelled for a newer one.
 	Superseded int `json:"superseded,omitempty"`
-	// Done is the newest review that was published, on DoneHead, under the configuration, base branch and council named.
-	Done        job.ID `json:"done,omitempty"`
-	DoneHead    string `json:"done_head,omitempty"`
-	DoneConfig  string `json:"done_config,omitempty"`
-	DoneBase    string `json:"done_base,omitempty"`
-	DoneCouncil string `json:"done_council,omitempty"`
+	// Done is the newest review that was published, on DoneHead, under the configuration, base branch and council named,
+	// and DoneCreated when it was created.
+	Done        job.ID    `json:"done,omitempty"`
+	DoneCreated time.Time `json:"done_created,omitzero"`
+	DoneHead    string    `json:"done_head,omitempty"`
+	DoneConfig  string    `json:"done_config,omitempty"`
+	DoneBase    string    `json:"done_base,omitempty"`
+	DoneCouncil string    `json:"done_council,omitempty"`
 	// Files are the changed files that were reviewed in full, by path.
 	Files map[Path]CoveredFile `json:"files,omitempty"`
 }

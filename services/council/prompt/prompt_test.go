@@ -53,7 +53,7 @@ func question() council.Question {
 }
 
 func review() council.CodeReview {
-	return council.CodeReview{Title: hostile, Description: hostile, Guidelines: []string{"no globals"}}
+	return council.CodeReview{Title: hostile, Description: hostile, Guidelines: []string{"no globals", hostile}}
 }
 
 func all() map[string]prompt.Prompt {
@@ -85,7 +85,7 @@ func TestHostileTextStaysInsideItsFence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inside := 0
-			for line := range strings.Lines(p.User) {
+			for line := range strings.Lines(p.System + "\n" + p.User) {
 				line = strings.TrimSpace(line)
 				switch {
 				case strings.HasPrefix(line, "[witan:"+nonce+" begin "):

@@ -36,6 +36,8 @@ type Surroundings struct {
 	Inspection review.Inspection
 	Index      review.Index
 	Budget     int // tokens of each part
+	// Sources are asked, of review.ContextSources; empty: all of them.
+	Sources []string
 }
 
 // A note is one piece of context.
@@ -56,12 +58,23 @@ func (s *Surroundings) Add(ctx context.Context, p *review.Part) error {
 	}
 	contracts := s.contracts(p.Paths)
 	w := writer{seen: map[string]bool{}}
-	w.spend(s.Budget*shareEnclosing/100, s.enclosing(p.Paths))
-	w.spend(s.Budget*shareContracts/100, contractNotes(contracts))
+	if s.asks(review.ContextEnclosing) {
+		w.spend(s.Budget*shareEnclosing/100, s.enclosing(p.Paths))
+	}
+	if s.asks(review.ContextContracts) {
+		w.spend(s.Budget*shareContracts/100, contractNotes(contracts))
+	}
 	for _, source := range []struct {
+		name     string
 		share    int
 		relation review.Relation
-	}{{shareCallers, review.RelationCallers}, {shareTests, review.RelationTests}, {shareSimilar, review.RelationSimilar}} {
+	}{
+		{review.ContextCallers, shareCallers, review.RelationCallers}, {review.ContextTests, shareTests, review.RelationTests},
+		{review.ContextSimilar, shareSimilar, review.RelationSimilar},
+	} {
+		if !s.asks(source.name) {
+			continue
+		}
 		notes, err := s.related(ctx, contracts, source.relation)
 		if err != nil {
 			return err
@@ -73,6 +86,10 @@ func (s *Surroundings) Add(ctx context.Context, p *review.Part) error {
 		p.Tokens = Tokens(p.Text)
 	}
 	return nil
+}
+
+func (s *Surroundings) asks(source string) bool {
+	return len(s.Sources) == 0 || slices.Contains(s.Sources, source)
 }
 
 // A writer spends budgets: what a source leaves over is for the next.

@@ -2,6 +2,8 @@ package peers
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -52,29 +54,52 @@ func (c *Council) Describe(ctx context.Context, council string) (review.CouncilI
 	if name == "" {
 		name = defaultCouncil
 	}
-	preset, err := c.client.GetCouncil(ctx, &councilv1.GetCouncilRequest{Name: name})
+	// A deliberation that is only checked says what holds, with the defaults that a preset leaves out.
+	checked, err := c.client.CreateDeliberation(ctx, &councilv1.CreateDeliberationRequest{
+		Deliberation: &councilv1.Deliberation{Council: name, Task: &councilv1.Deliberation_CodeReview{CodeReview: &councilv1.CodeReview{}}},
+		ValidateOnly: true,
+	})
 	switch {
 	case status.Code(err) == codes.NotFound && name == defaultCouncil:
 		return review.CouncilInfo{}, nil
 	case status.Code(err) == codes.NotFound:
 		return review.CouncilInfo{}, review.ErrCouncilNotFound.With("council", council)
 	case err != nil:
-		return review.CouncilInfo{}, callError(ctx, "get "+name, err)
+		return review.CouncilInfo{}, callError(ctx, "describe "+name, err)
 	}
 	models, err := c.client.ListModels(ctx, &councilv1.ListModelsRequest{})
 	if err != nil {
 		return review.CouncilInfo{}, callError(ctx, "list models", err)
 	}
-	return describe(preset.GetSpec(), models.GetModels()), nil
+	return describe(checked.GetSpec(), models.GetModels())
 }
 
 // describe takes the smallest context and the longest reply of the models that have a seat.
-func describe(spec *councilv1.CouncilSpec, models []*councilv1.Model) review.CouncilInfo {
+func describe(spec *councilv1.CouncilSpec, models []*councilv1.Model) (review.CouncilInfo, error) {
 	by := make(map[string]*councilv1.Model, len(models))
 	for _, m := range models {
 		by[m.GetName()] = m
 	}
-	info := review.CouncilInfo{Members: len(spec.GetMembers())}
+	votes, budget := spec.GetVotes().GetMinVotes(), spec.GetBudget()
+	info := review.CouncilInfo{
+		Members: len(spec.GetMembers()),
+		MinVotes: map[finding.Severity]int{
+			finding.SeverityCritical: int(votes.GetCritical()), finding.SeverityHigh: int(votes.GetHigh()),
+			finding.SeverityMedium: int(votes.GetMedium()), finding.SeverityLow: int(votes.GetLow()),
+		},
+		Budget: review.Budget{Calls: int64(budget.GetMaxCalls()), Tokens: budget.GetMaxTotalTokens(), CostMicros: budget.GetMaxCostMicros()},
+	}
+	encode := proto.MarshalOptions{Deterministic: true}
+	var err error
+	if info.Terms, err = encode.Marshal(&councilv1.CouncilSpec{Votes: spec.GetVotes(), Budget: spec.GetBudget()}); err != nil {
+		return info, fmt.Errorf("keep the policies of a council: %w", err)
+	}
+	who, err := encode.Marshal(&councilv1.CouncilSpec{Members: spec.GetMembers(), Chairman: spec.GetChairman(), Mode: spec.GetMode(), Votes: spec.GetVotes()})
+	if err != nil {
+		return info, fmt.Errorf("tell councils apart: %w", err)
+	}
+	sum := sha256.Sum256(who)
+	info.Digest = hex.EncodeToString(sum[:8])
 	for _, seat := range spec.GetMembers() {
 		m := by[seat.GetModel()]
 		if n := int(m.GetContextTokens()); n > 0 && (info.ContextTokens == 0 || n < info.ContextTokens) {
@@ -86,13 +111,51 @@ func describe(spec *councilv1.CouncilSpec, models []*councilv1.Model) review.Cou
 		}
 		info.OutputTokens = max(info.OutputTokens, reply)
 	}
-	return info
+	return info, nil
+}
+
+// terms are the policies of the task where they are stricter than the council's own; nil where they are not.
+func terms(t *review.CouncilTask) (*councilv1.CouncilSpec, error) {
+	if len(t.MinVotes) == 0 && t.Budget == (review.Budget{}) {
+		return nil, nil //nolint:nilnil // nothing to override
+	}
+	own, out := &councilv1.CouncilSpec{}, &councilv1.CouncilSpec{}
+	if err := proto.Unmarshal(t.Terms, own); err != nil {
+		return nil, fmt.Errorf("read the policies of the council: %w", err)
+	}
+	if len(t.MinVotes) > 0 {
+		if out.Votes = own.GetVotes(); out.Votes == nil {
+			out.Votes = &councilv1.VotePolicy{}
+		}
+		out.Votes.MinVotes = &councilv1.MinVotes{
+			Critical: votes(t, finding.SeverityCritical), High: votes(t, finding.SeverityHigh),
+			Medium: votes(t, finding.SeverityMedium), Low: votes(t, finding.SeverityLow),
+		}
+	}
+	if t.Budget != (review.Budget{}) {
+		if out.Budget = own.GetBudget(); out.Budget == nil {
+			out.Budget = &councilv1.BudgetPolicy{}
+		}
+		out.Budget.MaxCalls, out.Budget.MaxTotalTokens, out.Budget.MaxCostMicros = line64(t.Budget.Calls), t.Budget.Tokens, t.Budget.CostMicros
+	}
+	return out, nil
+}
+
+// maxVotes is the largest number of confirmations that can be asked for.
+const maxVotes = 32
+
+func votes(t *review.CouncilTask, s finding.Severity) int32 {
+	return line(min(t.MinVotes[s], maxVotes))
 }
 
 // Deliberate implements review.Council.
 func (c *Council) Deliberate(ctx context.Context, t review.CouncilTask) (review.Deliberation, error) {
+	spec, err := terms(&t)
+	if err != nil {
+		return review.Deliberation{}, err
+	}
 	d := &councilv1.Deliberation{
-		Council: t.Council, ParentJob: t.ParentJob,
+		Council: t.Council, ParentJob: t.ParentJob, Spec: spec,
 		Task: &councilv1.Deliberation_CodeReview{CodeReview: codeReview(&t)},
 	}
 	if c.timeout > 0 {
@@ -107,6 +170,9 @@ func (c *Council) Deliberate(ctx context.Context, t review.CouncilTask) (review.
 
 func codeReview(t *review.CouncilTask) *councilv1.CodeReview {
 	out := &councilv1.CodeReview{Title: cut(t.Title, maxName), Description: cut(t.Description, 64<<10)}
+	for _, rule := range t.Rules[:min(len(t.Rules), review.MaxRules)] {
+		out.Guidelines = append(out.Guidelines, strings.ToValidUTF8(rule, "\uFFFD"))
+	}
 	for _, c := range finding.Categories() {
 		out.Categories = append(out.Categories, string(c))
 	}

@@ -95,3 +95,5 @@ func grade(g typev1.Grade) review.Grade {
 
 // line brings a count or line into a message.
 func line(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) }
+
+func line64(n int64) int32 { return int32(min(max(n, 0), math.MaxInt32)) }

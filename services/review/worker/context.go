@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,15 @@ type planned struct {
 	Notes  []string                        `json:"notes,omitempty"`
 	// Redactions counts the places of secrets in the parts.
 	Redactions int `json:"redactions,omitempty"`
+	// Council is the one that is convened, empty for the default one. Terms and MinVotes are its own and stricter ones.
+	Council  string                   `json:"council,omitempty"`
+	Terms    []byte                   `json:"terms,omitempty"`
+	MinVotes map[finding.Severity]int `json:"min_votes,omitempty"`
+	Budget   review.Budget            `json:"budget,omitzero"`
+	Rules    string                   `json:"rules,omitempty"` // blob
+	// Basis is what this reading rests on; Carried are the files whose earlier reading still holds.
+	Basis   review.Basis                       `json:"basis,omitzero"`
+	Carried map[review.Path]review.CoveredFile `json:"carried,omitempty"`
 }
 
 // context waits for the indexes and makes the council's material. Without a model there is none to make.
@@ -56,8 +66,14 @@ func (s *session) context(got *progress) (*engine.Failure, error) {
 		if err != nil {
 			return p, err
 		}
+		if err := s.carry(ctx, in, &info, &p); err != nil {
+			return p, err
+		}
 		plan := material.Plan{}
-		if info.Members > 0 {
+		switch {
+		case p.Away != "":
+			p.missed(unread(in.Change, p.Carried), finding.ReasonCouncilUnavailable)
+		case info.Members > 0:
 			if plan, err = s.plan(ctx, got, in, info, &p); err != nil {
 				return p, err
 			}
@@ -88,11 +104,19 @@ func (s *session) awaitIndexes(ctx context.Context, f *fetched, p *planned) (boo
 }
 
 func (s *session) describe(ctx context.Context, p *planned) (review.CouncilInfo, error) {
+	settings := &s.resolution.Settings
+	p.Council = cmp.Or(s.review.Council, settings.Council)
 	var info review.CouncilInfo
-	err := s.patiently(ctx, func(ctx context.Context) (err error) {
-		info, err = s.p.Council.Describe(ctx, s.review.Council)
+	ask := func(ctx context.Context) (err error) {
+		info, err = s.p.Council.Describe(ctx, p.Council)
 		return err
-	})
+	}
+	err := s.patiently(ctx, ask)
+	if errors.Is(err, review.ErrCouncilNotFound) && p.Council != "" && p.Council == settings.Council {
+		p.Notes = append(p.Notes, "the repository's configuration names a council that this server does not have; the default one was asked")
+		p.Council = ""
+		err = s.patiently(ctx, ask)
+	}
 	if err != nil && (fatal(ctx, err) || !errors.Is(err, review.ErrUnavailable)) {
 		return info, err
 	}
@@ -100,27 +124,38 @@ func (s *session) describe(ctx context.Context, p *planned) (review.CouncilInfo,
 		p.Away = string(finding.ReasonCouncilUnavailable)
 		p.Notes = append(p.Notes, "the council could not be reached")
 	}
-	p.Members = info.Members
+	p.Members, p.Terms = info.Members, info.Terms
+	if len(settings.MinVotes) > 0 {
+		p.MinVotes = review.Stricter(info.MinVotes, settings.MinVotes)
+	}
+	if own := s.p.Budget.Min(settings.Budget()); own != (review.Budget{}) {
+		p.Budget = info.Budget.Min(own)
+	}
 	return info, nil
 }
 
 // plan makes the parts, redacted, and stores them. Secrets are taken out before the change is cut into parts, since half
 // of one would not be known again, and once more from the parts, which hold code from elsewhere too.
 func (s *session) plan(ctx context.Context, got *progress, in *review.Inspection, info review.CouncilInfo, p *planned) (material.Plan, error) {
-	room := room(info)
-	around := max(min(s.p.ContextTokens, room/4), 0)
 	redactor, notScanned := s.redact(ctx, in)
-	change := in.Change
+	change := unread(in.Change, p.Carried)
+	rules := 0
 	if notScanned == nil {
-		change = redactedChange(in.Change, redactor)
+		change = redactedChange(change, redactor)
+		rules, notScanned = s.keepRules(ctx, in, change, redactor, info, p)
+		if notScanned != nil && !errors.Is(notScanned, errUnscanned) {
+			return material.Plan{}, notScanned
+		}
 	}
+	room := room(info, rules)
+	around := max(min(s.contextTokens(), room/4), 0)
 	plan := material.Build(change, in.Old, in.New, room-around)
 	p.Limits = plan.Limits
 	if notScanned != nil {
 		return s.unscanned(ctx, plan, notScanned, p)
 	}
 	look := *in
-	surroundings := material.Surroundings{Inspection: look, Budget: around}
+	surroundings := material.Surroundings{Inspection: look, Budget: around, Sources: s.contextSources()}
 	if p.Ready {
 		surroundings.Inspection.BaseIndex, surroundings.Inspection.HeadIndex = got.fetched.BaseIndex, got.fetched.Index
 		surroundings.Index = s.p.Index
@@ -141,6 +176,53 @@ func (s *session) plan(ctx context.Context, got *progress, in *review.Inspection
 	}
 	p.Parts, err = s.put(ctx, plan.Parts)
 	return plan, err
+}
+
+// keepRules stores the repository's own rules and returns what they take in tokens: at most a quarter of what fits.
+func (s *session) keepRules(
+	ctx context.Context, in *review.Inspection, change *review.Change, redactor *secrets.Redactor, info review.CouncilInfo, p *planned,
+) (int, error) {
+	files := make([]review.Path, 0, len(change.Files))
+	for i := range change.Files {
+		if f := &change.Files[i]; f.Policy == "" && !f.Metadata() {
+			files = append(files, review.Path(f.Path))
+		}
+	}
+	rules, err := s.rules(ctx, in, files, redactor, room(info, 0)/4, p)
+	if err != nil || len(rules) == 0 {
+		return 0, err
+	}
+	tokens := 0
+	for _, r := range rules {
+		tokens += material.Tokens(r)
+	}
+	p.Rules, err = s.put(ctx, rules)
+	return tokens, err
+}
+
+// contextTokens is the budget for the code around a part: the server's, or the repository's where that is smaller.
+func (s *session) contextTokens() int {
+	settings := &s.resolution.Settings
+	switch {
+	case settings.ContextOff:
+		return 0
+	case settings.ContextTokens > 0:
+		return min(settings.ContextTokens, s.p.ContextTokens)
+	}
+	return s.p.ContextTokens
+}
+
+// contextSources are those that the repository wants of those that the server allows.
+func (s *session) contextSources() []string {
+	out := s.p.ContextSources
+	if len(out) == 0 {
+		out = review.ContextSources()
+	}
+	wanted := s.resolution.Settings.ContextSources
+	if len(wanted) == 0 {
+		return out
+	}
+	return slices.DeleteFunc(slices.Clone(out), func(name string) bool { return !slices.Contains(wanted, name) })
 }
 
 // redactedChange is the change without the secrets that are known. The heading of a hunk may end within one.
@@ -194,13 +276,14 @@ func (s *session) outsource(ctx context.Context, parts []review.Part) error {
 	return nil
 }
 
-func room(info review.CouncilInfo) int {
+// room is how large a part may be beside the repository's rules, in tokens.
+func room(info review.CouncilInfo, rules int) int {
 	size := info.ContextTokens
 	if size <= 0 {
 		size = smallContext
 	}
 	reply := min(max(info.OutputTokens, 1000), size/3)
-	return max(min(size-reply-promptTokens, maxPart), material.MinRoom)
+	return max(min(size-reply-promptTokens-rules, maxPart), material.MinRoom)
 }
 
 func (s *session) announcePlan(ctx context.Context, parts []review.Part, redactions int) error {

@@ -99,8 +99,14 @@ func (s *session) convene(ctx context.Context, got *progress) (d deliberated, er
 
 // task is what the council gets: the stored parts and proposals, and the author's words without secrets.
 func (s *session) task(ctx context.Context, got *progress) (review.CouncilTask, error) {
-	t := review.CouncilTask{Council: s.review.Council, ParentJob: wire.JobName(s.run.Job().ID)}
+	t := review.CouncilTask{
+		Council: got.planned.Council, ParentJob: wire.JobName(s.run.Job().ID), Terms: got.planned.Terms,
+		MinVotes: got.planned.MinVotes, Budget: got.planned.Budget,
+	}
 	if err := s.get(ctx, got.planned.Parts, &t.Parts); err != nil {
+		return t, err
+	}
+	if err := s.get(ctx, got.planned.Rules, &t.Rules); err != nil {
 		return t, err
 	}
 	var err error
@@ -113,7 +119,11 @@ func (s *session) task(ctx context.Context, got *progress) (review.CouncilTask, 
 
 // words are the author's, without the secrets of the change, which may stand bare in them, and without their own.
 func (s *session) words(ctx context.Context) (title, description string, err error) {
-	if s.review.Title == "" && s.review.Description == "" {
+	title, description = s.review.Title, s.review.Description
+	if pull := s.resolution.Pull; pull != nil {
+		title, description = pull.Title, pull.Body
+	}
+	if title == "" && description == "" {
 		return "", "", nil
 	}
 	in, err := s.load(ctx)
@@ -124,10 +134,10 @@ func (s *session) words(ctx context.Context) (title, description string, err err
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", errUnscanned, err)
 	}
-	if title, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Title}); err != nil {
+	if title, err = redactor.Redact(ctx, secrets.Text{Text: title}); err != nil {
 		return "", "", fmt.Errorf("%w: %w", errUnscanned, err)
 	}
-	if description, err = redactor.Redact(ctx, secrets.Text{Text: s.review.Description}); err != nil {
+	if description, err = redactor.Redact(ctx, secrets.Text{Text: description}); err != nil {
 		return "", "", fmt.Errorf("%w: %w", errUnscanned, err)
 	}
 	return title, description, nil

@@ -46,6 +46,9 @@ func (s *session) fetch(got *progress) (*engine.Failure, error) {
 		if s.parseError != nil {
 			f.Notes = append(f.Notes, "the parser could not be reached: structure was not checked, the material has no context")
 		}
+		if s.pathsError != nil {
+			f.Notes = append(f.Notes, "the patterns of paths in the repository's configuration were not used: "+s.pathsError.Error())
+		}
 		if err := s.index(ctx, in, &f); err != nil {
 			return f, err
 		}
@@ -64,7 +67,7 @@ func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) 
 		return nil // a patch alone, or the parser is away
 	}
 	needed := false
-	for _, r := range s.p.Reviewers {
+	for _, r := range s.reviewers() {
 		if user, ok := r.(review.IndexUser); ok {
 			needed = needed || user.NeedsIndex(*in)
 		}
@@ -84,7 +87,7 @@ func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) 
 
 // build starts both jobs.
 func (s *session) build(ctx context.Context, f *fetched) error {
-	p := s.review.Pinned
+	p := s.resolution.Pinned
 	source := review.IndexSource{
 		GitDir: p.GitDir, Tree: p.OldTree, Repository: repositoryName(p), ParentJob: wire.JobName(s.run.Job().ID),
 	}

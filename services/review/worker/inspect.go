@@ -24,7 +24,8 @@ type inspected struct {
 	Proposals string                   `json:"proposals,omitempty"` // blob
 	Outcomes  []review.ReviewerOutcome `json:"outcomes"`
 	// Unscanned is the reason for which the proposals were not scanned for secrets and must not be sent, empty otherwise.
-	Unscanned string `json:"unscanned,omitempty"`
+	Unscanned string   `json:"unscanned,omitempty"`
+	Notes     []string `json:"notes,omitempty"`
 }
 
 // failedReviewer is what a caller is told of a reviewer's failure.
@@ -41,12 +42,14 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		if got.planned.Ready {
 			in.BaseIndex, in.HeadIndex = got.fetched.BaseIndex, got.fetched.Index
 		}
-		reports := make([]review.Report, len(s.p.Reviewers))
-		out := inspected{Outcomes: make([]review.ReviewerOutcome, len(s.p.Reviewers))}
+		reviewers := s.reviewers()
+		reports := make([]review.Report, len(reviewers))
+		out := inspected{Outcomes: make([]review.ReviewerOutcome, len(reviewers)), Notes: s.off()}
 		var group errgroup.Group
-		for i, r := range s.p.Reviewers {
+		for i, r := range reviewers {
 			group.Go(func() (err error) {
 				reports[i], out.Outcomes[i], err = s.examine(ctx, r, in)
+				reports[i].Proposals = s.wanted(r, reports[i].Proposals)
 				return err
 			})
 		}

@@ -17,7 +17,7 @@ func (l Limits) withDefaults() Limits {
 	return Limits{
 		Reviewer: cmp.Or(l.Reviewer, 10*time.Minute), Index: cmp.Or(l.Index, 15*time.Minute),
 		Retry: cmp.Or(l.Retry, 500*time.Millisecond), Tries: cmp.Or(l.Tries, 5),
-		ContextTokens: cmp.Or(l.ContextTokens, material.ContextTokens),
+		ContextTokens: cmp.Or(l.ContextTokens, material.ContextTokens), ContextSources: l.ContextSources, Budget: l.Budget,
 	}
 }
 

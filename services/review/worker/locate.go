@@ -47,6 +47,7 @@ func (s *session) locate(got *progress) (*engine.Failure, error) {
 			return located{}, err
 		}
 		addLimits(&out.Council, got.planned.Limits)
+		out.Council.Carried = carriedFrom(got.planned.Carried)
 		if out.Findings, err = s.put(ctx, review.PortableFindings(findings)); err != nil {
 			return located{}, err
 		}

@@ -50,6 +50,9 @@ func (s *session) publish(got *progress) error {
 	err = s.run.Finish(ctx, job.Outcome{
 		State: state, Reason: reason, Result: frozen, Events: []job.NewEvent{published},
 		Write: func(ctx context.Context, tx job.Tx) error {
+			if err := s.settle(ctx, tx, got, in, result.Coverage); err != nil {
+				return err
+			}
 			return s.write(ctx, tx, state, result, findings)
 		},
 	})
@@ -78,15 +81,15 @@ func (s *session) result(got *progress, in *review.Inspection, findings []findin
 	r := review.Result{
 		Disposition: review.DispositionReviewed, Council: council.Coverage, Summary: got.located.Verdict.Summary,
 		Deliberation: got.deliberated.Name, Index: got.fetched.Index, BaseIndex: got.fetched.BaseIndex, Usage: got.located.Verdict.Usage,
-		Notes: slices.Concat(got.fetched.Notes, got.planned.Notes), PublishedAt: s.p.Clock().UTC(),
+		Notes: slices.Concat(got.fetched.Notes, got.planned.Notes, got.inspected.Notes), PublishedAt: s.p.Clock().UTC(),
 	}
 	if got.inspected.Unscanned != "" {
 		r.Notes = append(r.Notes, "the findings could not be scanned for secrets: they quote no code, and none was sent to a model")
 	}
-	if !s.review.Pinned.HasTree() {
+	if !s.resolution.Pinned.HasTree() {
 		r.Notes = append(r.Notes, "there is no repository beside the diff: structure could not look")
 	}
-	r.Coverage = review.Cover(in.Change, s.review.Pinned.HasTree(), got.inspected.Outcomes, council)
+	r.Coverage = review.Cover(in.Change, s.resolution.Pinned.HasTree(), got.inspected.Outcomes, council)
 	r.Reason = review.FirstReason(r.Coverage, council.Coverage)
 	r.Summary = cmp.Or(r.Summary, review.Summarise(findings, len(in.Change.Files), got.deliberated.Away))
 	for i := range got.inspected.Outcomes {

@@ -27,10 +27,19 @@ type session struct {
 
 	run    *job.Run
 	review review.Review
+	// resolution is what the step resolve stored; before it, that of a source without a forge.
+	resolution review.Resolution
 
+	paths      review.PathRules
+	pathsError error // why the repository's own patterns are not used
 	inspection *review.Inspection
 	parseError error // why the changed files were not parsed
 	redactor   *secrets.Redactor
+}
+
+// local is the resolution of a source that is no pull request.
+func local(r review.Review) review.Resolution {
+	return review.Resolution{Pinned: r.Pinned, Settings: review.DefaultSettings(), Scope: review.ScopeWhole}
 }
 
 // load reads the change and parses both sides of its files. Where the parser cannot be reached the inspection has no
@@ -39,12 +48,15 @@ func (s *session) load(ctx context.Context) (*review.Inspection, error) {
 	if s.inspection != nil {
 		return s.inspection, nil
 	}
-	change, err := s.p.Repository.Load(ctx, s.review.Pinned)
+	change, err := s.p.Repository.Load(ctx, s.resolution.Pinned)
 	if err != nil {
 		return nil, err
 	}
+	if s.paths, err = s.resolution.Settings.Paths(); err != nil {
+		s.paths, s.pathsError = review.PathRules{}, err
+	}
 	in := &review.Inspection{Change: change}
-	if in.Base, in.Head, err = s.p.Repository.Trees(ctx, s.review.Pinned); err != nil {
+	if in.Base, in.Head, err = s.p.Repository.Trees(ctx, s.resolution.Pinned); err != nil {
 		return nil, err
 	}
 	if err := s.parse(ctx, in); err != nil {
@@ -54,6 +66,7 @@ func (s *session) load(ctx context.Context) (*review.Inspection, error) {
 		s.parseError = err
 		in.Old, in.New = nil, nil
 	}
+	s.paths.Apply(in.Change)
 	policies(in)
 	s.inspection = in
 	return in, nil

@@ -27,7 +27,11 @@ type Params struct {
 	Council    review.Council
 	Jobs       review.Jobs
 	Store      review.Store
-	Blobs      blob.Store
+	// Subjects remember what was reviewed of a pull request; nil: nothing is remembered.
+	Subjects review.Subjects
+	// Forge reads pull requests; nil: there are none.
+	Forge review.Forge
+	Blobs blob.Store
 	// Secrets finds what must not leave; it is one of the reviewers as well.
 	Secrets *secrets.Reviewer
 	// Reviewers are all static reviewers, in the order in which they are reported.
@@ -50,6 +54,10 @@ type Limits struct {
 	Tries int
 	// ContextTokens is the budget for the code around a part; material.ContextTokens. Negative: none.
 	ContextTokens int
+	// ContextSources are asked for that code; empty: all of review.ContextSources.
+	ContextSources []string
+	// Budget caps what the council of one review takes. A repository may set it lower.
+	Budget review.Budget
 }
 
 // Worker computes reviews. Safe for concurrent use.
@@ -86,7 +94,7 @@ func (w *Worker) Body(r *job.Run) error {
 	if err := json.Unmarshal(r.Job().Spec, &rev); err != nil {
 		return fmt.Errorf("decode the spec of review %s: %w", r.Job().ID, err)
 	}
-	s := &session{Worker: w, run: r, review: rev}
+	s := &session{Worker: w, run: r, review: rev, resolution: local(rev)}
 	f, err := s.steps()
 	if err != nil || f == nil {
 		return err

@@ -1,0 +1,130 @@
+package review
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
+)
+
+// Digest tells whether a file's change is one that was seen before: it covers what happened to the path and the hunks
+// with the lines around them, without their numbers and headings, so that it survives a rebase that moves them. It is
+// empty for a change that has no text to read.
+func (f *File) Digest() string {
+	if f.Metadata() || len(f.Hunks) == 0 {
+		return ""
+	}
+	h := sha256.New()
+	field := func(s string) {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	field(string(f.Change))
+	field(f.Path)
+	field(f.OldPath)
+	var modes [8]byte
+	binary.BigEndian.PutUint32(modes[:4], f.OldMode)
+	binary.BigEndian.PutUint32(modes[4:], f.NewMode)
+	h.Write(modes[:])
+	for i := range f.Hunks {
+		field("@@")
+		for _, l := range f.Hunks[i].Lines {
+			field(string(l.Op) + l.Text)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Basis is what a reading of a file rests on beside the change: where it differs, nothing is carried over.
+type Basis struct {
+	Config  string // digest of the repository's configuration
+	Branch  string // that the change goes into
+	Council string // its name, with a digest of its members
+}
+
+// Reasons for which all of a change is looked at, in words.
+const (
+	WholeAsked   = "all of it was asked for"
+	WholeFirst   = "it is the first review of this change"
+	WholeConfig  = "the repository's configuration has changed"
+	WholeBranch  = "the base branch has changed"
+	WholeCouncil = "the council has changed"
+)
+
+// Continue says whether a review goes on from the newest one of the subject that was published; else it is ScopeWhole,
+// for the reason returned.
+func (s *Subject) Continue(asked Scope, now Basis) (Scope, string) {
+	switch {
+	case asked == ScopeWhole:
+		return ScopeWhole, WholeAsked
+	case s.Done == "":
+		return ScopeWhole, WholeFirst
+	case s.DoneConfig != now.Config:
+		return ScopeWhole, WholeConfig
+	case s.DoneBase != now.Branch:
+		return ScopeWhole, WholeBranch
+	case s.DoneCouncil != now.Council:
+		return ScopeWhole, WholeCouncil
+	}
+	return ScopeSinceLast, ""
+}
+
+// Unchanged returns the files of the change whose hunks are those under which they were last reviewed in full.
+func (s *Subject) Unchanged(c *Change) map[Path]CoveredFile {
+	out := make(map[Path]CoveredFile)
+	for i := range c.Files {
+		f := &c.Files[i]
+		last, ok := s.Files[Path(f.Path)]
+		if ok && f.Policy == "" && len(f.Limits) == 0 && last.Digest != "" && last.Digest == f.Digest() {
+			out[Path(f.Path)] = last
+		}
+	}
+	return out
+}
+
+// Covered returns the files that the review read in full, or took over from the one that did.
+func Covered(id job.ID, c *Change, coverage []finding.FileCoverage, carried map[Path]CoveredFile) map[Path]CoveredFile {
+	out := make(map[Path]CoveredFile)
+	for i := range coverage {
+		row := &coverage[i]
+		f := c.File(row.Path)
+		if row.Status != finding.Reviewed || f == nil {
+			continue
+		}
+		digest := f.Digest()
+		if digest == "" {
+			continue
+		}
+		file := CoveredFile{Digest: digest, Review: id}
+		if last, ok := carried[Path(row.Path)]; ok {
+			file = last
+		}
+		out[Path(row.Path)] = file
+	}
+	return out
+}
+
+// A Reading is what a published review leaves to the next one of its subject.
+type Reading struct {
+	Review    job.ID
+	CreatedAt time.Time
+	Head      string
+	Basis
+	Files map[Path]CoveredFile
+}
+
+// Finish notes a published review. One that was created before the newest one noted changes nothing and gives false: it
+// ended late.
+func (s *Subject) Finish(r Reading) bool {
+	if s.Done != "" && s.Done != r.Review && r.CreatedAt.Before(s.DoneCreated) {
+		return false
+	}
+	s.Done, s.DoneCreated, s.DoneHead = r.Review, r.CreatedAt, r.Head
+	s.DoneConfig, s.DoneBase, s.DoneCouncil, s.Files = r.Config, r.Branch, r.Council, r.Files
+	return true
+}
