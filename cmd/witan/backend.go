@@ -36,7 +36,7 @@ type backend struct {
 	bus      bus.Bus
 	blobs    blob.Store
 	councils council.Store
-	reviews  review.Store
+	reviews  reviewStore
 	indexes  indexStore
 
 	// token is what the services of this process show each other.
@@ -56,6 +56,12 @@ type indexStore interface {
 	retrieval.Codes
 	retrieval.Views
 	retrieval.TextIndex
+}
+
+// reviewStore keeps all that belongs to reviews.
+type reviewStore interface {
+	review.Store
+	review.Subjects
 }
 
 // backendParams are what a backend is opened with.

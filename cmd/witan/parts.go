@@ -190,17 +190,21 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		p.logger.WarnContext(ctx, "frozen work of earlier reviews was not removed", "error", err)
 	}
 	parser, index, members := peers.NewParser(p.conn), peers.NewIndex(p.conn), peers.NewCouncil(p.conn, 0)
-	limits := reviewworker.Limits{ContextTokens: p.config.Context.Tokens}
+	limits := reviewworker.Limits{
+		ContextTokens: p.config.Context.Tokens, Debounce: p.config.Reviews.Debounce, DebounceMax: p.config.Reviews.DebounceMax,
+		Patience: p.config.Reviews.Patience, AtOnce: p.roles.atOnce(job.KindReview, p.config.Workers),
+	}
 	if !p.config.Context.Enabled || p.config.Context.Tokens == 0 {
 		limits.ContextTokens = -1
 	}
 	worker := reviewworker.New(reviewworker.Params{
 		Repository: repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
 		Blobs: p.blobs, Secrets: leaks, Reviewers: []review.Reviewer{leaks, structure.New(parser, index), tests.New()}, Logger: p.logger,
-		Limits: limits,
+		Limits: limits, Subjects: p.reviews, States: p.jobs.StatesTx,
 	})
 	server := reviewserver.New(reviewserver.Params{
 		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
+		Subjects: p.reviews, Logger: p.logger,
 	})
 	return service{register: server.Register, body: worker.Body}, nil
 }

@@ -79,8 +79,20 @@ func (r roles) stateful() bool {
 	})
 }
 
-// works is how many jobs of a kind run at once here.
+// waitingReviews is how many reviews may wait for pushes beside each one that does something (own choice).
+const waitingReviews = 16
+
+// works is how many jobs of a kind are under way at once here. Reviews of pull requests wait first, and that costs next to
+// nothing.
 func (r roles) works(kind job.Kind, w config.Workers) int {
+	if kind == job.KindReview {
+		return r.atOnce(kind, w) * waitingReviews
+	}
+	return r.atOnce(kind, w)
+}
+
+// atOnce is how many jobs of a kind do something at once here.
+func (r roles) atOnce(kind job.Kind, w config.Workers) int {
 	if r.concurrency > 0 {
 		return r.concurrency
 	}

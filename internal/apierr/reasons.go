@@ -120,6 +120,11 @@ const (
 	ReasonForgeRefused Reason = "FORGE_REFUSED"
 	// ReasonForgeNotConfigured: there are no credentials for a forge; configure a GitHub App or a token.
 	ReasonForgeNotConfigured Reason = "FORGE_NOT_CONFIGURED"
+	// ReasonForgeUnavailable: the forge did not answer, or held us to its limits, for longer than the configuration waits; retry
+	// the job when the forge is back.
+	ReasonForgeUnavailable Reason = "FORGE_UNAVAILABLE"
+	// ReasonTriggerRefused: a caller named what a review was started by, which only the service does; leave the field out.
+	ReasonTriggerRefused Reason = "TRIGGER_REFUSED"
 	// ReasonNotARepository: the folder is no git repository; name one.
 	ReasonNotARepository Reason = "NOT_A_REPOSITORY"
 	// ReasonRepositoryUnreadable: git fails on the repository, which may be damaged or incomplete; the detail has git's words.

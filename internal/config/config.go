@@ -48,6 +48,8 @@ type Config struct {
 	Workers Workers `koanf:"workers"`
 	// Context says how much code beside the change a review shows its members.
 	Context Context `koanf:"context"`
+	// Reviews holds the times of reviews of pull requests.
+	Reviews Reviews `koanf:"reviews"`
 	// Reflection switches gRPC server reflection.
 	Reflection bool `koanf:"reflection"`
 	// Drain is how long a stopping process lets running steps go on before it hands their jobs over.
@@ -174,6 +176,15 @@ type Context struct {
 	Tokens int `koanf:"tokens"`
 }
 
+// Reviews holds the times of reviews of pull requests.
+type Reviews struct {
+	// Debounce is how long a review waits after a push for another one, DebounceMax how long after the first.
+	Debounce    time.Duration `koanf:"debounce"`
+	DebounceMax time.Duration `koanf:"debounce_max"`
+	// Patience bounds how long a review waits in all for a forge that does not answer or asks for a pause.
+	Patience time.Duration `koanf:"patience"`
+}
+
 // Default is the configuration without any file, variable or flag.
 func Default() Config {
 	return Config{
@@ -182,6 +193,7 @@ func Default() Config {
 		Log:       Log{Level: "info", Format: "text"},
 		Workers:   Workers{Review: 4, Council: 32, Index: 2},
 		Context:   Context{Enabled: true, Tokens: 2000},
+		Reviews:   Reviews{Debounce: 20 * time.Second, DebounceMax: 2 * time.Minute, Patience: 2 * time.Hour},
 		Drain:     20 * time.Second,
 		MaxBody:   8 << 20,
 		Liveness:  Liveness{Beat: 2 * time.Second, TTL: 6 * time.Second, Sweep: 2 * time.Second},

@@ -24,6 +24,9 @@ type Creation struct {
 	// Existing is a job that does what is asked for already. A request that was not seen before is noted as answered by
 	// it, and nothing is created; "" creates. Without a RequestID, nothing is noted.
 	Existing ID
+	// Admit decides, in the transaction and for a request that was not seen before, whether there is something to create: it
+	// may set Existing, which must be unfinished then, and Spec. It may be run again and begins with the creation as given.
+	Admit func(ctx context.Context, tx Tx, c *Creation) error
 	// Timeout ends an attempt of the job: its deadline is this long after its creation, and after each retry. QueueTimeout
 	// does the same to an attempt that no worker has taken until then. 0 means never.
 	Timeout, QueueTimeout time.Duration

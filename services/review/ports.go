@@ -80,6 +80,9 @@ type Jobs interface {
 	// Retry starts the next attempt of a job that has ended with less than everything; with any other job it does
 	// nothing. The same requestID starts one attempt only. The error is ErrUnavailable where the jobs cannot be reached.
 	Retry(ctx context.Context, job, requestID string) error
+	// Cancel asks a job to stop with all that it started, and is durable when it returns. With a job that has ended, or that
+	// is not there, it does nothing. The error is ErrUnavailable where the jobs cannot be reached.
+	Cancel(ctx context.Context, job string) error
 	// CancelStarted asks every unfinished job of the kind that the parent has started to stop, and is durable when it
 	// returns. Without any it does nothing. The error is ErrUnavailable where the jobs cannot be reached.
 	CancelStarted(ctx context.Context, parent string, kind job.Kind) error

@@ -26,7 +26,8 @@ type Source struct {
 	// Dir is the repository's folder on this machine; empty for SourceDiff.
 	Dir string `json:"dir,omitempty"`
 	// Base and Head are revisions as given. An empty Base means the upstream of the branch, else the default branch,
-	// else the commit before; an empty Head means HEAD.
+	// else the commit before; an empty Head means HEAD. Of a pull request they are the commits that the forge named: the
+	// tip of the base branch and the head.
 	Base string `json:"base,omitempty"`
 	Head string `json:"head,omitempty"`
 	// Title is a name for people, such as a file name.
@@ -96,6 +97,7 @@ type Review struct {
 type Result struct {
 	Disposition    Disposition      `json:"disposition,omitempty"`
 	DeclinedReason string           `json:"declined_reason,omitempty"`
+	SupersededBy   job.ID           `json:"superseded_by,omitempty"`
 	Coverage       finding.Coverage `json:"coverage"`
 	Council        CouncilCoverage  `json:"council_coverage"`
 	Summary        string           `json:"summary,omitempty"`

@@ -2,6 +2,7 @@ package review
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"witan.dev/internal/finding"
@@ -19,6 +20,17 @@ type Subject struct {
 	// Current is the newest review that has not ended; Waiting says that it has not pinned its head yet.
 	Current job.ID `json:"current,omitempty"`
 	Waiting bool   `json:"waiting,omitempty"`
+	// Running is the review that has pinned its head and has not ended; it is another one than Current while that one
+	// waits for it. Publishing says that it writes at the forge already and is not stopped any more.
+	Running    job.ID `json:"running,omitempty"`
+	Publishing bool   `json:"publishing,omitempty"`
+	// RunningAsked says that a person asked for the running review, PushOff that pushes start none here, as far as was read
+	// last.
+	RunningAsked bool `json:"running_asked,omitempty"`
+	PushOff      bool `json:"push_off,omitempty"`
+	// Joined are the triggers that the waiting review answers beside its own, Joins counts them with their repetitions.
+	Joined []Trigger `json:"joined,omitempty"`
+	Joins  int       `json:"joins,omitempty"`
 	// FirstPush and LastPush are when the pushes came that the waiting review is for.
 	FirstPush time.Time `json:"first_push"`
 	LastPush  time.Time `json:"last_push"`
@@ -33,7 +45,19 @@ type Subject struct {
 	DoneBase    string    `json:"done_base,omitempty"`
 	DoneCouncil string    `json:"done_council,omitempty"`
 	// Files are the changed files that were reviewed in full, by path.
-	Files map[Path]CoveredFile `json:"files,omitempty"`
+	Files CoveredFiles `json:"files,omitempty"`
+}
+
+// CoveredFiles are files by their paths.
+type CoveredFiles map[Path]CoveredFile
+
+// MarshalJSON implements json.Marshaler: encoding/json does not ask the keys of a map how they are written.
+func (c CoveredFiles) MarshalJSON() ([]byte, error) {
+	out := make(map[string]CoveredFile, len(c))
+	for path, f := range c {
+		out[portable(string(path))] = f
+	}
+	return json.Marshal(out)
 }
 
 // CoveredFile is a changed file that was reviewed in full.
@@ -100,7 +124,16 @@ type Publication struct {
 	Review job.ID `json:"review"` // that planned it first
 }
 
-// Subjects keeps subjects. Safe for concurrent use. Suite: services/review/store/storetest.
+// SubjectQuery selects subjects of pull requests, in the order of their names.
+type SubjectQuery struct {
+	Host                     string
+	Repository, Installation int64 // 0: all
+	After                    string
+	Limit                    int // at least 1
+}
+
+// Subjects keeps subjects. Safe for concurrent use. Rows are locked in this order: job, subject, review. Suite:
+// services/review/store/storetest.
 type Subjects interface {
 	// Lock returns the subject of that name, a new one of the owner where there is none, and keeps every other transaction
 	// from it until this one ends.
@@ -109,12 +142,12 @@ type Subjects interface {
 	Put(ctx context.Context, tx job.Tx, s Subject) error
 	// Subject reads a subject; ErrNotFound where there is none.
 	Subject(ctx context.Context, name string) (Subject, error)
-	// Join records that a request was answered with a review that another one had made. Joined returns it, ErrNotFound
-	// where none is recorded. Both are per owner.
-	Join(ctx context.Context, tx job.Tx, owner, requestID string, review job.ID) error
-	Joined(ctx context.Context, owner, requestID string) (job.ID, error)
-	// Repin stores what a review came to be pinned to.
-	Repin(ctx context.Context, tx job.Tx, id job.ID, p Pinned) error
+	// ListSubjects returns at most Limit subjects.
+	ListSubjects(ctx context.Context, q SubjectQuery) ([]Subject, error)
+	// Repin stores what a review came to be when its source was looked up: all of it but its result.
+	Repin(ctx context.Context, tx job.Tx, r Review) error
+	// Supersede notes that a newer review took the place of one that has no result. One that has a result keeps it.
+	Supersede(ctx context.Context, tx job.Tx, id, by job.ID) error
 }
 
 // Ledger keeps what lasts of findings, and what was written at the forge. Safe for concurrent use. Suite:

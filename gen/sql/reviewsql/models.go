@@ -17,3 +17,12 @@ type Review struct {
 	Document   []byte
 	Result     []byte
 }
+
+type ReviewSubject struct {
+	Name         string
+	Owner        string
+	Host         string
+	Repository   int64
+	Installation int64
+	Document     []byte
+}

@@ -82,6 +82,24 @@ func (q *Queries) GetReview(ctx context.Context, arg GetReviewParams) (Review, e
 	return i, err
 }
 
+const getSubject = `-- name: GetSubject :one
+SELECT name, owner, host, repository, installation, document FROM review_subjects WHERE name = $1
+`
+
+func (q *Queries) GetSubject(ctx context.Context, name string) (ReviewSubject, error) {
+	row := q.db.QueryRow(ctx, getSubject, name)
+	var i ReviewSubject
+	err := row.Scan(
+		&i.Name,
+		&i.Owner,
+		&i.Host,
+		&i.Repository,
+		&i.Installation,
+		&i.Document,
+	)
+	return i, err
+}
+
 const insertReview = `-- name: InsertReview :exec
 INSERT INTO reviews (id, owner, subject, create_time, revision, document)
 VALUES ($1, $2, $3, $4, 1, $5)
@@ -243,6 +261,117 @@ func (q *Queries) ListReviewsOfSubject(ctx context.Context, arg ListReviewsOfSub
 	return items, nil
 }
 
+const listSubjects = `-- name: ListSubjects :many
+SELECT name, owner, host, repository, installation, document FROM review_subjects
+WHERE host = $1 AND name > $2::text AND ($3::bigint = 0 OR repository = $3::bigint)
+  AND ($4::bigint = 0 OR installation = $4::bigint)
+ORDER BY name LIMIT $5
+`
+
+type ListSubjectsParams struct {
+	Host         string
+	After        string
+	Repository   int64
+	Installation int64
+	N            int32
+}
+
+func (q *Queries) ListSubjects(ctx context.Context, arg ListSubjectsParams) ([]ReviewSubject, error) {
+	rows, err := q.db.Query(ctx, listSubjects,
+		arg.Host,
+		arg.After,
+		arg.Repository,
+		arg.Installation,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReviewSubject
+	for rows.Next() {
+		var i ReviewSubject
+		if err := rows.Scan(
+			&i.Name,
+			&i.Owner,
+			&i.Host,
+			&i.Repository,
+			&i.Installation,
+			&i.Document,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockSubject = `-- name: LockSubject :one
+SELECT name, owner, host, repository, installation, document FROM review_subjects WHERE name = $1 FOR UPDATE
+`
+
+func (q *Queries) LockSubject(ctx context.Context, name string) (ReviewSubject, error) {
+	row := q.db.QueryRow(ctx, lockSubject, name)
+	var i ReviewSubject
+	err := row.Scan(
+		&i.Name,
+		&i.Owner,
+		&i.Host,
+		&i.Repository,
+		&i.Installation,
+		&i.Document,
+	)
+	return i, err
+}
+
+const putSubject = `-- name: PutSubject :execrows
+UPDATE review_subjects SET host = $1, repository = $2, installation = $3, document = $4
+WHERE name = $5
+`
+
+type PutSubjectParams struct {
+	Host         string
+	Repository   int64
+	Installation int64
+	Document     []byte
+	Name         string
+}
+
+func (q *Queries) PutSubject(ctx context.Context, arg PutSubjectParams) (int64, error) {
+	result, err := q.db.Exec(ctx, putSubject,
+		arg.Host,
+		arg.Repository,
+		arg.Installation,
+		arg.Document,
+		arg.Name,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const repin = `-- name: Repin :execrows
+UPDATE reviews SET subject = $1, document = $2, revision = revision + 1 WHERE id = $3
+`
+
+type RepinParams struct {
+	Subject  string
+	Document []byte
+	ID       string
+}
+
+func (q *Queries) Repin(ctx context.Context, arg RepinParams) (int64, error) {
+	result, err := q.db.Exec(ctx, repin, arg.Subject, arg.Document, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const saveResult = `-- name: SaveResult :execrows
 UPDATE reviews SET result = $1, revision = revision + 1 WHERE id = $2
 `
@@ -258,4 +387,34 @@ func (q *Queries) SaveResult(ctx context.Context, arg SaveResultParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const supersedeReview = `-- name: SupersedeReview :exec
+UPDATE reviews SET result = $1, revision = revision + 1 WHERE id = $2 AND result IS NULL
+`
+
+type SupersedeReviewParams struct {
+	Result []byte
+	ID     string
+}
+
+func (q *Queries) SupersedeReview(ctx context.Context, arg SupersedeReviewParams) error {
+	_, err := q.db.Exec(ctx, supersedeReview, arg.Result, arg.ID)
+	return err
+}
+
+const touchSubject = `-- name: TouchSubject :exec
+INSERT INTO review_subjects (name, owner, host, repository, installation, document)
+VALUES ($1, $2, '', 0, 0, $3) ON CONFLICT (name) DO NOTHING
+`
+
+type TouchSubjectParams struct {
+	Name     string
+	Owner    string
+	Document []byte
+}
+
+func (q *Queries) TouchSubject(ctx context.Context, arg TouchSubjectParams) error {
+	_, err := q.db.Exec(ctx, touchSubject, arg.Name, arg.Owner, arg.Document)
+	return err
 }

@@ -96,6 +96,38 @@ var creating = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglo
 		_, err = answered("other body", existing.ID)
 		require.ErrorIs(t, err, job.ErrRequestIDReused)
 	},
+	"the creation may turn out to be answered already": func(t *testing.T, s job.Store) {
+		waiting := create(t, s, creation())
+		asked := 0
+		joining := func(answer job.ID) job.Creation {
+			c := request("r", "body")
+			c.Write = mustNotRun(t)
+			c.Admit = func(_ context.Context, _ job.Tx, c *job.Creation) error {
+				asked++
+				c.Existing = answer
+				return nil
+			}
+			return c
+		}
+		for range 2 {
+			j, reused, err := s.Create(t.Context(), joining(waiting.ID), mustNotRun(t))
+			require.NoError(t, err)
+			require.True(t, reused)
+			require.Equal(t, waiting.ID, j.ID)
+		}
+		require.Equal(t, 1, asked, "a request that is known is not asked about")
+
+		c := request("other", "body")
+		c.Admit = func(_ context.Context, _ job.Tx, c *job.Creation) error {
+			c.Spec = []byte("as decided")
+			return nil
+		}
+		require.Equal(t, []byte("as decided"), create(t, s, c).Spec)
+		c = request("refused", "body")
+		c.Admit = func(context.Context, job.Tx, *job.Creation) error { return errRefused }
+		_, _, err := s.Create(t.Context(), c, mustNotRun(t))
+		require.ErrorIs(t, err, errRefused)
+	},
 	"another body, owner or method": func(t *testing.T, s job.Store) {
 		create(t, s, request("r", "body"))
 		_, _, err := s.Create(t.Context(), request("r", "other"), enqueued)

@@ -86,6 +86,10 @@ func (s *Store) Create(ctx context.Context, c job.Creation, enqueue func(ctx con
 			created, err = get(ctx, tx.Queries, first)
 			return err
 		}
+		c := c
+		if err := tx.admit(ctx, &c); err != nil {
+			return err
+		}
 		if c.Existing != "" {
 			reused = true
 			created, err = s.answer(ctx, tx, c)
@@ -98,6 +102,14 @@ func (s *Store) Create(ctx context.Context, c job.Creation, enqueue func(ctx con
 		return job.Job{}, false, err
 	}
 	return created, reused, nil
+}
+
+// admit lets the creation say what is to be created.
+func (tx transaction) admit(ctx context.Context, c *job.Creation) error {
+	if c.Admit == nil {
+		return nil
+	}
+	return c.Admit(ctx, tx.joined, c)
 }
 
 // request is what makes a call idempotent.
@@ -129,8 +141,11 @@ func earlier(ctx context.Context, tx transaction, r request) (job.ID, error) {
 
 // answer notes that a job which is there answers the request.
 func (s *Store) answer(ctx context.Context, tx transaction, c job.Creation) (job.Job, error) {
-	if _, err := tx.ShareJobs(ctx, []string{string(c.Existing)}); err != nil {
-		return job.Job{}, fmt.Errorf("answer with job %s: %w", c.Existing, err)
+	// What Admit names is unfinished, and so is not deleted; and it holds rows that the job's own transactions lock after it.
+	if c.Admit == nil {
+		if _, err := tx.ShareJobs(ctx, []string{string(c.Existing)}); err != nil {
+			return job.Job{}, fmt.Errorf("answer with job %s: %w", c.Existing, err)
+		}
 	}
 	existing, err := get(ctx, tx.Queries, c.Existing)
 	if err != nil {

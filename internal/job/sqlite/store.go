@@ -67,6 +67,12 @@ func (s *Store) Create(ctx context.Context, c job.Creation, enqueue func(ctx con
 			created, err = get(ctx, tx, first)
 			return err
 		}
+		c := c
+		if c.Admit != nil {
+			if err := c.Admit(ctx, sqlite.Wrap(tx), &c); err != nil {
+				return err
+			}
+		}
 		if c.Existing != "" {
 			reused = true
 			created, err = s.answer(ctx, tx, c)

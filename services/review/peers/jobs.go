@@ -69,6 +69,15 @@ func (j *Jobs) Retry(ctx context.Context, name, requestID string) error {
 	return err
 }
 
+// Cancel implements review.Jobs.
+func (j *Jobs) Cancel(ctx context.Context, name string) error {
+	_, err := j.client.CancelJob(ctx, &jobsv1.CancelJobRequest{Name: name})
+	if err = callError(ctx, "cancel "+name, err); errors.Is(err, job.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // CancelStarted implements review.Jobs.
 func (j *Jobs) CancelStarted(ctx context.Context, parent string, kind job.Kind) error {
 	req := &jobsv1.ListJobsRequest{

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"google.golang.org/grpc"
@@ -27,15 +28,21 @@ import (
 // Jobs creates the jobs that compute reviews.
 type Jobs interface {
 	Create(ctx context.Context, c job.Creation) (j job.Job, reused bool, err error)
+	StatesTx(ctx context.Context, tx job.Tx, ids ...job.ID) (map[job.ID]job.State, error)
+	Cancel(ctx context.Context, id job.ID, owner string) (job.Job, error)
 }
 
 // Params are what a server needs.
 type Params struct {
 	Jobs       Jobs
 	Store      review.Store
+	Subjects   review.Subjects
 	Repository review.Repository
 	Blobs      blob.Store
 	Council    review.Council
+	// Forge says that there are credentials for a forge, so that pull requests can be reviewed.
+	Forge  bool
+	Logger *slog.Logger // nil: nothing is logged
 	// Version is the program's, as exports show it.
 	Version string
 	// Clock tells the time; nil means time.Now.
@@ -53,6 +60,9 @@ type Server struct {
 func New(p Params) *Server {
 	if p.Clock == nil {
 		p.Clock = time.Now
+	}
+	if p.Logger == nil {
+		p.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Server{p: p}
 }
@@ -73,7 +83,7 @@ const defaultFailOn = finding.SeverityMedium
 // CreateReview implements reviewv1.ReviewServiceServer.
 func (s *Server) CreateReview(ctx context.Context, req *reviewv1.CreateReviewRequest) (*reviewv1.Review, error) {
 	owner := auth.Owner(ctx)
-	source, err := s.source(ctx, owner, req.GetReview().GetSource())
+	source, err := s.source(ctx, owner, req.GetReview())
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +95,11 @@ func (s *Server) CreateReview(ctx context.Context, req *reviewv1.CreateReviewReq
 	rev := review.Review{
 		ID: job.NewID(), Owner: owner, Labels: req.GetReview().GetLabels(), Council: req.GetReview().GetCouncil(),
 		FailOn: wire.SeverityFrom(req.GetReview().GetFailOn()), CreatedAt: s.p.Clock().UTC().Truncate(time.Microsecond), Revision: 1,
+	}
+	if source.Kind == review.SourcePull { // pinned by its job, which asks the forge; so is what it fails on
+		requested(&rev, req.GetReview())
+		rev.Pinned = review.Pinned{Source: source, Subject: source.Pull.Subject()}
+		return s.create(ctx, req, &rev, nil)
 	}
 	if rev.FailOn == finding.SeverityUnspecified {
 		rev.FailOn = defaultFailOn
@@ -112,23 +127,33 @@ func (s *Server) create(ctx context.Context, req *reviewv1.CreateReviewRequest, 
 	if err != nil {
 		return nil, err
 	}
-	j, reused, err := s.p.Jobs.Create(ctx, job.Creation{
+	creation := job.Creation{
 		ID: rev.ID, Kind: job.KindReview, Owner: rev.Owner, Method: reviewv1.ReviewService_CreateReview_FullMethodName,
 		RequestID: req.GetRequestId(), BodySHA256: body, Resource: wire.ReviewName(rev.ID), Labels: rev.Labels, Spec: spec,
 		Write: func(ctx context.Context, tx job.Tx) error {
 			if pinError != nil {
 				return pinError
 			}
+			if rev.Supersedes != "" {
+				if err := s.p.Subjects.Supersede(ctx, tx, rev.Supersedes, rev.ID); err != nil {
+					return err
+				}
+			}
 			if err := s.p.Store.Create(ctx, tx, *rev); err != nil || rev.Pinned.HasTree() {
 				return err
 			}
 			return s.refer(ctx, tx, rev)
 		},
-	})
+	}
+	if rev.Publish && rev.Pinned.Subject != "" {
+		creation.Admit = func(ctx context.Context, tx job.Tx, c *job.Creation) error { return s.admit(ctx, tx, rev, c) }
+	}
+	j, reused, err := s.p.Jobs.Create(ctx, creation)
 	if err != nil {
 		return nil, err
 	}
 	if !reused {
+		s.stop(ctx, rev.Supersedes)
 		return wire.Review(rev, nil), nil
 	}
 	if err := s.p.Repository.Release(ctx, rev.ID); err != nil {
@@ -161,7 +186,14 @@ func bodyHash(req *reviewv1.CreateReviewRequest) ([sha256.Size]byte, error) {
 
 // source translates what to review. Paths on this machine are taken from trusted callers only; contents go to the blob
 // store.
-func (s *Server) source(ctx context.Context, owner string, in *reviewv1.Source) (review.Source, error) {
+func (s *Server) source(ctx context.Context, owner string, rev *reviewv1.Review) (review.Source, error) {
+	in := rev.GetSource()
+	if from := in.GetPullRequest(); from != nil && len(in.GetReports()) == 0 {
+		return s.pullOf(ctx, from, rev)
+	}
+	if err := onlyForPulls(rev); err != nil {
+		return review.Source{}, err
+	}
 	if len(in.GetReports()) > 0 {
 		return review.Source{}, review.ErrSourceNotSupported.Field("review.source.reports", "reports of linters are not read yet")
 	}
@@ -183,8 +215,6 @@ func (s *Server) source(ctx context.Context, owner string, in *reviewv1.Source) 
 		return review.Source{Kind: kind, Dir: from.LocalChange.GetDir()}, nil
 	case *reviewv1.Source_Diff:
 		return s.patch(ctx, owner, from.Diff)
-	case *reviewv1.Source_PullRequest:
-		return review.Source{}, review.ErrSourceNotSupported.Field("review.source.pull_request", "pull requests are not read yet")
 	case *reviewv1.Source_Snapshots:
 		return review.Source{}, review.ErrSourceNotSupported.Field("review.source.snapshots", "snapshots are not read yet; send a diff")
 	default:

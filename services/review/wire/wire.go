@@ -33,7 +33,10 @@ func Review(r *review.Review, counts map[review.Bucket]int) *reviewv1.Review {
 		Head: r.Pinned.Head, MergeBase: r.Pinned.MergeBase, Council: r.Council, FailOn: Severity(r.FailOn),
 		Disposition: disposition(r.Disposition), DeclinedReason: r.DeclinedReason, Summary: text(r.Summary), Deliberation: r.Deliberation,
 		Index: r.Index, BaseIndex: r.BaseIndex, CreateTime: Time(r.CreatedAt), Labels: r.Labels, Etag: strconv.FormatInt(r.Revision, 10),
-		Counts: findingCounts(counts),
+		Counts: findingCounts(counts), Trigger: trigger(r.Trigger), TriggerLabel: r.TriggerLabel, Publish: r.Publish, Scope: scope(r.Scope),
+	}
+	if r.Supersedes != "" {
+		out.Supersedes = ReviewName(r.Supersedes)
 	}
 	if r.Disposition != "" {
 		out.Coverage = coverage(&r.Result)
@@ -135,6 +138,11 @@ func Source(s review.Source) *reviewv1.Source {
 		return localChange(s.Dir, reviewv1.LocalChange_UNCOMMITTED)
 	case review.SourceDiff:
 		return &reviewv1.Source{Source: &reviewv1.Source_Diff{Diff: &reviewv1.Material{Content: &reviewv1.Material_Blob{Blob: s.Blob}, Title: s.Title}}}
+	case review.SourcePull:
+		p := s.Pull
+		return &reviewv1.Source{Source: &reviewv1.Source_PullRequest{PullRequest: &reviewv1.PullRequest{
+			Host: p.Host, Owner: p.Owner, Repo: p.Name, Number: p.Number, RepositoryId: p.ID, InstallationId: p.Installation,
+		}}}
 	default:
 		return nil
 	}
@@ -142,6 +150,30 @@ func Source(s review.Source) *reviewv1.Source {
 
 func localChange(dir string, mode reviewv1.LocalChange_Mode) *reviewv1.Source {
 	return &reviewv1.Source{Source: &reviewv1.Source_LocalChange{LocalChange: &reviewv1.LocalChange{Dir: dir, Mode: mode}}}
+}
+
+func trigger(t review.Trigger) reviewv1.Review_Trigger {
+	return reviewv1.Review_Trigger(reviewv1.Review_Trigger_value[string(t)])
+}
+
+// TriggerFrom reads a trigger.
+func TriggerFrom(t reviewv1.Review_Trigger) review.Trigger {
+	if t == reviewv1.Review_TRIGGER_UNSPECIFIED {
+		return review.TriggerCaller
+	}
+	return review.Trigger(t.String())
+}
+
+func scope(s review.Scope) reviewv1.Review_Scope {
+	return reviewv1.Review_Scope(reviewv1.Review_Scope_value[string(s)])
+}
+
+// ScopeFrom reads a scope.
+func ScopeFrom(s reviewv1.Review_Scope) review.Scope {
+	if s == reviewv1.Review_SCOPE_UNSPECIFIED {
+		return review.ScopeDefault
+	}
+	return review.Scope(s.String())
 }
 
 func disposition(d review.Disposition) reviewv1.Review_Disposition {

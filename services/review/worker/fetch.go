@@ -10,21 +10,6 @@ import (
 	"witan.dev/services/review/wire"
 )
 
-// resolve says what is reviewed. The source was pinned when the review was created; here it is looked at again, since
-// the repository may have gone meanwhile.
-func (s *session) resolve(*progress) (*engine.Failure, error) {
-	var done bool
-	return step(s, stepResolve, &done, func(ctx context.Context) (bool, error) {
-		p := s.review.Pinned
-		if _, _, err := s.p.Repository.Trees(ctx, p); err != nil {
-			return false, err
-		}
-		return true, s.log(ctx, stepResolve, "resolved", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Resolved{Resolved: &reviewv1.Resolved{
-			Subject: p.Subject, Base: p.Base, Head: p.Head, MergeBase: p.MergeBase, Mode: "FULL",
-		}}})
-	})
-}
-
 // fetched is what the fetch step stores.
 type fetched struct {
 	Files        int      `json:"files"`

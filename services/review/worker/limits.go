@@ -18,6 +18,8 @@ func (l Limits) withDefaults() Limits {
 		Reviewer: cmp.Or(l.Reviewer, 10*time.Minute), Index: cmp.Or(l.Index, 15*time.Minute),
 		Retry: cmp.Or(l.Retry, 500*time.Millisecond), Tries: cmp.Or(l.Tries, 5),
 		ContextTokens: cmp.Or(l.ContextTokens, material.ContextTokens), ContextSources: l.ContextSources, Budget: l.Budget,
+		Debounce: cmp.Or(l.Debounce, 20*time.Second), DebounceMax: cmp.Or(l.DebounceMax, 2*time.Minute),
+		Patience: cmp.Or(l.Patience, 2*time.Hour), AtOnce: l.AtOnce,
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *session) publish(got *progress) error {
 	if err := s.run.Commit(ctx, job.Update{Stage: stepPublish, Progress: stageProgress(stepPublish)}); err != nil {
 		return err
 	}
-	err = s.run.Finish(ctx, job.Outcome{
+	err = s.finish(ctx, job.Outcome{
 		State: state, Reason: reason, Result: frozen, Events: []job.NewEvent{published},
 		Write: func(ctx context.Context, tx job.Tx) error {
 			if err := s.settle(ctx, tx, got, in, result.Coverage); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -27,8 +28,12 @@ type session struct {
 
 	run    *job.Run
 	review review.Review
-	// resolution is what the step resolve stored; before it, that of a source without a forge.
+	// resolution is what resolve stored. What follows goes by it alone.
 	resolution review.Resolution
+	// superseded is the newer review that took this one's place; empty: none.
+	superseded job.ID
+	// paused is how long the review has waited for the forge.
+	paused time.Duration
 
 	paths      review.PathRules
 	pathsError error // why the repository's own patterns are not used

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"witan.dev/internal/blob"
@@ -27,11 +28,15 @@ type Params struct {
 	Council    review.Council
 	Jobs       review.Jobs
 	Store      review.Store
-	// Subjects remember what was reviewed of a pull request; nil: nothing is remembered.
-	Subjects review.Subjects
-	// Forge reads pull requests; nil: there are none.
+	Blobs      blob.Store
+	// Forge reads pull requests; nil where there are no credentials for one.
 	Forge review.Forge
-	Blobs blob.Store
+	// Subjects remember what was reviewed of a pull request.
+	Subjects review.Subjects
+	// States says in a transaction how jobs stand.
+	States func(ctx context.Context, tx job.Tx, ids ...job.ID) (map[job.ID]job.State, error)
+	// Configuration reads what a repository says of its own reviews.
+	Configuration Configuration
 	// Secrets finds what must not leave; it is one of the reviewers as well.
 	Secrets *secrets.Reviewer
 	// Reviewers are all static reviewers, in the order in which they are reported.
@@ -58,11 +63,20 @@ type Limits struct {
 	ContextSources []string
 	// Budget caps what the council of one review takes. A repository may set it lower.
 	Budget review.Budget
+	// Debounce is how long a review waits after a push for another one, DebounceMax how long after the first; 20 s and 2 min.
+	Debounce, DebounceMax time.Duration
+	// Patience bounds how long a review waits in all for a forge that does not answer or wants a pause; 2 hours.
+	Patience time.Duration
+	// AtOnce bounds the reviews of this worker that are beyond resolve: those before it wait for pushes and do nothing. 0: no
+	// bound.
+	AtOnce int
 }
 
 // Worker computes reviews. Safe for concurrent use.
 type Worker struct {
 	p Params
+	// busy holds a place for each review beyond resolve; nil: no bound.
+	busy chan struct{}
 }
 
 // New returns a worker.
@@ -71,7 +85,11 @@ func New(p Params) *Worker {
 	if p.Clock == nil {
 		p.Clock = time.Now
 	}
-	return &Worker{p: p}
+	w := &Worker{p: p}
+	if p.AtOnce > 0 {
+		w.busy = make(chan struct{}, p.AtOnce)
+	}
+	return w
 }
 
 // dismissTime bounds the attempt to stop the council of a review that has failed (own choice).
@@ -105,12 +123,29 @@ func (w *Worker) Body(r *job.Run) error {
 // steps runs the review. A failure ends the job with it; nil means that it was published.
 func (s *session) steps() (*engine.Failure, error) {
 	var got progress
+	if f, err := s.resolve(&got); f != nil || err != nil {
+		return f, err
+	}
+	if over, err := s.over(); over || err != nil {
+		return nil, err
+	}
+	free, err := s.place()
+	if err != nil {
+		return nil, err
+	}
+	defer free()
 	for _, step := range []func(*progress) (*engine.Failure, error){
-		s.resolve, s.fetch, s.context, s.inspect, s.deliberate, s.locate,
+		s.fetch, s.context, s.inspect, s.deliberate, s.locate,
 	} {
 		if f, err := step(&got); f != nil || err != nil {
 			return f, err
 		}
+	}
+	if f, err := s.enterPublish(); f != nil || err != nil {
+		return f, err
+	}
+	if s.superseded != "" {
+		return nil, s.endSuperseded()
 	}
 	return nil, s.publish(&got)
 }
@@ -124,21 +159,30 @@ type progress struct {
 	located     located
 }
 
-// step runs one named step with its stage shown, and stores what it returned.
+// step runs one named step with its stage shown, and stores what it returned. Where the forge does not answer or wants a
+// pause, it waits durably and runs the step again under the next name, as long as the review has patience.
 func step[T any](s *session, name string, into *T, fn func(ctx context.Context) (T, error)) (*engine.Failure, error) {
-	value, failure, err := job.Step(s.run, name, engine.Policy{}, func(ctx context.Context) (T, *engine.Failure, error) {
-		var none T
-		if err := s.run.Commit(ctx, job.Update{Stage: name, Progress: stageProgress(name)}); err != nil {
-			return none, nil, err
-		}
-		value, err := fn(ctx)
-		if f := failureOf(ctx, err); f != nil {
-			return value, f, nil
-		}
-		return value, nil, err
+	return again(s, name, func(name string) (*engine.Failure, error) {
+		value, failure, err := job.Step(s.run, name, engine.Policy{}, func(ctx context.Context) (T, *engine.Failure, error) {
+			var none T
+			if err := s.run.Commit(ctx, job.Update{Stage: stageOf(name), Progress: stageProgress(stageOf(name))}); err != nil {
+				return none, nil, err
+			}
+			value, err := fn(ctx)
+			if f := s.failureOf(ctx, err); f != nil {
+				return value, f, nil
+			}
+			return value, nil, err
+		})
+		*into = value
+		return failure, err
 	})
-	*into = value
-	return failure, err
+}
+
+// stageOf is the stage of a step, which its name begins with.
+func stageOf(name string) string {
+	stage, _, _ := strings.Cut(name, "/")
+	return stage
 }
 
 func stageProgress(name string) *job.Progress {
@@ -166,7 +210,7 @@ func (s *session) end(f *engine.Failure) error {
 	}
 	ctx := context.WithoutCancel(s.run.Context())
 	s.dismiss(ctx)
-	return s.run.Finish(ctx, o)
+	return s.finish(ctx, o)
 }
 
 // dismiss stops the council, whose result nobody will read and which would go on spending. It asks for whatever this job

@@ -33,3 +33,29 @@ ORDER BY ordinal LIMIT @n;
 
 -- name: CountFindings :many
 SELECT outcome, severity, count(*) AS n FROM review_findings WHERE review_id = @review_id GROUP BY outcome, severity;
+
+-- name: TouchSubject :exec
+INSERT INTO review_subjects (name, owner, host, repository, installation, document)
+VALUES (@name, @owner, '', 0, 0, @document) ON CONFLICT (name) DO NOTHING;
+
+-- name: LockSubject :one
+SELECT * FROM review_subjects WHERE name = @name FOR UPDATE;
+
+-- name: PutSubject :execrows
+UPDATE review_subjects SET host = @host, repository = @repository, installation = @installation, document = @document
+WHERE name = @name;
+
+-- name: GetSubject :one
+SELECT * FROM review_subjects WHERE name = @name;
+
+-- name: ListSubjects :many
+SELECT * FROM review_subjects
+WHERE host = @host AND name > @after::text AND (@repository::bigint = 0 OR repository = @repository::bigint)
+  AND (@installation::bigint = 0 OR installation = @installation::bigint)
+ORDER BY name LIMIT @n;
+
+-- name: Repin :execrows
+UPDATE reviews SET subject = @subject, document = @document, revision = revision + 1 WHERE id = @id;
+
+-- name: SupersedeReview :exec
+UPDATE reviews SET result = @result, revision = revision + 1 WHERE id = @id AND result IS NULL;

@@ -15,7 +15,10 @@ import (
 
 // Fixture is an empty store with the way to write to it: Write runs fn in one transaction.
 type Fixture struct {
-	Store review.Store
+	Store interface {
+		review.Store
+		review.Subjects
+	}
 	Write func(ctx context.Context, fn func(ctx context.Context, tx job.Tx) error) error
 }
 
@@ -30,6 +33,10 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		"findings are filtered in their order": findings,
 		"any path is kept byte for byte":       anyPath,
 		"deleting takes the findings along":    deleted,
+		"a subject is kept as it was put":      subjects,
+		"a subject has one writer at a time":   locked,
+		"what a review came to be is stored":   repinned,
+		"a result is not superseded":           superseded,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
