@@ -25,9 +25,10 @@ const (
 	write = "write"
 )
 
-// DefaultPermissions is what the App is granted unless Options say otherwise: all that Witan may ask for.
+// DefaultPermissions is what the App is granted unless Options say otherwise: all that Witan may ask for. Contents are
+// writable because GitHub asks that of whoever resolves a thread.
 func DefaultPermissions() map[string]string {
-	return map[string]string{"metadata": read, "contents": read, "pull_requests": write, "issues": write, "checks": write}
+	return map[string]string{"metadata": read, "contents": write, "pull_requests": write, "issues": write, "checks": write}
 }
 
 type app struct {

@@ -211,8 +211,8 @@ func bodyProblem(body string) string {
 
 // unprocessable is how a review is refused: sentences, and not a word on which of its comments is meant.
 func unprocessable(problems ...string) answer {
-	sentence := strings.Join(problems, ", ")
-	if n := len(problems); n > 1 {
+	sentence := strings.Join(problems, " and ")
+	if n := len(problems); n > 2 {
 		sentence = strings.Join(problems[:n-1], ", ") + ", and " + problems[n-1]
 	}
 	return refusal(http.StatusUnprocessableEntity, "Unprocessable Entity", sentence)
@@ -284,7 +284,7 @@ func checkReview(in reviewRequest, at snapshot) ([]placed, *answer) {
 		problems = append(problems, "Body can't be blank")
 	}
 	if len(in.Comments) > maxReviewComments {
-		problems = append(problems, "Review comments is invalid")
+		problems = append(problems, "Review comments is invalid", "Review threads is invalid")
 	}
 	var found []placed
 	for _, d := range in.Comments {

@@ -29,6 +29,8 @@ const (
 	SecondaryLimit FaultKind = "secondary limit"
 	// Spammed answers 422 with the words of the other form of the secondary limit.
 	Spammed FaultKind = "spammed"
+	// Abuse answers 422 with the third form of it: an error of the code "abuse" and no words.
+	Abuse FaultKind = "abuse"
 	// PrimaryLimit answers 403 (or Status 429) with nothing remaining and a reset after RetryAfter.
 	PrimaryLimit FaultKind = "primary limit"
 	// Forbidden answers 403 as for a token that may not.
@@ -171,7 +173,7 @@ func (s *Server) wait(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-func (s *Server) faultAnswer(f *Fault, method string) answer {
+func (s *Server) faultAnswer(f *Fault) answer {
 	switch f.Kind {
 	case SecondaryLimit:
 		return secondary(f.Status, f.RetryAfter)
@@ -181,6 +183,8 @@ func (s *Server) faultAnswer(f *Fault, method string) answer {
 		return refusal(http.StatusUnprocessableEntity, "Validation Failed", object{
 			"resource": "PullRequestReview", "code": "unprocessable", "field": "data", "message": "was submitted too quickly",
 		})
+	case Abuse:
+		return refusal(http.StatusUnprocessableEntity, "Validation Failed", object{"resource": "PullRequestReviewComment", "code": "abuse", "field": "base"})
 	case Forbidden:
 		return refusal(http.StatusForbidden, "Resource not accessible by integration")
 	default:
@@ -224,6 +228,7 @@ type meter struct {
 	reset          time.Time
 	window         time.Time
 	points, writes int
+	running        int
 }
 
 // meter finds the meter of a caller. The caller holds the lock.
@@ -262,16 +267,28 @@ func (s *Server) limited(c *call, requestPath string) answer {
 	}
 	m.used++
 	limits := s.options.Limits
+	m.running++
+	c.counted = m
 	points := 1
 	if c.Method != http.MethodGet && c.Method != http.MethodHead {
 		points = 5
 		m.writes++
 	}
 	m.points += points
-	if limits.Points > 0 && m.points > limits.Points || limits.Content > 0 && m.writes > limits.Content {
+	if limits.Points > 0 && m.points > limits.Points || limits.Content > 0 && m.writes > limits.Content ||
+		limits.Concurrent > 0 && m.running > limits.Concurrent {
 		return secondary(0, m.window.Add(time.Minute).Sub(s.now())+time.Second)
 	}
 	return answer{}
+}
+
+// done ends what limited counts as under way.
+func (s *Server) done(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.counted != nil {
+		c.counted.running--
+	}
 }
 
 // refund takes back a request that turned out to be 304.

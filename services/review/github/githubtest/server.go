@@ -161,6 +161,8 @@ type call struct {
 	who    identity
 	repo   *repository
 	answer answer
+	// counted is the meter on which the request is under way.
+	counted *meter
 }
 
 // answer is what goes back: a JSON value, or bytes of another type.
@@ -216,6 +218,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{Request: r, body: body}
+	defer s.done(c)
 	if path == "/graphql" {
 		record.Operation = operationOf(body)
 	}
@@ -231,7 +234,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case fault != nil && fault.before():
 		record.Fault = fault.Kind
-		c.answer = s.faultAnswer(fault, r.Method)
+		c.answer = s.faultAnswer(fault)
 	case problem != nil:
 		c.answer = *problem
 	default:
@@ -245,7 +248,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	record.Status = c.answer.status
+	if fault == nil || fault.Kind != CutAfter {
+		record.Status = c.answer.status
+	}
 	s.write(w, c, fault)
 }
 

@@ -172,7 +172,7 @@ func (s *Server) organizationObject(a *account) object {
 	return object{
 		"login": a.login, "id": a.id, "node_id": node("Organization", a.id), "url": api, "repos_url": api + "/repos", "events_url": api + "/events",
 		"hooks_url": api + "/hooks", "issues_url": api + "/issues", "members_url": api + "/members{/member}", "public_members_url": api + "/public_members{/member}",
-		"avatar_url": s.URL + "/avatars/u/" + fmt.Sprint(a.id), "description": nil,
+		"avatar_url": s.URL + "/avatars/u/" + fmt.Sprint(a.id), "description": "",
 	}
 }
 
