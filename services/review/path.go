@@ -46,6 +46,16 @@ func PortableFindings(in []finding.Finding) []finding.Finding { return mapFindin
 // OriginalFindings undoes PortableFindings.
 func OriginalFindings(in []finding.Finding) []finding.Finding { return mapFindings(in, original) }
 
+// PortableFinding returns a copy whose paths survive JSON, OriginalFinding turns it back.
+func PortableFinding(f finding.Finding) finding.Finding {
+	return mapFindings([]finding.Finding{f}, portable)[0]
+}
+
+// OriginalFinding undoes PortableFinding.
+func OriginalFinding(f finding.Finding) finding.Finding {
+	return mapFindings([]finding.Finding{f}, original)[0]
+}
+
 // PortableCoverage returns a copy whose paths survive JSON, OriginalCoverage turns it back.
 func PortableCoverage(in finding.Coverage) finding.Coverage { return mapCoverage(in, portable) }
 

@@ -150,18 +150,26 @@ type Subjects interface {
 	Supersede(ctx context.Context, tx job.Tx, id, by job.ID) error
 }
 
-// Ledger keeps what lasts of findings, and what was written at the forge. Safe for concurrent use. Suite:
-// services/review/store/storetest.
+// Ledger keeps what lasts of findings, and what was written at the forge, as long as the subject has a review. Safe for
+// concurrent use. Suite: services/review/store/storetest.
 type Ledger interface {
 	// Known returns all findings of a subject, in the order of their IDs.
 	Known(ctx context.Context, subject string) ([]Known, error)
+	// KnownByID returns one of them; ErrNotFound.
+	KnownByID(ctx context.Context, subject, id string) (Known, error)
 	// KnownByComment returns the finding whose comment of any generation has that ID; ErrNotFound.
 	KnownByComment(ctx context.Context, subject string, comment int64) (Known, error)
 	// PutKnown stores a finding when its revision is still the stored one, and raises it; else it is ErrChanged. Revision 0
-	// is a new one.
+	// is a new one. Its comment is remembered also when it gets another one.
 	PutKnown(ctx context.Context, tx job.Tx, k Known) error
 	// Publications returns all writes of a subject, in the order of their keys.
 	Publications(ctx context.Context, subject string) ([]Publication, error)
-	// PutPublication stores a write; one that is DONE stays DONE.
+	// PutPublication stores a write; one that is DONE stays so, and INTENT does not change it. Role and review are those
+	// with which it was stored first.
 	PutPublication(ctx context.Context, tx job.Tx, p Publication) error
+	// TakePublisher makes a review the only one that writes at the forge for the subject, where none does, or where it is
+	// the one named by instead, which has ended. It returns the one that writes.
+	TakePublisher(ctx context.Context, tx job.Tx, subject string, review, instead job.ID) (job.ID, error)
+	// LeavePublisher lets the next one write. It does nothing where another one does.
+	LeavePublisher(ctx context.Context, tx job.Tx, subject string, review job.ID) error
 }

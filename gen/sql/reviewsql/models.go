@@ -8,6 +8,17 @@ import (
 	"time"
 )
 
+type Publication struct {
+	Subject  string
+	Key      string
+	Role     string
+	State    string
+	RemoteID int64
+	Url      string
+	Reason   string
+	ReviewID string
+}
+
 type Review struct {
 	ID         string
 	Owner      string

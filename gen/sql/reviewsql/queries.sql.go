@@ -49,12 +49,41 @@ func (q *Queries) DeleteFindings(ctx context.Context, reviewID string) error {
 	return err
 }
 
-const deleteReview = `-- name: DeleteReview :exec
-DELETE FROM reviews WHERE id = $1
+const deleteReview = `-- name: DeleteReview :one
+DELETE FROM reviews WHERE id = $1 RETURNING subject
 `
 
-func (q *Queries) DeleteReview(ctx context.Context, id string) error {
-	_, err := q.db.Exec(ctx, deleteReview, id)
+func (q *Queries) DeleteReview(ctx context.Context, id string) (string, error) {
+	row := q.db.QueryRow(ctx, deleteReview, id)
+	var subject string
+	err := row.Scan(&subject)
+	return subject, err
+}
+
+const forgetFindings = `-- name: ForgetFindings :exec
+DELETE FROM known_findings k WHERE k.subject = $1 AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.subject = k.subject)
+`
+
+func (q *Queries) ForgetFindings(ctx context.Context, subject string) error {
+	_, err := q.db.Exec(ctx, forgetFindings, subject)
+	return err
+}
+
+const forgetPublications = `-- name: ForgetPublications :exec
+DELETE FROM publications p WHERE p.subject = $1 AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.subject = p.subject)
+`
+
+func (q *Queries) ForgetPublications(ctx context.Context, subject string) error {
+	_, err := q.db.Exec(ctx, forgetPublications, subject)
+	return err
+}
+
+const forgetPublishers = `-- name: ForgetPublishers :exec
+DELETE FROM publishers p WHERE p.subject = $1 AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.subject = p.subject)
+`
+
+func (q *Queries) ForgetPublishers(ctx context.Context, subject string) error {
+	_, err := q.db.Exec(ctx, forgetPublishers, subject)
 	return err
 }
 
@@ -100,6 +129,24 @@ func (q *Queries) GetSubject(ctx context.Context, name string) (ReviewSubject, e
 	return i, err
 }
 
+const insertKnownFinding = `-- name: InsertKnownFinding :execrows
+INSERT INTO known_findings (subject, id, revision, document) VALUES ($1, $2, 1, $3) ON CONFLICT DO NOTHING
+`
+
+type InsertKnownFindingParams struct {
+	Subject  string
+	ID       string
+	Document []byte
+}
+
+func (q *Queries) InsertKnownFinding(ctx context.Context, arg InsertKnownFindingParams) (int64, error) {
+	result, err := q.db.Exec(ctx, insertKnownFinding, arg.Subject, arg.ID, arg.Document)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const insertReview = `-- name: InsertReview :exec
 INSERT INTO reviews (id, owner, subject, create_time, revision, document)
 VALUES ($1, $2, $3, $4, 1, $5)
@@ -122,6 +169,78 @@ func (q *Queries) InsertReview(ctx context.Context, arg InsertReviewParams) erro
 		arg.Document,
 	)
 	return err
+}
+
+const knownFinding = `-- name: KnownFinding :one
+SELECT revision, document FROM known_findings WHERE subject = $1 AND id = $2
+`
+
+type KnownFindingParams struct {
+	Subject string
+	ID      string
+}
+
+type KnownFindingRow struct {
+	Revision int64
+	Document []byte
+}
+
+func (q *Queries) KnownFinding(ctx context.Context, arg KnownFindingParams) (KnownFindingRow, error) {
+	row := q.db.QueryRow(ctx, knownFinding, arg.Subject, arg.ID)
+	var i KnownFindingRow
+	err := row.Scan(&i.Revision, &i.Document)
+	return i, err
+}
+
+const knownFindingOfComment = `-- name: KnownFindingOfComment :one
+SELECT k.revision, k.document FROM known_findings k JOIN known_finding_comments c ON c.subject = k.subject AND c.id = k.id
+WHERE c.subject = $1 AND c.comment = $2
+`
+
+type KnownFindingOfCommentParams struct {
+	Subject string
+	Comment int64
+}
+
+type KnownFindingOfCommentRow struct {
+	Revision int64
+	Document []byte
+}
+
+func (q *Queries) KnownFindingOfComment(ctx context.Context, arg KnownFindingOfCommentParams) (KnownFindingOfCommentRow, error) {
+	row := q.db.QueryRow(ctx, knownFindingOfComment, arg.Subject, arg.Comment)
+	var i KnownFindingOfCommentRow
+	err := row.Scan(&i.Revision, &i.Document)
+	return i, err
+}
+
+const knownFindings = `-- name: KnownFindings :many
+SELECT revision, document FROM known_findings WHERE subject = $1 ORDER BY id
+`
+
+type KnownFindingsRow struct {
+	Revision int64
+	Document []byte
+}
+
+func (q *Queries) KnownFindings(ctx context.Context, subject string) ([]KnownFindingsRow, error) {
+	rows, err := q.db.Query(ctx, knownFindings, subject)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []KnownFindingsRow
+	for rows.Next() {
+		var i KnownFindingsRow
+		if err := rows.Scan(&i.Revision, &i.Document); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listFindings = `-- name: ListFindings :many
@@ -327,6 +446,107 @@ func (q *Queries) LockSubject(ctx context.Context, name string) (ReviewSubject, 
 	return i, err
 }
 
+const noteComment = `-- name: NoteComment :exec
+INSERT INTO known_finding_comments (subject, comment, id) VALUES ($1, $2, $3)
+ON CONFLICT (subject, comment) DO UPDATE SET id = excluded.id
+`
+
+type NoteCommentParams struct {
+	Subject string
+	Comment int64
+	ID      string
+}
+
+func (q *Queries) NoteComment(ctx context.Context, arg NoteCommentParams) error {
+	_, err := q.db.Exec(ctx, noteComment, arg.Subject, arg.Comment, arg.ID)
+	return err
+}
+
+const publications = `-- name: Publications :many
+SELECT subject, key, role, state, remote_id, url, reason, review_id FROM publications WHERE subject = $1 ORDER BY key
+`
+
+func (q *Queries) Publications(ctx context.Context, subject string) ([]Publication, error) {
+	rows, err := q.db.Query(ctx, publications, subject)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Publication
+	for rows.Next() {
+		var i Publication
+		if err := rows.Scan(
+			&i.Subject,
+			&i.Key,
+			&i.Role,
+			&i.State,
+			&i.RemoteID,
+			&i.Url,
+			&i.Reason,
+			&i.ReviewID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const publisher = `-- name: Publisher :one
+INSERT INTO publishers (subject, review_id) VALUES ($1, $2)
+ON CONFLICT (subject) DO UPDATE SET review_id = CASE
+    WHEN publishers.review_id = $3::text THEN excluded.review_id ELSE publishers.review_id END
+RETURNING review_id
+`
+
+type PublisherParams struct {
+	Subject  string
+	ReviewID string
+	Instead  string
+}
+
+func (q *Queries) Publisher(ctx context.Context, arg PublisherParams) (string, error) {
+	row := q.db.QueryRow(ctx, publisher, arg.Subject, arg.ReviewID, arg.Instead)
+	var review_id string
+	err := row.Scan(&review_id)
+	return review_id, err
+}
+
+const putPublication = `-- name: PutPublication :exec
+INSERT INTO publications (subject, key, role, state, remote_id, url, reason, review_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (subject, key) DO UPDATE SET state = excluded.state, remote_id = excluded.remote_id, url = excluded.url, reason = excluded.reason
+WHERE publications.state <> 'DONE' OR excluded.state = 'DONE'
+`
+
+type PutPublicationParams struct {
+	Subject  string
+	Key      string
+	Role     string
+	State    string
+	RemoteID int64
+	Url      string
+	Reason   string
+	ReviewID string
+}
+
+func (q *Queries) PutPublication(ctx context.Context, arg PutPublicationParams) error {
+	_, err := q.db.Exec(ctx, putPublication,
+		arg.Subject,
+		arg.Key,
+		arg.Role,
+		arg.State,
+		arg.RemoteID,
+		arg.Url,
+		arg.Reason,
+		arg.ReviewID,
+	)
+	return err
+}
+
 const putSubject = `-- name: PutSubject :execrows
 UPDATE review_subjects SET host = $1, repository = $2, installation = $3, document = $4
 WHERE name = $5
@@ -352,6 +572,20 @@ func (q *Queries) PutSubject(ctx context.Context, arg PutSubjectParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const removePublisher = `-- name: RemovePublisher :exec
+DELETE FROM publishers WHERE subject = $1 AND review_id = $2
+`
+
+type RemovePublisherParams struct {
+	Subject  string
+	ReviewID string
+}
+
+func (q *Queries) RemovePublisher(ctx context.Context, arg RemovePublisherParams) error {
+	_, err := q.db.Exec(ctx, removePublisher, arg.Subject, arg.ReviewID)
+	return err
 }
 
 const repin = `-- name: Repin :execrows
@@ -417,4 +651,28 @@ type TouchSubjectParams struct {
 func (q *Queries) TouchSubject(ctx context.Context, arg TouchSubjectParams) error {
 	_, err := q.db.Exec(ctx, touchSubject, arg.Name, arg.Owner, arg.Document)
 	return err
+}
+
+const updateKnownFinding = `-- name: UpdateKnownFinding :execrows
+UPDATE known_findings SET document = $1, revision = revision + 1 WHERE subject = $2 AND id = $3 AND revision = $4
+`
+
+type UpdateKnownFindingParams struct {
+	Document []byte
+	Subject  string
+	ID       string
+	Revision int64
+}
+
+func (q *Queries) UpdateKnownFinding(ctx context.Context, arg UpdateKnownFindingParams) (int64, error) {
+	result, err := q.db.Exec(ctx, updateKnownFinding,
+		arg.Document,
+		arg.Subject,
+		arg.ID,
+		arg.Revision,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

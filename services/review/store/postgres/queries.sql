@@ -12,8 +12,8 @@ DELETE FROM review_findings WHERE review_id = @review_id;
 INSERT INTO review_findings (review_id, ordinal, finding_id, severity, outcome, fingerprint, document)
 VALUES (@review_id, @ordinal, @finding_id, @severity, @outcome, @fingerprint, @document);
 
--- name: DeleteReview :exec
-DELETE FROM reviews WHERE id = @id;
+-- name: DeleteReview :one
+DELETE FROM reviews WHERE id = @id RETURNING subject;
 
 -- name: GetReview :one
 SELECT * FROM reviews WHERE id = @id AND (@owner::text = '' OR owner = @owner::text);
@@ -59,3 +59,50 @@ UPDATE reviews SET subject = @subject, document = @document, revision = revision
 
 -- name: SupersedeReview :exec
 UPDATE reviews SET result = @result, revision = revision + 1 WHERE id = @id AND result IS NULL;
+
+-- name: ForgetFindings :exec
+DELETE FROM known_findings k WHERE k.subject = @subject AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.subject = k.subject);
+
+-- name: ForgetPublications :exec
+DELETE FROM publications p WHERE p.subject = @subject AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.subject = p.subject);
+
+-- name: ForgetPublishers :exec
+DELETE FROM publishers p WHERE p.subject = @subject AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.subject = p.subject);
+
+-- name: KnownFindings :many
+SELECT revision, document FROM known_findings WHERE subject = @subject ORDER BY id;
+
+-- name: KnownFinding :one
+SELECT revision, document FROM known_findings WHERE subject = @subject AND id = @id;
+
+-- name: KnownFindingOfComment :one
+SELECT k.revision, k.document FROM known_findings k JOIN known_finding_comments c ON c.subject = k.subject AND c.id = k.id
+WHERE c.subject = @subject AND c.comment = @comment;
+
+-- name: InsertKnownFinding :execrows
+INSERT INTO known_findings (subject, id, revision, document) VALUES (@subject, @id, 1, @document) ON CONFLICT DO NOTHING;
+
+-- name: UpdateKnownFinding :execrows
+UPDATE known_findings SET document = @document, revision = revision + 1 WHERE subject = @subject AND id = @id AND revision = @revision;
+
+-- name: NoteComment :exec
+INSERT INTO known_finding_comments (subject, comment, id) VALUES (@subject, @comment, @id)
+ON CONFLICT (subject, comment) DO UPDATE SET id = excluded.id;
+
+-- name: Publications :many
+SELECT * FROM publications WHERE subject = @subject ORDER BY key;
+
+-- name: PutPublication :exec
+INSERT INTO publications (subject, key, role, state, remote_id, url, reason, review_id)
+VALUES (@subject, @key, @role, @state, @remote_id, @url, @reason, @review_id)
+ON CONFLICT (subject, key) DO UPDATE SET state = excluded.state, remote_id = excluded.remote_id, url = excluded.url, reason = excluded.reason
+WHERE publications.state <> 'DONE' OR excluded.state = 'DONE';
+
+-- name: Publisher :one
+INSERT INTO publishers (subject, review_id) VALUES (@subject, @review_id)
+ON CONFLICT (subject) DO UPDATE SET review_id = CASE
+    WHEN publishers.review_id = @instead::text THEN excluded.review_id ELSE publishers.review_id END
+RETURNING review_id;
+
+-- name: RemovePublisher :exec
+DELETE FROM publishers WHERE subject = @subject AND review_id = @review_id;

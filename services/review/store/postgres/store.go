@@ -92,8 +92,18 @@ func replaceFindings(ctx context.Context, q *reviewsql.Queries, id job.ID, findi
 
 // Delete implements review.Store.
 func (s *Store) Delete(ctx context.Context, tx job.Tx, id job.ID) error {
-	if err := in(tx).DeleteReview(ctx, string(id)); err != nil {
+	q := in(tx)
+	subject, err := q.DeleteReview(ctx, string(id))
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
 		return fmt.Errorf("delete review %s: %w", id, err)
+	}
+	for _, forget := range []func(context.Context, string) error{q.ForgetFindings, q.ForgetPublications, q.ForgetPublishers} {
+		if err := forget(ctx, subject); err != nil {
+			return fmt.Errorf("delete what lasts of the subject of review %s: %w", id, err)
+		}
 	}
 	return nil
 }

@@ -18,14 +18,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) storetest.Fixture {
-		t.Helper()
-		db := postgrestest.Open(t)
-		return storetest.Fixture{
-			Store: postgres.NewStore(db),
-			Write: func(ctx context.Context, fn func(ctx context.Context, tx job.Tx) error) error {
-				return db.Write(ctx, func(ctx context.Context, tx pgx.Tx) error { return fn(ctx, database.Wrap(tx)) })
-			},
-		}
-	})
+	storetest.Run(t, open)
+	storetest.RunLedger(t, open)
+}
+
+func open(t *testing.T) storetest.Fixture {
+	t.Helper()
+	db := postgrestest.Open(t)
+	return storetest.Fixture{
+		Store: postgres.NewStore(db),
+		Write: func(ctx context.Context, fn func(ctx context.Context, tx job.Tx) error) error {
+			return db.Write(ctx, func(ctx context.Context, tx pgx.Tx) error { return fn(ctx, database.Wrap(tx)) })
+		},
+	}
 }

@@ -83,8 +83,20 @@ func replaceFindings(ctx context.Context, tx *sql.Tx, id job.ID, findings []find
 
 // Delete implements review.Store.
 func (s *Store) Delete(ctx context.Context, tx job.Tx, id job.ID) error {
-	if _, err := sqlite.Unwrap(tx).ExecContext(ctx, `DELETE FROM reviews WHERE id = ?`, string(id)); err != nil {
+	t := sqlite.Unwrap(tx)
+	var subject string
+	err := t.QueryRowContext(ctx, `DELETE FROM reviews WHERE id = ? RETURNING subject`, string(id)).Scan(&subject)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
 		return fmt.Errorf("delete review %s: %w", id, err)
+	}
+	for _, table := range []string{"known_findings", "publications", "publishers"} {
+		if _, err := t.ExecContext(ctx, `DELETE FROM `+table+ //nolint:gosec // the names of three tables
+			` WHERE subject = ?1 AND NOT EXISTS (SELECT 1 FROM reviews WHERE subject = ?1)`, subject); err != nil {
+			return fmt.Errorf("delete what lasts of the subject of review %s: %w", id, err)
+		}
 	}
 	return nil
 }

@@ -14,14 +14,17 @@ import (
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) storetest.Fixture {
-		t.Helper()
-		db := sqlitetest.Open(t)
-		return storetest.Fixture{
-			Store: reviewsqlite.NewStore(db),
-			Write: func(ctx context.Context, fn func(ctx context.Context, tx job.Tx) error) error {
-				return db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error { return fn(ctx, sqlite.Wrap(tx)) })
-			},
-		}
-	})
+	storetest.Run(t, open)
+	storetest.RunLedger(t, open)
+}
+
+func open(t *testing.T) storetest.Fixture {
+	t.Helper()
+	db := sqlitetest.Open(t)
+	return storetest.Fixture{
+		Store: reviewsqlite.NewStore(db),
+		Write: func(ctx context.Context, fn func(ctx context.Context, tx job.Tx) error) error {
+			return db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error { return fn(ctx, sqlite.Wrap(tx)) })
+		},
+	}
 }
