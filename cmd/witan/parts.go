@@ -41,6 +41,7 @@ import (
 	"witan.dev/services/review"
 	reviewgit "witan.dev/services/review/git"
 	"witan.dev/services/review/peers"
+	"witan.dev/services/review/repoconfig"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/reviewers/structure"
 	"witan.dev/services/review/reviewers/tests"
@@ -197,9 +198,11 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	if !p.config.Context.Enabled || p.config.Context.Tokens == 0 {
 		limits.ContextTokens = -1
 	}
+	reviewers := []review.Reviewer{leaks, structure.New(parser, index), tests.New()}
 	worker := reviewworker.New(reviewworker.Params{
-		Repository: repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
-		Blobs: p.blobs, Secrets: leaks, Reviewers: []review.Reviewer{leaks, structure.New(parser, index), tests.New()}, Logger: p.logger,
+		Configuration: repositoryConfiguration(reviewers, limits.ContextTokens),
+		Repository:    repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
+		Blobs: p.blobs, Secrets: leaks, Reviewers: reviewers, Logger: p.logger,
 		Limits: limits, Subjects: p.reviews, States: p.jobs.StatesTx,
 	})
 	server := reviewserver.New(reviewserver.Params{
@@ -207,6 +210,15 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		Subjects: p.reviews, Logger: p.logger,
 	})
 	return service{register: server.Register, body: worker.Body}, nil
+}
+
+// repositoryConfiguration reads what repositories say of their reviews.
+func repositoryConfiguration(reviewers []review.Reviewer, contextTokens int) *repoconfig.Reader {
+	names := make([]string, len(reviewers))
+	for i, r := range reviewers {
+		names[i] = r.Name()
+	}
+	return repoconfig.New(repoconfig.Params{Reviewers: names, ContextTokens: contextTokens})
 }
 
 // startParser serves the parser alone, in memory, for commands that need nothing else. stack ends it.

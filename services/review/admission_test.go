@@ -161,6 +161,8 @@ func TestDecline(t *testing.T) {
 		"a missing label":          {trigger: review.TriggerOpened, set: func(s *review.Settings) { s.Labels = []string{"review me"} }, reason: "LABEL_MISSING"},
 		"a label that is there":    {trigger: review.TriggerOpened, set: func(s *review.Settings) { s.Labels = []string{"bug"} }},
 		"an ignored author":        {trigger: review.TriggerOpened, set: func(s *review.Settings) { s.IgnoreAuthors = []string{"A*"} }, reason: "IGNORED_AUTHOR"},
+		"a bot's brackets":         {trigger: review.TriggerOpened, set: func(s *review.Settings) { s.IgnoreAuthors = []string{"*[bot]"} }},
+		"a star amid letters":      {trigger: review.TriggerOpened, set: func(s *review.Settings) { s.IgnoreTitles = []string{"f*x*i?"} }, reason: "IGNORED_TITLE"},
 		"an ignored title":         {trigger: review.TriggerOpened, set: func(s *review.Settings) { s.IgnoreTitles = []string{"*fix*"} }, reason: "IGNORED_TITLE"},
 		"another branch":           {trigger: review.TriggerOpened, set: func(s *review.Settings) { s.Branches = []string{"release/*"} }, reason: "BASE_BRANCH"},
 	} {

@@ -1,7 +1,6 @@
 package review
 
 import (
-	"path"
 	"slices"
 	"strings"
 )
@@ -90,10 +89,29 @@ func (s *Settings) off(t Trigger) bool {
 // anyMatch says whether text matches one of the patterns, in which * stands for any letters and ? for one, whatever their
 // case.
 func anyMatch(patterns []string, text string) bool {
-	// A slash is a letter like any other here, and path.Match stops at it.
-	plain := strings.ReplaceAll(strings.ToLower(text), "/", "\x00")
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		ok, err := path.Match(strings.ReplaceAll(strings.ToLower(p), "/", "\x00"), plain)
-		return err == nil && ok
-	})
+	letters := []rune(strings.ToLower(text))
+	return slices.ContainsFunc(patterns, func(p string) bool { return wildcard([]rune(strings.ToLower(p)), letters) })
+}
+
+// wildcard needs at most len(pattern) times len(text) steps.
+func wildcard(pattern, text []rune) bool {
+	p, t, star, mark := 0, 0, -1, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+			p, t = p+1, t+1
+		case star >= 0:
+			mark++
+			p, t = star+1, mark
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
 }

@@ -94,7 +94,7 @@ func (s *session) resolveLocal(ctx context.Context) (review.Resolution, error) {
 // localSettings reads the configuration at the revision that the change is made against, which is not the merge base.
 func (s *session) localSettings(ctx context.Context) (review.Settings, []string, error) {
 	p := s.review.Pinned
-	if p.Base == "" || s.p.Configuration == nil {
+	if p.Base == "" {
 		return review.DefaultSettings(), nil, nil
 	}
 	p.OldTree = p.Base
@@ -102,7 +102,31 @@ func (s *session) localSettings(ctx context.Context) (review.Settings, []string,
 	if err != nil {
 		return review.Settings{}, nil, err
 	}
-	return s.p.Configuration.Read(ctx, base.Read)
+	return s.settings(ctx, base.Read)
+}
+
+// settings reads the configuration. A council that the server does not have is as wrong as any other value.
+func (s *session) settings(
+	ctx context.Context, read func(ctx context.Context, path string) ([]byte, error),
+) (review.Settings, []string, error) {
+	if s.p.Configuration == nil {
+		return review.DefaultSettings(), nil, nil
+	}
+	set, wrong, err := s.p.Configuration.Read(ctx, read)
+	if err != nil || set.Council == "" {
+		return set, wrong, err
+	}
+	_, err = s.p.Council.Describe(ctx, set.Council)
+	switch {
+	case err == nil || errors.Is(err, review.ErrUnavailable): // the context step waits for it
+		return set, wrong, nil
+	case !errors.Is(err, review.ErrCouncilNotFound):
+		return set, wrong, err
+	}
+	wrong = append(wrong, fmt.Sprintf("council: the server has no %s", set.Council))
+	defaults := review.DefaultSettings()
+	defaults.Digest = set.Digest
+	return defaults, wrong, nil
 }
 
 func (s *session) logResolved(ctx context.Context, r *review.Resolution) error {
@@ -237,11 +261,8 @@ func (s *session) resolvePull(ctx context.Context, seen int) (resolved, error) {
 	read := func(ctx context.Context, path string) ([]byte, error) {
 		return s.p.Forge.File(ctx, pull.Repo, path, pull.BaseTip)
 	}
-	out.Settings = review.DefaultSettings()
-	if s.p.Configuration != nil {
-		if out.Settings, out.SettingsErrors, err = s.p.Configuration.Read(ctx, read); err != nil {
-			return out, err
-		}
+	if out.Settings, out.SettingsErrors, err = s.settings(ctx, read); err != nil {
+		return out, err
 	}
 	source.Pull, source.Base, source.Head = pull.PullRef, pull.BaseTip, pull.Head
 	out.Pinned = review.Pinned{Source: source, Subject: pull.Subject(), Base: pull.BaseTip, Head: pull.Head}
