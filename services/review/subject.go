@@ -106,6 +106,8 @@ type PublicationState string
 // The states of a write.
 const (
 	PublicationIntent PublicationState = "INTENT"
+	// PublicationBegun: it was asked for, and may be there although nobody saw it yet.
+	PublicationBegun PublicationState = "BEGUN"
 	PublicationDone   PublicationState = "DONE"
 )
 
@@ -164,12 +166,7 @@ type Ledger interface {
 	PutKnown(ctx context.Context, tx job.Tx, k Known) error
 	// Publications returns all writes of a subject, in the order of their keys.
 	Publications(ctx context.Context, subject string) ([]Publication, error)
-	// PutPublication stores a write; one that is DONE stays so, and INTENT does not change it. Role and review are those
-	// with which it was stored first.
+	// PutPublication stores a write. It goes from INTENT over BEGUN to DONE and never back: what would take it back changes
+	// nothing. Role and review are those with which it was stored first.
 	PutPublication(ctx context.Context, tx job.Tx, p Publication) error
-	// TakePublisher makes a review the only one that writes at the forge for the subject, where none does, or where it is
-	// the one named by instead, which has ended. It returns the one that writes.
-	TakePublisher(ctx context.Context, tx job.Tx, subject string, review, instead job.ID) (job.ID, error)
-	// LeavePublisher lets the next one write. It does nothing where another one does.
-	LeavePublisher(ctx context.Context, tx job.Tx, subject string, review job.ID) error
 }

@@ -78,15 +78,6 @@ func (q *Queries) ForgetPublications(ctx context.Context, subject string) error 
 	return err
 }
 
-const forgetPublishers = `-- name: ForgetPublishers :exec
-DELETE FROM publishers p WHERE p.subject = $1 AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.subject = p.subject)
-`
-
-func (q *Queries) ForgetPublishers(ctx context.Context, subject string) error {
-	_, err := q.db.Exec(ctx, forgetPublishers, subject)
-	return err
-}
-
 const getReview = `-- name: GetReview :one
 SELECT id, owner, subject, create_time, revision, document, result FROM reviews WHERE id = $1 AND ($2::text = '' OR owner = $2::text)
 `
@@ -495,31 +486,11 @@ func (q *Queries) Publications(ctx context.Context, subject string) ([]Publicati
 	return items, nil
 }
 
-const publisher = `-- name: Publisher :one
-INSERT INTO publishers (subject, review_id) VALUES ($1, $2)
-ON CONFLICT (subject) DO UPDATE SET review_id = CASE
-    WHEN publishers.review_id = $3::text THEN excluded.review_id ELSE publishers.review_id END
-RETURNING review_id
-`
-
-type PublisherParams struct {
-	Subject  string
-	ReviewID string
-	Instead  string
-}
-
-func (q *Queries) Publisher(ctx context.Context, arg PublisherParams) (string, error) {
-	row := q.db.QueryRow(ctx, publisher, arg.Subject, arg.ReviewID, arg.Instead)
-	var review_id string
-	err := row.Scan(&review_id)
-	return review_id, err
-}
-
 const putPublication = `-- name: PutPublication :exec
 INSERT INTO publications (subject, key, role, state, remote_id, url, reason, review_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (subject, key) DO UPDATE SET state = excluded.state, remote_id = excluded.remote_id, url = excluded.url, reason = excluded.reason
-WHERE publications.state <> 'DONE' OR excluded.state = 'DONE'
+WHERE excluded.state = 'DONE' OR publications.state = 'INTENT'
 `
 
 type PutPublicationParams struct {
@@ -572,20 +543,6 @@ func (q *Queries) PutSubject(ctx context.Context, arg PutSubjectParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const removePublisher = `-- name: RemovePublisher :exec
-DELETE FROM publishers WHERE subject = $1 AND review_id = $2
-`
-
-type RemovePublisherParams struct {
-	Subject  string
-	ReviewID string
-}
-
-func (q *Queries) RemovePublisher(ctx context.Context, arg RemovePublisherParams) error {
-	_, err := q.db.Exec(ctx, removePublisher, arg.Subject, arg.ReviewID)
-	return err
 }
 
 const repin = `-- name: Repin :execrows

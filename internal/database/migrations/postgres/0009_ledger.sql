@@ -23,7 +23,7 @@ CREATE TABLE publications (
   subject   text   NOT NULL COLLATE "C",
   key       text   NOT NULL COLLATE "C",
   role      text   NOT NULL,
-  state     text   NOT NULL,              -- INTENT, DONE
+  state     text   NOT NULL,              -- INTENT, BEGUN, DONE
   remote_id bigint NOT NULL,              -- 0 before it is there
   url       text   NOT NULL,
   reason    text   NOT NULL,              -- why it stands in another place than planned
@@ -31,17 +31,10 @@ CREATE TABLE publications (
   PRIMARY KEY (subject, key)
 );
 
--- Who writes at the forge for a subject: one review at a time.
-CREATE TABLE publishers (
-  subject   text NOT NULL COLLATE "C" PRIMARY KEY,
-  review_id text NOT NULL
-);
-
 CREATE INDEX reviews_of_subject ON reviews (subject);
 
 -- +goose Down
 DROP INDEX reviews_of_subject;
-DROP TABLE publishers;
 DROP TABLE publications;
 DROP TABLE known_finding_comments;
 DROP TABLE known_findings;

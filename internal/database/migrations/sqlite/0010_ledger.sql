@@ -23,7 +23,7 @@ CREATE TABLE publications (
     subject   TEXT    NOT NULL,
     key       TEXT    NOT NULL,
     role      TEXT    NOT NULL,
-    state     TEXT    NOT NULL, -- INTENT, DONE
+    state     TEXT    NOT NULL, -- INTENT, BEGUN, DONE
     remote_id INTEGER NOT NULL, -- 0 before it is there
     url       TEXT    NOT NULL,
     reason    TEXT    NOT NULL, -- why it stands in another place than planned
@@ -31,17 +31,10 @@ CREATE TABLE publications (
     PRIMARY KEY (subject, key)
 ) STRICT, WITHOUT ROWID;
 
--- Who writes at the forge for a subject: one review at a time.
-CREATE TABLE publishers (
-    subject   TEXT NOT NULL PRIMARY KEY,
-    review_id TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
 CREATE INDEX reviews_of_subject ON reviews (subject);
 
 -- +goose Down
 DROP INDEX reviews_of_subject;
-DROP TABLE publishers;
 DROP TABLE publications;
 DROP TABLE known_finding_comments;
 DROP TABLE known_findings;

@@ -123,20 +123,3 @@ func (s *Store) PutPublication(ctx context.Context, tx job.Tx, p review.Publicat
 	}
 	return nil
 }
-
-// TakePublisher implements review.Ledger.
-func (s *Store) TakePublisher(ctx context.Context, tx job.Tx, subject string, id, instead job.ID) (job.ID, error) {
-	holder, err := in(tx).Publisher(ctx, reviewsql.PublisherParams{Subject: subject, ReviewID: string(id), Instead: string(instead)})
-	if err != nil {
-		return "", fmt.Errorf("become the publisher of %s: %w", subject, err)
-	}
-	return job.ID(holder), nil
-}
-
-// LeavePublisher implements review.Ledger.
-func (s *Store) LeavePublisher(ctx context.Context, tx job.Tx, subject string, id job.ID) error {
-	if err := in(tx).RemovePublisher(ctx, reviewsql.RemovePublisherParams{Subject: subject, ReviewID: string(id)}); err != nil {
-		return fmt.Errorf("be the publisher of %s no more: %w", subject, err)
-	}
-	return nil
-}

@@ -66,9 +66,6 @@ DELETE FROM known_findings k WHERE k.subject = @subject AND NOT EXISTS (SELECT 1
 -- name: ForgetPublications :exec
 DELETE FROM publications p WHERE p.subject = @subject AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.subject = p.subject);
 
--- name: ForgetPublishers :exec
-DELETE FROM publishers p WHERE p.subject = @subject AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.subject = p.subject);
-
 -- name: KnownFindings :many
 SELECT revision, document FROM known_findings WHERE subject = @subject ORDER BY id;
 
@@ -96,13 +93,4 @@ SELECT * FROM publications WHERE subject = @subject ORDER BY key;
 INSERT INTO publications (subject, key, role, state, remote_id, url, reason, review_id)
 VALUES (@subject, @key, @role, @state, @remote_id, @url, @reason, @review_id)
 ON CONFLICT (subject, key) DO UPDATE SET state = excluded.state, remote_id = excluded.remote_id, url = excluded.url, reason = excluded.reason
-WHERE publications.state <> 'DONE' OR excluded.state = 'DONE';
-
--- name: Publisher :one
-INSERT INTO publishers (subject, review_id) VALUES (@subject, @review_id)
-ON CONFLICT (subject) DO UPDATE SET review_id = CASE
-    WHEN publishers.review_id = @instead::text THEN excluded.review_id ELSE publishers.review_id END
-RETURNING review_id;
-
--- name: RemovePublisher :exec
-DELETE FROM publishers WHERE subject = @subject AND review_id = @review_id;
+WHERE excluded.state = 'DONE' OR publications.state = 'INTENT';

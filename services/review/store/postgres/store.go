@@ -100,7 +100,7 @@ func (s *Store) Delete(ctx context.Context, tx job.Tx, id job.ID) error {
 	case err != nil:
 		return fmt.Errorf("delete review %s: %w", id, err)
 	}
-	for _, forget := range []func(context.Context, string) error{q.ForgetFindings, q.ForgetPublications, q.ForgetPublishers} {
+	for _, forget := range []func(context.Context, string) error{q.ForgetFindings, q.ForgetPublications} {
 		if err := forget(ctx, subject); err != nil {
 			return fmt.Errorf("delete what lasts of the subject of review %s: %w", id, err)
 		}

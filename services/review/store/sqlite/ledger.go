@@ -131,30 +131,10 @@ func (s *Store) PutPublication(ctx context.Context, tx job.Tx, p review.Publicat
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (subject, key) DO UPDATE SET
 			state = excluded.state, remote_id = excluded.remote_id, url = excluded.url, reason = excluded.reason
-		WHERE publications.state <> 'DONE' OR excluded.state = 'DONE'`,
+		WHERE excluded.state = 'DONE' OR publications.state = 'INTENT'`,
 		p.Subject, p.Key, p.Role, string(p.State), p.RemoteID, p.URL, p.Reason, string(p.Review))
 	if err != nil {
 		return fmt.Errorf("store publication %s: %w", p.Key, err)
-	}
-	return nil
-}
-
-// TakePublisher implements review.Ledger.
-func (s *Store) TakePublisher(ctx context.Context, tx job.Tx, subject string, id, instead job.ID) (job.ID, error) {
-	var holder string
-	err := sqlite.Unwrap(tx).QueryRowContext(ctx, `INSERT INTO publishers (subject, review_id) VALUES (?1, ?2)
-		ON CONFLICT (subject) DO UPDATE SET review_id = CASE WHEN review_id = ?3 THEN excluded.review_id ELSE review_id END
-		RETURNING review_id`, subject, string(id), string(instead)).Scan(&holder)
-	if err != nil {
-		return "", fmt.Errorf("become the publisher of %s: %w", subject, err)
-	}
-	return job.ID(holder), nil
-}
-
-// LeavePublisher implements review.Ledger.
-func (s *Store) LeavePublisher(ctx context.Context, tx job.Tx, subject string, id job.ID) error {
-	if _, err := sqlite.Unwrap(tx).ExecContext(ctx, `DELETE FROM publishers WHERE subject = ? AND review_id = ?`, subject, string(id)); err != nil {
-		return fmt.Errorf("be the publisher of %s no more: %w", subject, err)
 	}
 	return nil
 }

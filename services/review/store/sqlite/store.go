@@ -92,8 +92,8 @@ func (s *Store) Delete(ctx context.Context, tx job.Tx, id job.ID) error {
 	case err != nil:
 		return fmt.Errorf("delete review %s: %w", id, err)
 	}
-	for _, table := range []string{"known_findings", "publications", "publishers"} {
-		if _, err := t.ExecContext(ctx, `DELETE FROM `+table+ //nolint:gosec // the names of three tables
+	for _, table := range []string{"known_findings", "publications"} {
+		if _, err := t.ExecContext(ctx, `DELETE FROM `+table+ //nolint:gosec // the names of two tables
 			` WHERE subject = ?1 AND NOT EXISTS (SELECT 1 FROM reviews WHERE subject = ?1)`, subject); err != nil {
 			return fmt.Errorf("delete what lasts of the subject of review %s: %w", id, err)
 		}

@@ -18,7 +18,6 @@ func RunLedger(t *testing.T, open func(t *testing.T) Fixture) {
 		"known findings are kept, changed and counted": knownFindings,
 		"a finding is found by each of its comments":   knownComments,
 		"what is done stays done":                      publications,
-		"one review publishes at a time":               publishers,
 		"it lasts as long as the subject has a review": forgotten,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -47,15 +46,6 @@ func (f ledgerFixture) put(t *testing.T, k review.Known) error {
 func (f ledgerFixture) publication(t *testing.T, p review.Publication) {
 	t.Helper()
 	require.NoError(t, f.Write(t.Context(), func(ctx context.Context, tx job.Tx) error { return f.ledger.PutPublication(ctx, tx, p) }))
-}
-
-func (f ledgerFixture) take(t *testing.T, id, instead job.ID) (holder job.ID) {
-	t.Helper()
-	require.NoError(t, f.Write(t.Context(), func(ctx context.Context, tx job.Tx) (err error) {
-		holder, err = f.ledger.TakePublisher(ctx, tx, subject, id, instead)
-		return err
-	}))
-	return holder
 }
 
 func knownFindings(t *testing.T, f ledgerFixture) {
@@ -108,13 +98,20 @@ func knownComments(t *testing.T, f ledgerFixture) {
 func publications(t *testing.T, f ledgerFixture) {
 	p := review.Publication{Subject: subject, Key: "k2", Role: "comment", State: review.PublicationIntent, Review: "r1"}
 	f.publication(t, p)
+	begun := p
+	begun.State = review.PublicationBegun
+	f.publication(t, begun)
+	f.publication(t, p)
+	got, err := f.ledger.Publications(t.Context(), subject)
+	require.NoError(t, err)
+	require.Equal(t, []review.Publication{begun}, got)
 	done := p
 	done.State, done.RemoteID, done.URL, done.Reason = review.PublicationDone, 12, "https://example.com/12", "HEAD_GONE"
 	f.publication(t, done)
 	f.publication(t, p)
 	first := review.Publication{Subject: subject, Key: "k1", Role: "check", State: review.PublicationIntent, Review: "r1"}
 	f.publication(t, first)
-	got, err := f.ledger.Publications(t.Context(), subject)
+	got, err = f.ledger.Publications(t.Context(), subject)
 	require.NoError(t, err)
 	require.Equal(t, []review.Publication{first, done}, got)
 	done.URL, done.Review = "https://example.com/other", "r2"
@@ -125,23 +122,6 @@ func publications(t *testing.T, f ledgerFixture) {
 	require.Equal(t, job.ID("r1"), got[1].Review)
 }
 
-func publishers(t *testing.T, f ledgerFixture) {
-	require.Equal(t, job.ID("r1"), f.take(t, "r1", ""))
-	require.Equal(t, job.ID("r1"), f.take(t, "r1", ""))
-	require.Equal(t, job.ID("r1"), f.take(t, "r2", ""))
-	require.Equal(t, job.ID("r1"), f.take(t, "r2", "r0"))
-	require.Equal(t, job.ID("r2"), f.take(t, "r2", "r1"))
-	leave := func(id job.ID) {
-		require.NoError(t, f.Write(t.Context(), func(ctx context.Context, tx job.Tx) error {
-			return f.ledger.LeavePublisher(ctx, tx, subject, id)
-		}))
-	}
-	leave("r1")
-	require.Equal(t, job.ID("r2"), f.take(t, "r3", ""))
-	leave("r2")
-	require.Equal(t, job.ID("r3"), f.take(t, "r3", ""))
-}
-
 func forgotten(t *testing.T, f ledgerFixture) {
 	first, second := example(day(1)), example(day(2))
 	first.Pinned.Subject, second.Pinned.Subject = subject, subject
@@ -149,7 +129,6 @@ func forgotten(t *testing.T, f ledgerFixture) {
 	f.create(t, second)
 	require.NoError(t, f.put(t, review.Known{Subject: subject, ID: "a", CommentID: 3}))
 	f.publication(t, review.Publication{Subject: subject, Key: "k", Role: "check", State: review.PublicationIntent})
-	f.take(t, first.ID, "")
 	remove := func(id job.ID) {
 		require.NoError(t, f.Write(t.Context(), func(ctx context.Context, tx job.Tx) error { return f.Store.Delete(ctx, tx, id) }))
 	}
@@ -166,5 +145,4 @@ func forgotten(t *testing.T, f ledgerFixture) {
 	require.Empty(t, written)
 	_, err = f.ledger.KnownByComment(t.Context(), subject, 3)
 	require.ErrorIs(t, err, review.ErrNotFound)
-	require.Equal(t, job.ID("x"), f.take(t, "x", ""))
 }
