@@ -77,6 +77,9 @@ func (c *checkup) examine(ctx context.Context, cmd *cobra.Command) {
 	}
 	c.git(ctx)
 	c.models(ctx, conf)
+	if conf.Database.IsZero() && conf.Qdrant != "" {
+		c.qdrant(ctx, conf)
+	}
 	if !conf.Database.IsZero() {
 		c.cluster(ctx, conf)
 		return

@@ -15,6 +15,7 @@ import (
 	"witan.dev/internal/job/engine/dbos"
 	jobpostgres "witan.dev/internal/job/postgres"
 	"witan.dev/internal/secret"
+	"witan.dev/services/retrieval/qdrant"
 )
 
 const peerTimeout = 3 * time.Second
@@ -23,6 +24,7 @@ const peerTimeout = 3 * time.Second
 func (c *checkup) cluster(ctx context.Context, conf config.Config) {
 	c.database(ctx, conf)
 	c.redis(ctx, conf)
+	c.qdrant(ctx, conf)
 	own, err := newNetwork(conf, secret.Text{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		c.bad("services", "%v", err)
@@ -64,6 +66,30 @@ func (c *checkup) redis(ctx context.Context, conf config.Config) {
 		return
 	}
 	c.ok("redis", "answers")
+}
+
+// qdrant asks the search index how it is.
+func (c *checkup) qdrant(ctx context.Context, conf config.Config) {
+	if conf.Qdrant == "" {
+		c.note("qdrant", "none: searches are ranked by the database")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	index, err := qdrant.New(qdrant.Params{URL: conf.Qdrant, APIKey: conf.QdrantKey})
+	if err != nil {
+		c.bad("qdrant", "%v", err)
+		return
+	}
+	defer func() { _ = index.Close() }()
+	switch s, err := index.Status(ctx); {
+	case err != nil:
+		c.bad("qdrant", "%s. Searches are ranked by the database meanwhile and say so, indexes wait", explain(err))
+	case s.Collection == "":
+		c.ok("qdrant", "version %s answers; nothing is indexed yet", s.Version)
+	default:
+		c.ok("qdrant", "version %s answers; collection %s has %d chunks", s.Version, s.Collection, s.Points)
+	}
 }
 
 // database looks at the schema, the workers and the jobs.

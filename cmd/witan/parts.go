@@ -35,6 +35,7 @@ import (
 	"witan.dev/services/retrieval"
 	"witan.dev/services/retrieval/gittree"
 	"witan.dev/services/retrieval/parserclient"
+	"witan.dev/services/retrieval/qdrant"
 	retrievalserver "witan.dev/services/retrieval/server"
 	"witan.dev/services/retrieval/vek"
 	retrievalworker "witan.dev/services/retrieval/worker"
@@ -97,18 +98,38 @@ func parserService(stack *lifecycle.Stack, logger *slog.Logger) service {
 	return service{register: s.Register}
 }
 
-func newRetrieval(_ context.Context, p parts) (service, error) {
+func newRetrieval(ctx context.Context, p parts) (service, error) {
 	leaks, err := secrets.New(p.key)
 	if err != nil {
 		return service{}, err
 	}
 	trees := retrieval.Masked(gittree.New("git"), leaks)
 	client := parserclient.New(p.conn)
-	server := retrievalserver.New(retrievalserver.Params{
-		Catalog: p.indexes, Library: retrieval.NewLibrary(retrieval.LibraryParams{Store: p.indexes, Rankings: retrieval.NewStored(p.indexes, vek.Products)}), Trees: trees, Parser: client, Jobs: p.jobs,
+	library, err := p.library(ctx)
+	if err != nil {
+		return service{}, err
+	}
+	server := retrievalserver.New(retrievalserver.Params{Catalog: p.indexes, Library: retrieval.NewLibrary(library), Trees: trees, Parser: client, Jobs: p.jobs})
+	worker := retrievalworker.New(retrievalworker.Params{
+		Store: p.indexes, Rankings: library.Rankings, Trees: trees, Parser: client, Logger: p.logger,
 	})
-	worker := retrievalworker.New(retrievalworker.Params{Store: p.indexes, Trees: trees, Parser: client, Logger: p.logger})
 	return service{register: server.Register, body: worker.Body}, nil
+}
+
+// library says what searches read: Qdrant where one is configured, and the database where it does not answer.
+func (p parts) library(ctx context.Context) (retrieval.LibraryParams, error) {
+	stored := retrieval.NewStored(p.indexes, vek.Products)
+	if p.config.Qdrant == "" {
+		return retrieval.LibraryParams{Store: p.indexes, Rankings: stored, Logger: p.logger}, nil
+	}
+	index, err := qdrant.New(qdrant.Params{URL: p.config.Qdrant, APIKey: p.config.QdrantKey, Codes: p.indexes})
+	if err != nil {
+		return retrieval.LibraryParams{}, err
+	}
+	p.stack.Defer("connection to Qdrant", func(context.Context) error { return index.Close() })
+	filler := retrieval.NewFiller(index, p.logger)
+	return retrieval.LibraryParams{Store: p.indexes, Rankings: index, Fallback: stored, Filler: filler, Logger: p.logger},
+		p.stack.Start(ctx, "search index filler", filler)
 }
 
 func newCouncil(ctx context.Context, p parts) (service, error) {

@@ -22,6 +22,9 @@ type Config struct {
 	Redis        secret.Text `koanf:"redis"`
 	RedisFile    string      `koanf:"redis_file"`
 	Qdrant       string      `koanf:"qdrant"`
+	// QdrantKey is what Qdrant asks for. It comes from the variable or from QdrantKeyFile.
+	QdrantKey     secret.Text `koanf:"qdrant_key"`
+	QdrantKeyFile string      `koanf:"qdrant_key_file"`
 	// Services says where to find the services that this process does not serve itself: addresses (host:port) by name.
 	Services map[string][]string `koanf:"services"`
 	// GRPCAddr and HTTPAddr are where `witan serve` listens (host:port, loopback only while Auth knows no tokens).

@@ -164,8 +164,10 @@ func openSecrets(k *koanf.Koanf) error {
 			}
 		}
 	}
-	if k.Exists("token") && k.String("token") != "" {
-		errs = append(errs, fmt.Errorf("token: put it into a file and name it in token_file, or set %s", variable("token")))
+	for _, key := range []string{"token", "qdrant_key"} {
+		if k.Exists(key) && k.String(key) != "" {
+			errs = append(errs, fmt.Errorf("%s: put it into a file and name it in %s_file, or set %s", key, key, variable(key)))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -176,6 +178,7 @@ func (c *Config) readSecrets() error {
 		readSecret("database", &c.Database, c.DatabaseFile),
 		readSecret("redis", &c.Redis, c.RedisFile),
 		readSecret("token", &c.Token, c.TokenFile),
+		readSecret("qdrant_key", &c.QdrantKey, c.QdrantKeyFile),
 	)
 }
 

@@ -25,6 +25,8 @@ import (
 const (
 	PostgresVariable = "WITAN_TEST_POSTGRES"
 	RedisVariable    = "WITAN_TEST_REDIS"
+	// QdrantVariable names a Qdrant (http://host:port of its gRPC). Nobody starts one, since no package has it.
+	QdrantVariable = "WITAN_TEST_QDRANT"
 )
 
 // ErrNotInstalled says which server is missing and how to get it.

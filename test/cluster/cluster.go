@@ -36,6 +36,8 @@ type Params struct {
 	Folder string
 	// Database and Redis are URLs. The schema of the database is brought up to date.
 	Database, Redis string
+	// Qdrant is the URL of a Qdrant; empty: searches are ranked by the database.
+	Qdrant string
 	// Config is YAML, such as models and councils. Where the state lies and who is where is added to it.
 	Config string
 	// Files are written into the folder, which is the working directory of the processes.
@@ -120,6 +122,9 @@ func (c *Cluster) configure(ctx context.Context) error {
 		return err
 	}
 	config["database_file"], config["redis"], config["services"] = databaseFile, c.p.Redis, where
+	if c.p.Qdrant != "" {
+		config["qdrant"] = c.p.Qdrant
+	}
 	raw, err := yaml.Marshal(config)
 	if err != nil {
 		return err

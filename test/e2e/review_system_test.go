@@ -147,7 +147,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 	require.NoError(t, err)
 	index := retrievalsqlite.New(db)
 	trees, parsing := retrieval.Masked(gittree.New(""), scanner), parserclient.New(conn)
-	jobs.Handle(job.KindIndex, 2, retrievalworker.New(retrievalworker.Params{Store: index, Trees: trees, Parser: parsing, Logger: logger}).Body)
+	jobs.Handle(job.KindIndex, 2, retrievalworker.New(retrievalworker.Params{Store: index, Rankings: retrieval.NewStored(index, vek.Products), Trees: trees, Parser: parsing, Logger: logger}).Body)
 
 	g, err := git.New(git.Params{})
 	require.NoError(t, err)

@@ -117,15 +117,20 @@ func open(ctx context.Context, path string, wrap func(worker.Store) worker.Store
 	if err != nil {
 		return nil, err
 	}
-	s, err := run(ctx, kept, 2, wrap)
+	s, err := run(ctx, kept, stored(kept), 2, wrap)
 	if s != nil {
 		s.path = path
 	}
 	return s, err
 }
 
+// stored is a library that needs nothing but what is kept.
+func stored(kept storage) retrieval.LibraryParams {
+	return retrieval.LibraryParams{Store: kept.store, Rankings: retrieval.NewStored(kept.store, vek.Products)}
+}
+
 // run serves what is kept and works on a number of builds at a time.
-func run(ctx context.Context, kept storage, builds int, wrap func(worker.Store) worker.Store) (*system, error) {
+func run(ctx context.Context, kept storage, library retrieval.LibraryParams, builds int, wrap func(worker.Store) worker.Store) (*system, error) {
 	logger := slog.New(slog.DiscardHandler)
 	jobs := job.NewManager(kept.jobStore, kept.engine, inprocess.New(), logger, job.Config{})
 	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: prometheus.NewRegistry(), Auth: auth.NewFolder(secret.New(folderToken))})
@@ -140,10 +145,10 @@ func run(ctx context.Context, kept storage, builds int, wrap func(worker.Store) 
 	client := parserclient.New(counting{conn, s.parsed})
 	git := gittree.New("")
 	index := server.New(server.Params{
-		Catalog: s.store, Library: retrieval.NewLibrary(retrieval.LibraryParams{Store: s.store, Rankings: retrieval.NewStored(s.store, vek.Products)}), Trees: git, Parser: client, Jobs: jobs,
+		Catalog: s.store, Library: retrieval.NewLibrary(library), Trees: git, Parser: client, Jobs: jobs,
 	})
 	parse := parserserver.New(parser.NewService(enry.Detector{}, treesitter.New(), logger))
-	jobs.Handle(job.KindIndex, builds, worker.New(worker.Params{Store: wrap(s.store), Trees: git, Parser: client, Logger: logger}).Body)
+	jobs.Handle(job.KindIndex, builds, worker.New(worker.Params{Store: wrap(s.store), Rankings: library.Rankings, Trees: git, Parser: client, Logger: logger}).Body)
 	s.RetrievalServiceClient = retrievalv1.NewRetrievalServiceClient(conn)
 	return s, errors.Join(srv.Register(parse.Register), srv.Register(index.Register), srv.Start(ctx), jobs.Start(ctx))
 }

@@ -110,7 +110,7 @@ func joinPostgres(t *testing.T, url secret.Text, wrap func(worker.Store) worker.
 	t.Helper()
 	kept, err := inPostgres(t.Context(), url)
 	require.NoError(t, err)
-	s, err := run(t.Context(), kept, 1, wrap)
+	s, err := run(t.Context(), kept, stored(kept), 1, wrap)
 	require.NoError(t, err)
 	t.Cleanup(func() { s.stop(t) })
 	return s

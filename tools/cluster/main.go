@@ -1,5 +1,6 @@
 // Command cluster brings up a whole Witan cluster on this machine as plain processes, for machines without a container
-// engine: each service alone, worker processes for each queue, and a Postgres and a Redis of its own. It ends with Ctrl-C.
+// engine: each service alone, worker processes for each queue, a Postgres and a Redis of its own, and what stands in for
+// Qdrant. It ends with Ctrl-C.
 package main
 
 import (
@@ -8,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"syscall"
 
 	"witan.dev/internal/testserver"
+	"witan.dev/services/retrieval/qdrant/qdranttest"
 	"witan.dev/test/cluster"
 )
 
@@ -59,6 +62,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
+	qdrant, stopQdrant, err := searchIndex(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopQdrant()) }()
 	folder, err := os.MkdirTemp("", "witan-cluster-")
 	if err != nil {
 		return err
@@ -70,7 +78,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	lines := &shared{out: out}
 	c, err := cluster.Start(ctx, cluster.Params{
-		Binary: program, Folder: folder, Database: postgres, Redis: redis, Config: string(text), Workers: *workers, Output: lines,
+		Binary: program, Folder: folder, Database: postgres, Redis: redis, Qdrant: qdrant, Config: string(text), Workers: *workers, Output: lines,
 	})
 	if err != nil {
 		return err
@@ -115,6 +123,21 @@ func servers(ctx context.Context) (postgres, redis string, stop func() error, er
 		return "", "", nil, errors.Join(err, stop())
 	}
 	return postgres, redis, stop, nil
+}
+
+// searchIndex takes the Qdrant that the environment names, or serves what stands in for it: no package has a Qdrant.
+func searchIndex(ctx context.Context) (url string, stop func() error, err error) {
+	if url := os.Getenv(testserver.QdrantVariable); url != "" {
+		return url, func() error { return nil }, nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- qdranttest.New(nil).Serve(ctx, listener) }()
+	return "http://" + listener.Addr().String(), func() error { cancel(); return <-ended }, nil
 }
 
 // shared lets several processes write whole lines.

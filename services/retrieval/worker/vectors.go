@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"witan.dev/internal/job"
@@ -10,7 +11,7 @@ import (
 )
 
 // vectors counts the chunks of the view (their hashed vectors were stored with them, since they depend on the content
-// alone) and measures on a sample of files how rare each gram is.
+// alone), measures on a sample of files how rare each gram is, and makes all chunks findable.
 func (b *build) vectors(l listing) func(ctx context.Context) (int64, *engine.Failure, error) {
 	return func(ctx context.Context) (int64, *engine.Failure, error) {
 		files, _, err := b.store.StagedView(ctx, b.index.ID, l.Version)
@@ -26,6 +27,13 @@ func (b *build) vectors(l listing) func(ctx context.Context) (int64, *engine.Fai
 		}
 		if err := b.store.PutRarity(ctx, b.fence, b.index.ID, rarity); err != nil {
 			return 0, nil, fmt.Errorf("store the rarity of grams: %w", err)
+		}
+		if _, err := b.rankings.Put(ctx, retrieval.Scope{Owner: b.index.Owner, Repository: b.index.Repository}, files); err != nil {
+			if errors.Is(err, retrieval.ErrRankingsAway) && ctx.Err() == nil {
+				b.logger.WarnContext(ctx, "an index waits for the search index", "job_id", b.run.Job().ID, "error", err)
+				return 0, &engine.Failure{Class: classUnavailable, Reason: "SEARCH_INDEX_UNAVAILABLE", Message: err.Error()}, nil
+			}
+			return 0, nil, fmt.Errorf("fill the search index: %w", err)
 		}
 		all, fresh, err := b.store.CountChunks(ctx, b.index.ID, l.Version)
 		if err != nil {

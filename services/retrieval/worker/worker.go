@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -27,19 +28,22 @@ type Store interface {
 
 // Worker builds indexes. Safe for concurrent use.
 type Worker struct {
-	store  Store
-	trees  retrieval.Trees
-	parser retrieval.Parser
-	logger *slog.Logger
-	now    func() time.Time
+	store    Store
+	rankings retrieval.Rankings
+	trees    retrieval.Trees
+	parser   retrieval.Parser
+	logger   *slog.Logger
+	now      func() time.Time
 }
 
 // Params are the parts of a Worker.
 type Params struct {
-	Store  Store
-	Trees  retrieval.Trees
-	Parser retrieval.Parser
-	Logger *slog.Logger
+	Store Store
+	// Rankings make what is indexed findable.
+	Rankings retrieval.Rankings
+	Trees    retrieval.Trees
+	Parser   retrieval.Parser
+	Logger   *slog.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -49,7 +53,7 @@ func New(p Params) *Worker {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	return &Worker{store: p.Store, trees: p.Trees, parser: p.Parser, logger: p.Logger, now: p.Now}
+	return &Worker{store: p.Store, rankings: p.Rankings, trees: p.Trees, parser: p.Parser, logger: p.Logger, now: p.Now}
 }
 
 // Body is the body of index jobs; see job.Manager.Handle.
@@ -109,7 +113,7 @@ func (b *build) steps() (result, *engine.Failure, error) {
 		return result{}, failure, err
 	}
 	counts.Parsed = parsed
-	vectors, failure, err := job.Step(b.run, "vectors", retried(), b.vectors(l))
+	vectors, failure, err := job.Step(b.run, "vectors", waiting(), b.vectors(l))
 	if err != nil || failure != nil {
 		return result{}, failure, err
 	}
@@ -128,6 +132,13 @@ func unavailable(err error) *engine.Failure {
 // retried is the policy of all steps: what they wait for is a process on the same machine.
 func retried() engine.Policy {
 	return engine.Policy{Tries: 4, Backoff: 500 * time.Millisecond, MaxBackoff: 5 * time.Second, Retry: []engine.Class{classUnavailable}}
+}
+
+// waiting is the policy of the step that fills the search index: it waits for as long as that is away.
+func waiting() engine.Policy {
+	p := retried()
+	p.Tries, p.MaxBackoff = math.MaxInt, 30*time.Second
+	return p
 }
 
 // end ends the job without a view.

@@ -13,6 +13,7 @@ import (
 	"witan.dev/services/retrieval"
 	"witan.dev/services/retrieval/store/postgres"
 	"witan.dev/services/retrieval/store/storetest"
+	"witan.dev/services/retrieval/vek"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,11 +25,22 @@ func transact(db *database.DB) retrieval.Fence {
 	}
 }
 
+func open(t *testing.T) storetest.Params {
+	t.Helper()
+	db := postgrestest.Open(t)
+	return storetest.Params{Store: postgres.New(db), Transact: transact(db)}
+}
+
 func TestStore(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) storetest.Params {
+	storetest.Run(t, open)
+}
+
+func TestRankings(t *testing.T) {
+	t.Parallel()
+	storetest.RunRankings(t, func(t *testing.T) storetest.RankingParams {
 		t.Helper()
-		db := postgrestest.Open(t)
-		return storetest.Params{Store: postgres.New(db), Transact: transact(db)}
+		p := open(t)
+		return storetest.RankingParams{Params: p, Rankings: retrieval.NewStored(p.Store, vek.Products)}
 	})
 }
