@@ -43,8 +43,8 @@ func EscapeMarkdown(text string) string {
 	return breakBare(b.String())
 }
 
-// escapeHTML is the same for places where markdown is not read, such as a summary.
-func escapeHTML(text string) string {
+// EscapeHTML is the same for places where markdown is not read, such as a summary.
+func EscapeHTML(text string) string {
 	escaped := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "@", "@"+gap, "#", "#"+gap).Replace(oneLine(text))
 	return breakBare(escaped)
 }
@@ -59,8 +59,8 @@ func FenceMarkdown(code string) string {
 	return fence + "text\n" + code + "\n" + fence
 }
 
-// codeSpan is inline code; what cannot stand in one is escaped instead.
-func codeSpan(text string) string {
+// CodeSpan is inline code; what cannot stand in one is escaped instead.
+func CodeSpan(text string) string {
 	text = oneLine(text)
 	if text == "" || strings.ContainsAny(text, "`|") {
 		return EscapeMarkdown(text)
@@ -72,7 +72,7 @@ func codeSpan(text string) string {
 // repositories wrote is escaped.
 func EncodeMarkdown(w io.Writer, r *Report) error {
 	m := &markdownWriter{w: bufio.NewWriter(w)}
-	m.line("## Witan review: %s\n", EscapeMarkdown(verdictLine(r)))
+	m.line("## Witan review: %s\n", EscapeMarkdown(VerdictLine(r)))
 	if r.Summary != "" {
 		m.paragraphs(shown(r.Summary, maxReason))
 	}
@@ -103,9 +103,9 @@ func (m *markdownWriter) paragraphs(text string) {
 
 func (m *markdownWriter) finding(f *Finding) {
 	m.line("### %s: %s\n", f.Severity, EscapeMarkdown(shown(f.Title, maxTitle)))
-	where := codeSpan(place(f.Location))
+	where := CodeSpan(Place(f.Location))
 	if f.Location.Symbol != "" {
-		where += " in " + codeSpan(f.Location.Symbol)
+		where += " in " + CodeSpan(f.Location.Symbol)
 	}
 	m.line("%s (%s)\n", where, strings.ToLower(strings.ReplaceAll(string(f.Category), "_", " ")))
 	if f.Location.Code != "" {
@@ -113,7 +113,7 @@ func (m *markdownWriter) finding(f *Finding) {
 	}
 	m.paragraphs(shown(f.Reason, maxReason))
 	for _, l := range f.Related {
-		m.line("- see %s", codeSpan(place(l)))
+		m.line("- see %s", CodeSpan(Place(l)))
 	}
 	if len(f.Related) > 0 {
 		m.line("")
@@ -125,14 +125,14 @@ func (m *markdownWriter) finding(f *Finding) {
 }
 
 func (m *markdownWriter) votes(f *Finding) {
-	line := votesLine(f.Tally)
+	line := VotesLine(f.Tally)
 	if len(f.Sources) > 0 {
 		line = strings.TrimPrefix(line+"; by "+strings.Join(f.Sources, ", "), "; ")
 	}
 	if line != "" {
 		m.line("*%s*\n", EscapeMarkdown(line))
 	}
-	against := dissent(f)
+	against := Dissent(f)
 	for _, v := range against {
 		m.line("- %s: %s: %s", EscapeMarkdown(v.Voter), strings.ToLower(v.Choice.String()), EscapeMarkdown(shown(v.Reason, maxVoteReason)))
 	}
@@ -147,9 +147,9 @@ func (m *markdownWriter) others(list []*Finding) {
 	}
 	m.line("<details><summary>Not published: %d</summary>\n", len(list))
 	for _, f := range list {
-		notes := strings.TrimSuffix(fate(f)+"; "+votesLine(f.Tally), "; ")
-		m.line("- %s %s: %s (%s)", codeSpan(place(f.Location)), f.Severity, EscapeMarkdown(shown(f.Title, maxTitle)), EscapeMarkdown(notes))
-		for _, v := range dissent(f) {
+		notes := strings.TrimSuffix(fate(f)+"; "+VotesLine(f.Tally), "; ")
+		m.line("- %s %s: %s (%s)", CodeSpan(Place(f.Location)), f.Severity, EscapeMarkdown(shown(f.Title, maxTitle)), EscapeMarkdown(notes))
+		for _, v := range Dissent(f) {
 			m.line("  - %s: %s: %s", EscapeMarkdown(v.Voter), strings.ToLower(v.Choice.String()), EscapeMarkdown(shown(v.Reason, maxVoteReason)))
 		}
 	}
@@ -158,10 +158,10 @@ func (m *markdownWriter) others(list []*Finding) {
 
 // coverage writes every changed path, so that nothing looks reviewed that was not.
 func (m *markdownWriter) coverage(c Coverage) {
-	m.line("<details><summary>Coverage: %s</summary>\n", escapeHTML(coverageLine(c)))
+	m.line("<details><summary>Coverage: %s</summary>\n", EscapeHTML(CoverageLine(c)))
 	m.line("| file | change | status | |\n|---|---|---|---|")
 	for _, f := range c.Files {
-		m.line("| %s | %s | %s | %s |", codeSpan(diff.DisplayPath(f.Path)), f.Change, strings.ToLower(f.Status.String()), reasonWords(f.Reasons))
+		m.line("| %s | %s | %s | %s |", CodeSpan(diff.DisplayPath(f.Path)), f.Change, strings.ToLower(f.Status.String()), ReasonWords(f.Reasons))
 	}
 	m.line("\n</details>\n")
 }
@@ -175,7 +175,7 @@ func (m *markdownWriter) closing(r *Report) {
 		parts = append(parts, "cost "+EscapeMarkdown(r.Cost))
 	}
 	if r.Job != "" {
-		parts = append(parts, codeSpan("witan attach "+strings.TrimPrefix(r.Job, "jobs/")))
+		parts = append(parts, CodeSpan("witan attach "+strings.TrimPrefix(r.Job, "jobs/")))
 	}
 	if len(parts) > 0 {
 		m.line("%s", strings.Join(parts, " · "))

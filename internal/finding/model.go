@@ -69,8 +69,11 @@ type Finding struct {
 
 // Publication says where a finding is shown at a forge. The zero value: nowhere.
 type Publication struct {
-	// State is PENDING, DONE, FELL_BACK or FAILED, Reason why it is one of the last two.
-	State, URL, Reason string
+	// State is PENDING, DONE, FELL_BACK or FAILED.
+	State string
+	URL   string
+	// Reason is why it is one of the last two.
+	Reason string
 }
 
 // FileCoverage is the row of one changed path: every path of the change has exactly one.

@@ -127,19 +127,19 @@ func rdMessage(f *Finding, acted bool) string {
 	lines = append(lines, "")
 	path := diff.DisplayPath(f.Location.Path)
 	if !acted || f.Location.Side == Left || path != f.Location.Path {
-		lines = append(lines, "- at "+codeSpan(place(f.Location)))
+		lines = append(lines, "- at "+CodeSpan(Place(f.Location)))
 	}
 	for _, l := range f.Related {
-		lines = append(lines, "- see "+codeSpan(place(l)))
+		lines = append(lines, "- see "+CodeSpan(Place(l)))
 	}
-	votes := votesLine(f.Tally)
+	votes := VotesLine(f.Tally)
 	if len(f.Sources) > 0 {
 		votes = strings.TrimPrefix(votes+"; by "+strings.Join(f.Sources, ", "), "; ")
 	}
 	if votes != "" {
 		lines = append(lines, "- "+EscapeMarkdown(votes))
 	}
-	for _, v := range dissent(f) {
+	for _, v := range Dissent(f) {
 		lines = append(lines, "- "+EscapeMarkdown(fmt.Sprintf("%s: %s: %s", v.Voter, strings.ToLower(v.Choice.String()), shown(v.Reason, maxVoteReason))))
 	}
 	return strings.TrimSpace(strings.Join(lines, "\n"))

@@ -80,7 +80,7 @@ func sarifResult(f *Finding) (*sarif.Result, error) {
 	for i, l := range f.Related {
 		result.RelatedLocations = append(result.RelatedLocations, sarifLocation(l, i+1))
 	}
-	if f.Status == Dismissed {
+	if f.Status == Dismissed || f.Status == Fixed {
 		suppression := sarif.NewSuppression()
 		suppression.Kind, suppression.Status = new("external"), new("accepted")
 		if f.StatusReason != "" {
@@ -183,7 +183,7 @@ func sarifInvocation(r *Report) *sarif.Invocation {
 		note.Message = sarif.NewMessage()
 		text := fmt.Sprintf("%s %s", f.Status, Visible(diff.DisplayPath(f.Path)))
 		if len(f.Reasons) > 0 {
-			text += ": " + reasonWords(f.Reasons)
+			text += ": " + ReasonWords(f.Reasons)
 		}
 		note.Message.Text = new(text)
 		note.Locations = append(note.Locations, sarifLocation(Location{Path: f.Path}, 0))

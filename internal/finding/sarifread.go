@@ -29,6 +29,15 @@ type sarifFinding struct {
 	Status        string       `json:"status"`
 	StatusReason  string       `json:"statusReason,omitempty"`
 	FirstReview   string       `json:"firstReview,omitempty"`
+	FixedIn       string       `json:"fixedIn,omitempty"`
+	Feedback      string       `json:"feedback,omitempty"`
+	Publication   *sarifShown  `json:"publication,omitempty"`
+}
+
+type sarifShown struct {
+	State  string `json:"state"`
+	URL    string `json:"url,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 type sarifPlace struct {
@@ -96,6 +105,10 @@ func sarifProperties(f *Finding) (*sarif.PropertyBag, error) {
 		Name: f.Name, Severity: f.Severity.String(), Category: string(f.Category), Rule: f.Rule, Title: f.Title, Reason: f.Reason,
 		Place: toSARIFPlace(f.Location), Suggestion: f.Suggestion, Tally: sarifTally(f.Tally), Sources: f.Sources, Alternatives: f.Alternatives,
 		Outcome: f.Outcome.String(), OutcomeReason: f.OutcomeReason, Status: f.Status.String(), StatusReason: f.StatusReason, FirstReview: f.FirstReview,
+		FixedIn: f.FixedIn, Feedback: f.Feedback,
+	}
+	if f.Publication != (Publication{}) {
+		p.Publication = new(sarifShown(f.Publication))
 	}
 	for _, l := range f.Related {
 		p.Related = append(p.Related, toSARIFPlace(l))
@@ -165,6 +178,10 @@ func fromSARIF(properties json.RawMessage) (f Finding, err error) {
 	f = Finding{
 		Name: p.Name, Category: Category(p.Category), Rule: p.Rule, Title: p.Title, Reason: p.Reason, Suggestion: p.Suggestion, Tally: Tally(p.Tally),
 		Sources: p.Sources, Alternatives: p.Alternatives, OutcomeReason: p.OutcomeReason, StatusReason: p.StatusReason, FirstReview: p.FirstReview,
+		FixedIn: p.FixedIn, Feedback: p.Feedback,
+	}
+	if p.Publication != nil {
+		f.Publication = Publication(*p.Publication)
 	}
 	names := &nameReader{}
 	f.Severity = byName(names, p.Severity, SeverityCritical)

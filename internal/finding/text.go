@@ -100,7 +100,7 @@ func (t *textWriter) finding(f *Finding) {
 	t.code(indent, f.Location.Code)
 	t.paragraph(indent, shown(f.Reason, maxReason))
 	for _, l := range f.Related {
-		t.line("%ssee %s", indent, Visible(place(l)))
+		t.line("%ssee %s", indent, Visible(Place(l)))
 	}
 	if f.Suggestion != "" {
 		t.line("%ssuggested instead:", indent)
@@ -126,14 +126,14 @@ func (t *textWriter) code(indent, code string) {
 }
 
 func (t *textWriter) votes(indent string, f *Finding) {
-	line := votesLine(f.Tally)
+	line := VotesLine(f.Tally)
 	if len(f.Sources) > 0 {
 		line = strings.TrimPrefix(line+"; by "+oneLine(strings.Join(f.Sources, ", ")), "; ")
 	}
 	if line != "" {
 		t.line("%s%s", indent, t.dim(line))
 	}
-	for _, v := range dissent(f) {
+	for _, v := range Dissent(f) {
 		t.line("%s%s", indent, t.dim(fmt.Sprintf("%s: %s: %s", oneLine(v.Voter), strings.ToLower(v.Choice.String()), oneLine(shown(v.Reason, maxVoteReason)))))
 	}
 }
@@ -144,19 +144,19 @@ func (t *textWriter) others(list []*Finding) {
 	}
 	t.line("%s", t.bold(fmt.Sprintf("Not published (%d)", len(list))))
 	for _, f := range list {
-		t.line("  %s  %s  %s  %s", Visible(place(f.Location)), f.Severity, oneLine(shown(f.Title, maxTitle)), t.dim("["+fate(f)+"]"))
+		t.line("  %s  %s  %s  %s", Visible(Place(f.Location)), f.Severity, oneLine(shown(f.Title, maxTitle)), t.dim("["+fate(f)+"]"))
 		t.votes("    ", f)
 	}
 	t.line("")
 }
 
 func (t *textWriter) coverage(c Coverage) {
-	t.line("%s %s", t.bold("Coverage:"), coverageLine(c))
+	t.line("%s %s", t.bold("Coverage:"), CoverageLine(c))
 	for _, f := range c.Files {
 		if f.Status == Reviewed {
 			continue
 		}
-		t.line("  %-8s %s  %s", strings.ToLower(f.Status.String()), Visible(diff.DisplayPath(f.Path)), reasonWords(f.Reasons))
+		t.line("  %-8s %s  %s", strings.ToLower(f.Status.String()), Visible(diff.DisplayPath(f.Path)), ReasonWords(f.Reasons))
 	}
 }
 
@@ -167,7 +167,7 @@ func (t *textWriter) closing(r *Report) {
 	if r.Job != "" {
 		t.line("%s witan attach %s", t.bold("Job:"), oneLine(strings.TrimPrefix(r.Job, "jobs/")))
 	}
-	t.line("%s", t.bold(verdictLine(r)))
+	t.line("%s", t.bold(VerdictLine(r)))
 }
 
 // paragraph writes text broken at blanks; its own line breaks stay.

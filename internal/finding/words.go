@@ -29,8 +29,8 @@ func lineRange(l Location) string {
 	return text
 }
 
-// place is "path:12-14".
-func place(l Location) string {
+// Place is "path:12-14".
+func Place(l Location) string {
 	text := diff.DisplayPath(l.Path)
 	if lines := lineRange(l); lines != "" {
 		text += ":" + lines
@@ -38,7 +38,8 @@ func place(l Location) string {
 	return text
 }
 
-func votesLine(t Tally) string {
+// VotesLine is the tally in words, empty where nobody was to vote.
+func VotesLine(t Tally) string {
 	if t.Planned == 0 && t.Confirmed == 0 {
 		return ""
 	}
@@ -49,9 +50,9 @@ func votesLine(t Tally) string {
 	return text
 }
 
-// dissent is what a reader wants to know of the votes beside their count: who was not convinced of a published finding,
+// Dissent is what a reader wants to know of the votes beside their count: who was not convinced of a published finding,
 // and everybody's reason where a finding was not published.
-func dissent(f *Finding) []Vote {
+func Dissent(f *Finding) []Vote {
 	var shown []Vote
 	for _, v := range f.Votes {
 		if f.Outcome != Published || v.Choice != Confirmed {
@@ -61,7 +62,8 @@ func dissent(f *Finding) []Vote {
 	return shown
 }
 
-func coverageLine(c Coverage) string {
+// CoverageLine is the coverage in one line. It is not escaped.
+func CoverageLine(c Coverage) string {
 	text := fmt.Sprintf("%d of %d files reviewed", c.Count(Reviewed), len(c.Files))
 	if n := c.Count(Partial); n > 0 {
 		text += fmt.Sprintf(", %d partly", n)
@@ -75,7 +77,8 @@ func coverageLine(c Coverage) string {
 	return text
 }
 
-func reasonWords(reasons []Reason) string {
+// ReasonWords are reasons in lower case, joined by commas.
+func ReasonWords(reasons []Reason) string {
 	words := make([]string, len(reasons))
 	for i, r := range reasons {
 		words[i] = strings.ToLower(strings.ReplaceAll(string(r), "_", " "))
@@ -83,8 +86,8 @@ func reasonWords(reasons []Reason) string {
 	return strings.Join(words, ", ")
 }
 
-// verdictLine says in one sentence how the review ended.
-func verdictLine(r *Report) string {
+// VerdictLine says in one sentence how the review ended.
+func VerdictLine(r *Report) string {
 	switch r.Disposition {
 	case "DECLINED":
 		return "Not reviewed: " + oneLine(r.DeclinedReason)
@@ -94,7 +97,7 @@ func verdictLine(r *Report) string {
 	counts := make(map[Severity]int)
 	total := 0
 	for i := range r.Findings {
-		if current(&r.Findings[i]) {
+		if Current(&r.Findings[i]) {
 			counts[r.Findings[i].Severity]++
 			total++
 		}
@@ -119,8 +122,8 @@ func verdictLine(r *Report) string {
 	return text
 }
 
-// current reports whether a finding is published and still to be acted on.
-func current(f *Finding) bool {
+// Current reports whether a finding is published and still to be acted on.
+func Current(f *Finding) bool {
 	return f.Outcome == Published && f.Status != Dismissed && f.Status != Fixed
 }
 
@@ -132,7 +135,7 @@ func ordered(r *Report) (acted, others []*Finding) {
 	}
 	slices.SortStableFunc(all, Compare)
 	for _, f := range all {
-		if current(f) {
+		if Current(f) {
 			acted = append(acted, f)
 		} else {
 			others = append(others, f)

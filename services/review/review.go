@@ -109,8 +109,10 @@ type Result struct {
 	BaseIndex string            `json:"base_index,omitempty"`
 	Reviewers []ReviewerSummary `json:"reviewers,omitempty"`
 	// Notes say in words what was left out as a whole ("context: none, the index could not be built").
-	Notes       []string  `json:"notes,omitempty"`
-	PublishedAt time.Time `json:"published_at"`
+	Notes []string `json:"notes,omitempty"`
+	// Publication says how far showing it at the forge came; zero where it was not to be shown.
+	Publication finding.Publication `json:"publication,omitzero"`
+	PublishedAt time.Time           `json:"published_at"`
 }
 
 // CouncilCoverage is how much of the council took part.

@@ -108,7 +108,7 @@ const (
 	PublicationIntent PublicationState = "INTENT"
 	// PublicationBegun: it was asked for, and may be there although nobody saw it yet.
 	PublicationBegun PublicationState = "BEGUN"
-	PublicationDone   PublicationState = "DONE"
+	PublicationDone  PublicationState = "DONE"
 )
 
 // Publication is one write at the forge, by the key that its marker carries.

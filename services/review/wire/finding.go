@@ -21,6 +21,8 @@ func Finding(f *finding.Finding) *reviewv1.Finding {
 		StatusReason: reviewv1.Finding_StatusReason(reviewv1.Finding_StatusReason_value[f.StatusReason]),
 		FirstReview:  f.FirstReview, Outcome: Outcome(f.Outcome), OutcomeReason: f.OutcomeReason, Rule: f.Rule,
 	}
+	out.FixedIn, out.Publication = f.FixedIn, Publication(f.Publication)
+	out.Feedback = reviewv1.Finding_Feedback(reviewv1.Finding_Feedback_value[f.Feedback])
 	for i := range f.Related {
 		out.Related = append(out.Related, location(&f.Related[i]))
 	}
@@ -28,6 +30,16 @@ func Finding(f *finding.Finding) *reviewv1.Finding {
 		out.Votes = append(out.Votes, vote(&f.Votes[i]))
 	}
 	return out
+}
+
+// Publication returns where something is shown; nil where it is nowhere.
+func Publication(p finding.Publication) *reviewv1.Publication {
+	if p == (finding.Publication{}) {
+		return nil
+	}
+	return &reviewv1.Publication{
+		State: reviewv1.Publication_State(reviewv1.Publication_State_value[p.State]), Url: p.URL, Reason: p.Reason,
+	}
 }
 
 func location(l *finding.Location) *reviewv1.Location {

@@ -41,6 +41,7 @@ func Review(r *review.Review, counts map[review.Bucket]int) *reviewv1.Review {
 	if r.Disposition != "" {
 		out.Coverage = coverage(&r.Result)
 		out.Usage = Usage(r.Usage)
+		out.Publication = Publication(r.Publication)
 	}
 	return out
 }
