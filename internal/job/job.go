@@ -104,6 +104,8 @@ type Job struct {
 	Error        *Error
 	Ledger       Ledger
 	Usage        Usage
+	// Reserved are tokens that are kept for calls in flight, and for those that were given up and may have been charged.
+	Reserved int64
 	// Stalled counts the executions in a row that began without a new step or call result before them.
 	Stalled int
 	// Priority, Timeout, QueueTimeout and HistoryKept are those of the Creation.

@@ -21,8 +21,10 @@ var (
 	ErrNoModelConfigured = apierr.Precondition(apierr.ReasonNoModelConfigured, "a question to the council needs a model and none is configured; `witan doctor` says how to configure one")
 	ErrCouncilInvalid    = apierr.Invalid(apierr.ReasonCouncilInvalid, "the council cannot sit as described")
 	ErrModelUnknown      = apierr.Invalid(apierr.ReasonModelUnknown, "no configured model has this name; list the models")
-	ErrBudgetTooSmall    = apierr.Precondition(apierr.ReasonBudgetTooSmall, "the budget is below the smallest estimate; raise it")
-	ErrTaskInvalid       = apierr.Invalid(apierr.ReasonInvalidRequest, "the task cannot be deliberated on as it is")
+	// ErrPriceUnknown: a cap on money needs prices of all models, in one currency.
+	ErrPriceUnknown   = apierr.Precondition(apierr.ReasonPriceUnknown, "a cap on cost needs the prices of all models of the council, in its currency; configure them, or cap tokens")
+	ErrBudgetTooSmall = apierr.Precondition(apierr.ReasonBudgetTooSmall, "the budget is below the smallest estimate; raise it")
+	ErrTaskInvalid    = apierr.Invalid(apierr.ReasonInvalidRequest, "the task cannot be deliberated on as it is")
 )
 
 // unsupported refuses what the contract has and this version does not do.

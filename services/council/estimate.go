@@ -1,5 +1,11 @@
 package council
 
+import (
+	"math"
+
+	"witan.dev/internal/llm"
+)
+
 // Range is a guess with its bounds.
 type Range struct {
 	Low      int64 `json:"low"`
@@ -12,6 +18,31 @@ type Range struct {
 type Estimate struct {
 	Calls  Range `json:"calls"`
 	Tokens Range `json:"tokens"`
+	// Cost is in millionths of the currency; nil where a price is unknown or the currencies differ.
+	Cost     *Range `json:"cost,omitempty"`
+	Currency string `json:"currency,omitempty"`
+}
+
+// A Cap is one measure of a budget beside what is expected of it.
+type Cap struct {
+	Kind     string // "calls", "tokens" or "cost"
+	Cap      int64
+	Estimate Range
+}
+
+// Caps lists the measures that the budget caps.
+func (b BudgetPolicy) Caps(e *Estimate) []Cap {
+	var out []Cap
+	if b.MaxCalls > 0 {
+		out = append(out, Cap{"calls", int64(b.MaxCalls), e.Calls})
+	}
+	if b.MaxTotalTokens > 0 {
+		out = append(out, Cap{"tokens", b.MaxTotalTokens, e.Tokens})
+	}
+	if b.MaxCostMicros > 0 && e.Cost != nil {
+		out = append(out, Cap{"cost", b.MaxCostMicros, *e.Cost})
+	}
+	return out
 }
 
 // Names of the stages.
@@ -62,13 +93,14 @@ func (s Spec) Judged() bool {
 }
 
 const (
-	outputShare  = 4    // an answer takes about a quarter of what it may
+	// OutputShare is the part of what an answer may be that it is expected to be: a quarter.
+	OutputShare  = 4
 	unknownLimit = 2048 // where the model's own limit holds
 )
 
 // EstimateOf guesses what a task takes. Calls: one for each seat and part, one for each judge (and batch), one for the
 // chairman; retries and repairs in High only. Reused answers of a retried job are not taken off.
-func EstimateOf(s Spec, t Task) Estimate {
+func EstimateOf(s Spec, t Task, models Models) Estimate {
 	answerers, judges := int64(len(s.Answerers())), int64(len(s.Judges()))
 	var e Estimate
 	if len(s.Members) == 0 {
@@ -100,9 +132,9 @@ func EstimateOf(s Spec, t Task) Estimate {
 		output = max(output, int64(m.MaxOutputTokens))
 	}
 	if output == 0 {
-		output = unknownLimit * outputShare
+		output = unknownLimit * OutputShare
 	}
-	each := output / outputShare
+	each := output / OutputShare
 	calls := first + second + third
 	e.Calls = Range{Low: first, Expected: calls, High: calls * DefaultMaxAttempts}
 	if t.CodeReview != nil && s.Mode != ModeAnswersOnly {
@@ -113,5 +145,52 @@ func EstimateOf(s Spec, t Task) Estimate {
 		Expected: answerers*material + (second+third)*(material+answerers*each) + calls*each,
 		High:     e.Calls.High * (material + answerers*output + output),
 	}
+	e.price(s, models, estimated{material: material, each: each, first: parts, second: second > 0, third: third > 0})
 	return e
+}
+
+// estimated are the sizes that a price is put on.
+type estimated struct {
+	material, each, first int64 // first: calls of each seat
+	second, third         bool
+}
+
+// price says what the tokens cost, where all models have a price in one currency.
+func (e *Estimate) price(s Spec, models Models, n estimated) {
+	prices := make(map[string]llm.Price)
+	dearest := 0.0
+	for _, name := range s.Models() {
+		m, ok := models.Model(name)
+		if !ok || m.Info().Price == nil {
+			return
+		}
+		p := *m.Info().Price
+		if e.Currency != "" && e.Currency != p.Currency {
+			e.Currency = ""
+			return
+		}
+		prices[name], e.Currency = p, p.Currency
+		dearest = max(dearest, p.InputPerMillion, p.OutputPerMillion)
+	}
+	cost := Range{}
+	add := func(model string, input, output, times int64) {
+		p := prices[model]
+		cost.Expected += p.Cost(llm.Usage{InputTokens: input, OutputTokens: output * times})
+	}
+	answers := int64(len(s.Answerers())) * n.each
+	for _, m := range s.Answerers() {
+		p := prices[m.Model]
+		cost.Low += p.Cost(llm.Usage{InputTokens: n.material})
+		add(m.Model, n.material, n.each, n.first)
+	}
+	if n.second {
+		for _, m := range s.Judges() {
+			add(m.Model, n.material+answers, n.each, 1)
+		}
+	}
+	if n.third {
+		add(s.Chairman.Model, n.material+answers, n.each, 1)
+	}
+	cost.High = max(cost.Expected, int64(math.Ceil(float64(e.Tokens.High)*dearest)))
+	e.Cost = &cost
 }

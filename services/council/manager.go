@@ -338,12 +338,42 @@ func (m *Manager) resolve(n NewDeliberation, c Conversation, d *Deliberation) er
 	if err := supported(d.Spec, kind); err != nil {
 		return err
 	}
-	estimate := EstimateOf(d.Spec, n.Task)
+	estimate := EstimateOf(d.Spec, n.Task, m.models)
 	d.Estimate = &estimate
-	if limit := int64(d.Spec.Budget.MaxCalls); limit > 0 && limit < estimate.Calls.Low {
-		return ErrBudgetTooSmall.With("max_calls", fmt.Sprint(limit)).With("least", fmt.Sprint(estimate.Calls.Low))
+	if err := priced(d.Spec.Budget, &estimate, len(d.Spec.Members)); err != nil {
+		return err
+	}
+	for _, c := range d.Spec.Budget.Caps(&estimate) {
+		if c.Cap < c.Estimate.Low {
+			return ErrBudgetTooSmall.With("max_"+c.Kind, fmt.Sprint(c.Cap)).With("least", fmt.Sprint(c.Estimate.Low))
+		}
 	}
 	return nil
+}
+
+// priced refuses a cap on money that cannot be kept: a price is unknown, or they are in other currencies.
+func priced(b BudgetPolicy, e *Estimate, members int) error {
+	switch {
+	case b.MaxCostMicros == 0 || members == 0:
+		return nil
+	case e.Cost == nil:
+		return ErrPriceUnknown
+	case b.CurrencyCode != "" && b.CurrencyCode != e.Currency:
+		return ErrPriceUnknown.With("currency_code", b.CurrencyCode).With("prices", e.Currency)
+	}
+	return nil
+}
+
+// EstimateDeliberation says what a deliberation would take. Errors are those of CreateDeliberation.
+func (m *Manager) EstimateDeliberation(ctx context.Context, n NewDeliberation) (Estimate, error) {
+	if err := n.Task.Validate(); err != nil {
+		return Estimate{}, invalid(ErrTaskInvalid, "deliberation", err)
+	}
+	d, err := m.validateOnly(ctx, n)
+	if err != nil {
+		return Estimate{}, err
+	}
+	return *d.Estimate, nil
 }
 
 // check validates a spec and finds its models.
@@ -364,8 +394,6 @@ func supported(s Spec, kind TaskKind) error {
 	switch {
 	case s.Mode == ModeVerdict && kind == TaskQuestion:
 		return unsupported("the mode VERDICT is not supported for questions yet; take FULL")
-	case s.Budget.MaxTotalTokens > 0 || s.Budget.MaxCostMicros > 0:
-		return unsupported("budget.max_total_tokens and budget.max_cost_micros are not enforced yet and therefore refused; take budget.max_calls")
 	case s.Quorum.OnPartial == PartialWait:
 		return unsupported("quorum.on_partial WAIT is not supported yet; take RETURN or FAIL and retry the job")
 	}

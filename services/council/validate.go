@@ -47,6 +47,9 @@ func (s Spec) Validate() error {
 	within(bad, "quorum.min_ballots", s.Quorum.MinBallots, 0, MaxMembers)
 	oneOf(bad, "budget.on_exceed", s.Budget.OnExceed, ExceedConclude, ExceedRankedOnly, ExceedFail)
 	within(bad, "budget.max_calls", s.Budget.MaxCalls, 0, 1_000_000)
+	if s.Budget.MaxTotalTokens < 0 || s.Budget.MaxCostMicros < 0 {
+		bad("budget", "a cap is below 0")
+	}
 	oneOf(bad, "stream", s.Stream, StreamNone, StreamChairman, StreamAll)
 	s.validateClocks(bad)
 	return errors.Join(errs...)

@@ -52,7 +52,9 @@ var calling = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 		require.Equal(t, int32(1), g.Attempt)
 		require.Nil(t, g.Reused)
 		require.NotEmpty(t, g.IdempotencyKey)
+		require.Equal(t, int64(100), get(t, s, f.ID).Reserved)
 		closeCall(t, s, f, answered(in, 1))
+		require.Zero(t, get(t, s, f.ID).Reserved)
 		length := len(dense(t, s, f.ID))
 		for range 2 {
 			g = openCall(t, s, f, in)

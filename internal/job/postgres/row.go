@@ -30,7 +30,7 @@ func decode(r jobsql.Job) (job.Job, error) {
 		State: job.State(r.State), StateReason: r.StateReason, Stage: r.Stage,
 		Progress: job.Progress{Done: r.ProgressDone, Total: r.ProgressTotal, Unit: r.ProgressUnit},
 		Epoch:    r.Epoch, Attempt: r.Attempt, LastSeq: r.LastSeq, FirstAvailableSeq: r.FirstAvailableSeq, Revision: r.Revision,
-		Spec: r.Spec, Result: r.Result, Stalled: int(r.Stalled),
+		Spec: r.Spec, Result: r.Result, Stalled: int(r.Stalled), Reserved: r.Reserved,
 		Ledger: job.Ledger{
 			CallsStarted: r.CallsStarted, CallsCompleted: r.CallsCompleted, CallsReused: r.CallsReused,
 			CallsRepaid: r.CallsRepaid, Recoveries: r.Recoveries,

@@ -18,7 +18,7 @@ const (
 	before  = `id, kind, owner, parent_job, resource, labels, state, state_reason, stage, progress_done, progress_total, progress_unit,
 	epoch, attempt, stalled, last_seq, first_available_seq, revision`
 	behind = `error,
-	calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage,
+	calls_started, calls_completed, calls_reused, calls_repaid, recoveries, usage, reserved,
 	priority, timeout, queue_timeout, history_kept,
 	create_time, start_time, end_time, cancel_time, deadline_time, queue_expire_time, expire_time, history_expire_time`
 )
@@ -53,7 +53,7 @@ func scan(row scanner) (job.Job, error) {
 	if err := row.Scan(&j.ID, &j.Kind, &j.Owner, &j.Parent, &j.Resource, &labels, &j.State, &j.StateReason, &j.Stage,
 		&j.Progress.Done, &j.Progress.Total, &j.Progress.Unit,
 		&j.Epoch, &j.Attempt, &j.Stalled, &j.LastSeq, &j.FirstAvailableSeq, &j.Revision, &j.Spec, &j.Result, &failure,
-		&j.Ledger.CallsStarted, &j.Ledger.CallsCompleted, &j.Ledger.CallsReused, &j.Ledger.CallsRepaid, &j.Ledger.Recoveries, &usage,
+		&j.Ledger.CallsStarted, &j.Ledger.CallsCompleted, &j.Ledger.CallsReused, &j.Ledger.CallsRepaid, &j.Ledger.Recoveries, &usage, &j.Reserved,
 		&j.Priority, &timeout, &queueTimeout, &kept,
 		&create, &start, &end, &cancel, &deadline, &queue, &expire, &history); err != nil {
 		return job.Job{}, err

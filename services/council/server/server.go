@@ -19,8 +19,7 @@ import (
 
 // What the contract names and this version does not do.
 var (
-	errNoEstimate = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version estimates only what it starts; see the estimate of a deliberation created with validate_only")
-	errNoPresets  = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version reads councils from the configuration only")
+	errNoPresets = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version reads councils from the configuration only")
 )
 
 // Server implements witan.council.v1.CouncilService. Safe for concurrent use.
@@ -94,15 +93,9 @@ func (s *Server) CreateDeliberation(ctx context.Context, r *councilv1.CreateDeli
 	if err != nil {
 		return nil, err
 	}
-	var timeout time.Duration
-	if asked.GetTimeout() != nil {
-		timeout = asked.GetTimeout().AsDuration()
-	}
-	d, err := s.manager.CreateDeliberation(ctx, council.NewDeliberation{
-		Owner: auth.Owner(ctx), Conversation: wire.ID(asked.GetConversation()), Council: wire.ID(asked.GetCouncil()),
-		Overrides: wire.SpecOf(asked.GetSpec()), Task: wire.TaskOf(asked), Timeout: timeout, Labels: asked.GetLabels(),
-		ParentJob: wire.JobID(asked.GetParentJob()), Request: id, ValidateOnly: r.GetValidateOnly(),
-	})
+	n := asking(ctx, asked)
+	n.Request, n.ValidateOnly = id, r.GetValidateOnly()
+	d, err := s.manager.CreateDeliberation(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -123,9 +116,26 @@ func (s *Server) GetDeliberation(ctx context.Context, r *councilv1.GetDeliberati
 	return wire.Deliberation(d, full), nil
 }
 
-// EstimateDeliberation is not in this version.
-func (s *Server) EstimateDeliberation(context.Context, *councilv1.EstimateDeliberationRequest) (*councilv1.Estimate, error) {
-	return nil, errNoEstimate
+// asking translates what a deliberation is asked for.
+func asking(ctx context.Context, asked *councilv1.Deliberation) council.NewDeliberation {
+	var timeout time.Duration
+	if asked.GetTimeout() != nil {
+		timeout = asked.GetTimeout().AsDuration()
+	}
+	return council.NewDeliberation{
+		Owner: auth.Owner(ctx), Conversation: wire.ID(asked.GetConversation()), Council: wire.ID(asked.GetCouncil()),
+		Overrides: wire.SpecOf(asked.GetSpec()), Task: wire.TaskOf(asked), Timeout: timeout, Labels: asked.GetLabels(),
+		ParentJob: wire.JobID(asked.GetParentJob()),
+	}
+}
+
+// EstimateDeliberation implements councilv1.CouncilServiceServer.
+func (s *Server) EstimateDeliberation(ctx context.Context, r *councilv1.EstimateDeliberationRequest) (*councilv1.Estimate, error) {
+	e, err := s.manager.EstimateDeliberation(ctx, asking(ctx, r.GetDeliberation()))
+	if err != nil {
+		return nil, err
+	}
+	return wire.Estimate(&e), nil
 }
 
 // ListModels implements councilv1.CouncilServiceServer.

@@ -139,7 +139,15 @@ func TestErrorsNameWhatCanBeDone(t *testing.T) {
 	require.Equal(t, "NOT_IMPLEMENTED", reason(t, create(verdict), codes.Unimplemented).GetReason())
 	capped := ask("?")
 	capped.Spec = &councilv1.CouncilSpec{Budget: &councilv1.BudgetPolicy{MaxCostMicros: 5}}
-	require.Equal(t, "NOT_IMPLEMENTED", reason(t, create(capped), codes.Unimplemented).GetReason())
+	require.Equal(t, "PRICE_UNKNOWN", reason(t, create(capped), codes.FailedPrecondition).GetReason())
+	capped.Spec.Budget = &councilv1.BudgetPolicy{MaxTotalTokens: 1}
+	_, err = client.EstimateDeliberation(ctx, &councilv1.EstimateDeliberationRequest{Deliberation: unknown})
+	require.Equal(t, "MODEL_UNKNOWN", reason(t, err, codes.InvalidArgument).GetReason(), "what cannot be started is not estimated")
+	estimate, err := client.EstimateDeliberation(ctx, &councilv1.EstimateDeliberationRequest{Deliberation: ask("?")})
+	require.NoError(t, err)
+	require.Equal(t, int64(4), estimate.GetCalls().GetLow(), "four seats of three models")
+	require.Greater(t, estimate.GetTokens().GetHigh(), estimate.GetTokens().GetExpected())
+	require.Nil(t, estimate.GetCostMicros(), "no model has a price")
 	require.Equal(t, codes.InvalidArgument, status.Code(create(&councilv1.Deliberation{})), "no task")
 	_, err = client.GetDeliberation(ctx, &councilv1.GetDeliberationRequest{Name: "deliberations/aaaaaaaaaaaaaaaaaaaaaaaaaa"})
 	require.Equal(t, "DELIBERATION_NOT_FOUND", reason(t, err, codes.NotFound).GetReason())

@@ -207,7 +207,13 @@ func Estimate(e *council.Estimate) *councilv1.Estimate {
 	if e == nil {
 		return nil
 	}
-	return &councilv1.Estimate{Calls: rangeOf(e.Calls), Tokens: rangeOf(e.Tokens), Basis: councilv1.Estimate_DEFAULT}
+	out := &councilv1.Estimate{
+		Calls: rangeOf(e.Calls), Tokens: rangeOf(e.Tokens), CurrencyCode: e.Currency, Basis: councilv1.Estimate_DEFAULT,
+	}
+	if e.Cost != nil {
+		out.CostMicros = rangeOf(*e.Cost)
+	}
+	return out
 }
 
 func rangeOf(r council.Range) *councilv1.EstimateRange {

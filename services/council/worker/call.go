@@ -109,7 +109,7 @@ func (a ask) intent(maxOutput int) (job.CallIntent, error) {
 	in := job.CallIntent{
 		Key: a.key, PromptSHA256: sha256.Sum256(raw), Template: a.prompt.Template,
 		MaxAttempts:    a.maxAttempts,
-		ReservedTokens: int64(prompt.Tokens(a.prompt.Bytes()) + maxOutput),
+		ReservedTokens: int64(a.inputTokens() + maxOutput),
 	}
 	if a.voice.started != nil {
 		in.EventsFor = func(attempt int32) []job.NewEvent { return []job.NewEvent{a.voice.started(attempt)} }
@@ -117,16 +117,21 @@ func (a ask) intent(maxOutput int) (job.CallIntent, error) {
 	return in, nil
 }
 
+// inputTokens is an upper estimate of what is sent.
+func (a ask) inputTokens() int { return prompt.Tokens(a.prompt.Bytes()) }
+
 // open asks the journal for a try of each call, in one transaction. A call that the budget does not allow has no grant,
 // unless it was answered before: what was paid for costs nothing again.
 func (d *deliberation) open(ctx context.Context, asks []ask, maxOutput []int) ([]*job.CallGrant, error) {
 	intents := make([]job.CallIntent, len(asks))
+	short := make([]string, len(asks))
 	for i, a := range asks {
 		var err error
 		if intents[i], err = a.intent(maxOutput[i]); err != nil {
 			return nil, err
 		}
-		intents[i].ReuseOnly = !d.budget.take(a.chairman)
+		short[i] = d.budget.take(d.most(a, maxOutput[i]), a.chairman)
+		intents[i].ReuseOnly = short[i] != ""
 	}
 	given, err := d.run.OpenCalls(ctx, intents)
 	if err != nil {
@@ -136,10 +141,10 @@ func (d *deliberation) open(ctx context.Context, asks []ask, maxOutput []int) ([
 	for i, g := range given {
 		switch {
 		case g.Refused:
-			d.budget.refuse()
+			d.budget.refuse(short[i])
 			continue
 		case (g.Reused != nil || g.Exhausted) && !intents[i].ReuseOnly:
-			d.budget.back()
+			d.budget.settle(d.most(asks[i], maxOutput[i]), amount{})
 		}
 		grants[i] = &given[i]
 	}
@@ -182,6 +187,7 @@ func (d *deliberation) call(ctx context.Context, a ask, granted *job.CallGrant, 
 		if err != nil {
 			return record{}, nil, sum, err
 		}
+		d.settle(ctx, a, maxOutput, failed, r)
 		sum.Usage, sum.Calls = sum.Usage.Add(r.Usage), sum.Calls+1
 		room := 0
 		if failed != nil && failed.Class == llm.ClassTruncated && !grown && !errors.Is(failed, errTooLong) {
@@ -212,6 +218,14 @@ func (d *deliberation) call(ctx context.Context, a ask, granted *job.CallGrant, 
 			return record{}, f, sum, err
 		}
 	}
+}
+
+// settle gives back what a try did not take. One that was given up may have been charged: it keeps its reservation.
+func (d *deliberation) settle(ctx context.Context, a ask, maxOutput int, failed *llm.Error, r record) {
+	if failed != nil && context.Cause(ctx) != nil {
+		return
+	}
+	d.budget.settle(d.most(a, maxOutput), took(r.Usage))
 }
 
 func reuse(g job.CallGrant) (record, error) {

@@ -69,7 +69,7 @@ func (d *deliberation) concludes(ctx context.Context, c concluded, text string, 
 // empty-handed, which voids nothing that came before.
 func (d *deliberation) chair(ctx context.Context, stage string, p prompt.Prompt) (concluded, error) {
 	out := concluded{Coverage: council.StageCoverage{Stage: stage, Planned: 1, ClosedBy: council.ClosedAll}}
-	if d.budget.exceeded() && d.Spec.Budget.OnExceed == council.ExceedRankedOnly {
+	if d.budget.exceeded() != "" && d.Spec.Budget.OnExceed == council.ExceedRankedOnly {
 		out.Coverage.ClosedBy = council.ClosedBudget
 		return out, nil
 	}
@@ -121,7 +121,7 @@ func (d *deliberation) chairAsk(stage, model string, index int, p prompt.Prompt,
 	c, t := d.Spec.Chairman, d.Spec.Timeouts
 	a := ask{
 		key: job.CallKey{Stage: stage, Subject: chairmanSubject}, member: chairmanSubject, model: model, prompt: p,
-		maxOutput: c.MaxOutputTokens, maxAttempts: c.MaxAttempts, firstToken: t.FirstToken, attempt: t.ChairmanAttempt, total: limit,
+		maxOutput: d.outputLimit(model, c.MaxOutputTokens), maxAttempts: c.MaxAttempts, firstToken: t.FirstToken, attempt: t.ChairmanAttempt, total: limit,
 		chairman: true, wantsWhole: true,
 		voice: voice{
 			started: func(attempt int32) job.NewEvent {

@@ -75,7 +75,7 @@ func (d *deliberation) makePlan(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encode the plan: %w", err)
 	}
-	estimate := council.EstimateOf(d.Spec, d.Task)
+	estimate := council.EstimateOf(d.Spec, d.Task, d.models)
 	return d.run.Commit(ctx, job.Update{
 		Events: d.planEvents(p, estimate),
 		Write: func(ctx context.Context, tx job.Tx) error {
@@ -95,9 +95,16 @@ func (d *deliberation) planEvents(p plan, e council.Estimate) []job.NewEvent {
 		Members: wire.Members(d.Spec.Members), Chairman: wire.Chairman(d.Spec.Chairman), Mode: wire.Mode(d.Spec.Mode),
 		Stages: council.Stages(d.Spec, d.Task.Kind()), Estimate: wire.Estimate(&e), SpecDigest: p.Digest,
 	}}})}
-	if limit := int64(d.Spec.Budget.MaxCalls); limit > 0 && limit < e.Calls.Expected {
-		events = append(events, event("plan/budget", &councilv1.CouncilEvent{Event: &councilv1.CouncilEvent_BudgetWarning{BudgetWarning: &councilv1.BudgetWarning{
-			Spent: e.Calls.Expected, Cap: limit, Kind: "calls",
+	for _, c := range d.Spec.Budget.Caps(&e) {
+		if c.Cap >= c.Estimate.Expected {
+			continue
+		}
+		key := "plan/budget"
+		if c.Kind != "calls" {
+			key += "/" + c.Kind
+		}
+		events = append(events, event(key, &councilv1.CouncilEvent{Event: &councilv1.CouncilEvent_BudgetWarning{BudgetWarning: &councilv1.BudgetWarning{
+			Spent: c.Estimate.Expected, Cap: c.Cap, Kind: c.Kind,
 		}}}))
 	}
 	if p.Title != "" {
@@ -204,7 +211,11 @@ func (d *deliberation) readPlan(ctx context.Context) error {
 	if err := json.Unmarshal(raw, &d.plan); err != nil {
 		return fmt.Errorf("read the plan of deliberation %s: %w", d.ID, err)
 	}
-	d.budget = newBudget(d.Spec, int(d.run.Job().Ledger.CallsStarted), council.PlannedOrigin(d.Spec, d.Task.Kind()) == council.OriginChairman)
+	reserve := amount{}
+	if council.PlannedOrigin(d.Spec, d.Task.Kind()) == council.OriginChairman {
+		reserve = d.chairmanReserve()
+	}
+	d.budget = newBudget(d.Spec.Budget, d.spentBefore(d.run.Job()), reserve)
 	return nil
 }
 

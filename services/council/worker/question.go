@@ -90,7 +90,7 @@ func (d *deliberation) goOn(quorum bool) bool {
 		d.ended.QuorumFailed = true
 		return false
 	}
-	if d.budget.exceeded() && d.Spec.Budget.OnExceed == council.ExceedFail {
+	if d.budget.exceeded() != "" && d.Spec.Budget.OnExceed == council.ExceedFail {
 		d.ended.BudgetFailed = true
 		return false
 	}
@@ -135,11 +135,12 @@ func answerOf(member string, r record) council.Answer {
 
 // budgetEvents say once a stage that the budget stopped something.
 func (d *deliberation) budgetEvents(stage string) []job.NewEvent {
-	if !d.budget.exceeded() {
+	measure := d.budget.exceeded()
+	if measure == "" {
 		return nil
 	}
 	return []job.NewEvent{event(key(stage, "budget"), &councilv1.CouncilEvent{Event: &councilv1.CouncilEvent_BudgetExceeded{BudgetExceeded: &councilv1.BudgetExceeded{
-		Kind: "calls", Stage: stage, Action: wire.OnExceed(d.Spec.Budget.OnExceed),
+		Kind: measure, Stage: stage, Action: wire.OnExceed(d.Spec.Budget.OnExceed),
 	}}})}
 }
 
@@ -401,7 +402,7 @@ func tookPart(a answered, r ranked) map[string]bool {
 
 // coverage joins the stages that were held or skipped, and counts the models of the members that took part.
 func (d *deliberation) coverage(took map[string]bool, stages ...council.StageCoverage) council.Coverage {
-	c := council.Coverage{BudgetStop: d.budget.exceeded()}
+	c := council.Coverage{BudgetStop: d.budget.exceeded() != ""}
 	models := map[string]bool{}
 	for _, m := range d.Spec.Members {
 		if took[m.ID] {

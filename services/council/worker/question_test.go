@@ -11,6 +11,7 @@ import (
 
 	councilv1 "witan.dev/gen/witan/council/v1"
 	"witan.dev/internal/job"
+	"witan.dev/internal/llm"
 	"witan.dev/services/council"
 	"witan.dev/services/council/counciltest"
 )
@@ -452,5 +453,56 @@ func TestBalancedOrderShowsEachAnswerOnceInEachPlace(t *testing.T) {
 	}
 	for id, counts := range seen {
 		require.Equal(t, [3]int{1, 1, 1}, counts, id)
+	}
+}
+
+// TestP08_CapsOnTokensAndCostAreNeverExceeded holds the caps against what the provider says that it took, with answers as
+// long as they may be.
+func TestP08_CapsOnTokensAndCostAreNeverExceeded(t *testing.T) {
+	t.Parallel()
+	const script = "rules:\n  - {when: {stage: answer}, then: {text: BEST, usage: {input: 100, output: 500}}}\n" +
+		"  - {when: {stage: rank}, then: {prefer: [BEST], usage: {input: 200, output: 500}}}\n" +
+		"  - {then: {text: all, usage: {input: 300, output: 500}}}"
+	for name, c := range map[string]struct {
+		cap      council.BudgetPolicy
+		complete bool
+	}{
+		"tokens for the answers":  {council.BudgetPolicy{MaxTotalTokens: 5_000}, false},
+		"tokens for all":          {council.BudgetPolicy{MaxTotalTokens: 100_000}, true},
+		"money for the answers":   {council.BudgetPolicy{MaxCostMicros: 12_000, CurrencyCode: "EUR"}, false},
+		"money for all":           {council.BudgetPolicy{MaxCostMicros: 1_000_000}, true},
+		"both, and tokens are it": {council.BudgetPolicy{MaxCostMicros: 1_000_000, MaxTotalTokens: 5_000}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := counciltest.Open(t, counciltest.Config{
+				Script: script, Models: []string{"a", "b", "c", "d"}, Presets: []council.Preset{preset("a", "b", "c", "d")},
+				Change: func(i *llm.Info) {
+					i.MaxOutputTokens, i.Price = 500, &llm.Price{InputPerMillion: 1, OutputPerMillion: 4, Currency: "EUR"}
+				},
+			})
+			n := question("?")
+			n.Overrides.Budget = c.cap
+			d := start(t, s, n)
+			j := s.Await(t, d.ID)
+			require.NotNil(t, j.Usage.CostMicros)
+			if most := c.cap.MaxTotalTokens; most > 0 {
+				require.LessOrEqual(t, j.Usage.InputTokens+j.Usage.OutputTokens, most)
+			}
+			if most := c.cap.MaxCostMicros; most > 0 {
+				require.LessOrEqual(t, *j.Usage.CostMicros, most)
+			}
+			require.Zero(t, j.Reserved)
+			r := result(t, s, d.ID)
+			require.NotEmpty(t, r.Answers, "what was paid for is shown")
+			if c.complete {
+				require.Equal(t, job.StateSucceeded, j.State, j.StateReason)
+				return
+			}
+			require.Equal(t, job.StatePartiallySucceeded, j.State)
+			require.Equal(t, council.EndBudget, j.StateReason)
+			require.Equal(t, council.OriginChairman, r.Origin, "its reserve was set aside")
+			require.NotZero(t, counciltest.Types(s.Events(t, d.ID))["council.budget_exceeded"])
+		})
 	}
 }

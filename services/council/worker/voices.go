@@ -46,7 +46,7 @@ func (d *deliberation) seatAsk(stage string, m council.Member, part string, p pr
 	t := d.Spec.Timeouts
 	a := ask{
 		key: job.CallKey{Stage: stage, Subject: m.ID, Part: part}, member: m.ID, model: m.Model, prompt: p,
-		temperature: m.Temperature, maxOutput: m.MaxOutputTokens, maxAttempts: m.MaxAttempts,
+		temperature: m.Temperature, maxOutput: d.outputLimit(m.Model, m.MaxOutputTokens), maxAttempts: m.MaxAttempts,
 		firstToken: t.FirstToken, attempt: t.Attempt, total: t.Member, voice: seatVoice(stage, m, part, stream),
 	}
 	if m.AttemptTimeout > 0 {

@@ -94,7 +94,7 @@ func (w *Worker) Body(r *job.Run) error {
 	if err != nil {
 		return fmt.Errorf("read deliberation %s: %w", r.Job().ID, err)
 	}
-	d := &deliberation{Worker: w, Deliberation: row, run: r, budget: newBudget(council.Spec{}, 0, false)}
+	d := &deliberation{Worker: w, Deliberation: row, run: r, budget: newBudget(council.BudgetPolicy{}, amount{}, amount{})}
 	d.ended.Kind, d.ended.Spec = row.Task.Kind(), row.Spec
 	if err := d.material(ctx); err != nil {
 		return d.refuse(ctx, err)
@@ -155,7 +155,7 @@ func stage[T outcome](ctx context.Context, d *deliberation, name string, o *T, f
 		return err
 	}
 	if (*o).covered().ClosedBy == council.ClosedBudget {
-		d.budget.refuse()
+		d.budget.refuse("calls")
 	}
 	return nil
 }
