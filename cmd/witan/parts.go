@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -41,6 +42,7 @@ import (
 	retrievalworker "witan.dev/services/retrieval/worker"
 	"witan.dev/services/review"
 	reviewgit "witan.dev/services/review/git"
+	"witan.dev/services/review/github"
 	"witan.dev/services/review/peers"
 	"witan.dev/services/review/repoconfig"
 	"witan.dev/services/review/reviewers/secrets"
@@ -220,7 +222,16 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		limits.ContextTokens = -1
 	}
 	reviewers := []review.Reviewer{leaks, structure.New(parser, index), tests.New()}
+	hub, err := newGitHub(p)
+	if err != nil {
+		return service{}, err
+	}
+	var forge review.Forge
+	if hub != nil {
+		forge = hub
+	}
 	worker := reviewworker.New(reviewworker.Params{
+		Forge:         forge,
 		Configuration: repositoryConfiguration(reviewers, limits.ContextTokens),
 		Repository:    repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
 		Blobs: p.blobs, Secrets: leaks, Reviewers: reviewers, Logger: p.logger,
@@ -228,9 +239,30 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	})
 	server := reviewserver.New(reviewserver.Params{
 		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
-		Subjects: p.reviews, Logger: p.logger,
+		Subjects: p.reviews, Logger: p.logger, Forge: hub != nil,
 	})
 	return service{register: server.Register, body: worker.Body}, nil
+}
+
+// newGitHub is the client of the configured GitHub, nil where there are no credentials.
+func newGitHub(p parts) (*github.Client, error) {
+	c := p.config.GitHub
+	if !c.Configured() {
+		return nil, nil //nolint:nilnil // there need not be one
+	}
+	pace := c.WritePace
+	if pace == 0 {
+		pace = -1
+	}
+	client, err := github.NewClient(github.Params{
+		BaseURL: c.BaseURL, AppID: c.AppID, PrivateKey: c.PrivateKey, Installation: c.Installation, Token: c.Token,
+		WriteToken: c.WriteToken, User: c.User, WritePace: pace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configuration:\ngithub: %w", err)
+	}
+	p.stack.Defer("GitHub", func(context.Context) error { client.Close(); return nil })
+	return client, nil
 }
 
 // repositoryConfiguration reads what repositories say of their reviews.

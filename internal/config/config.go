@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"witan.dev/internal/secret"
@@ -51,6 +52,8 @@ type Config struct {
 	Workers Workers `koanf:"workers"`
 	// Context says how much code beside the change a review shows its members.
 	Context Context `koanf:"context"`
+	// GitHub says how GitHub is reached; without credentials there are no reviews of pull requests.
+	GitHub GitHub `koanf:"github"`
 	// Reviews holds the times of reviews of pull requests.
 	Reviews Reviews `koanf:"reviews"`
 	// Reflection switches gRPC server reflection.
@@ -188,6 +191,64 @@ type Reviews struct {
 	Patience time.Duration `koanf:"patience"`
 }
 
+// GitHub says how GitHub is reached: as an App, or with tokens. Keys and tokens come from variables or files.
+type GitHub struct {
+	// BaseURL is the address of an Enterprise server; empty: the public GitHub.
+	BaseURL string `koanf:"base_url"`
+	// AppID and PrivateKey (PEM) are the App's. Installation is for a server with a single one; 0: looked up.
+	AppID          int64       `koanf:"app_id"`
+	PrivateKey     secret.Text `koanf:"private_key"`
+	PrivateKeyFile string      `koanf:"private_key_file"`
+	Installation   int64       `koanf:"installation"`
+	// Token reads, and writes where there is no WriteToken. User is the login that it writes as, where it may not ask.
+	Token          secret.Text `koanf:"token"`
+	TokenFile      string      `koanf:"token_file"`
+	WriteToken     secret.Text `koanf:"write_token"`
+	WriteTokenFile string      `koanf:"write_token_file"`
+	User           string      `koanf:"user"`
+	// Name is what people call us by in comments (@name), beside /witan.
+	Name string `koanf:"name"`
+	// Fetch is git, api or auto: by git where that works.
+	Fetch string `koanf:"fetch"`
+	// Cache is the folder of fetched repositories; empty: in the data folder, or a temporary one in a cluster.
+	Cache string `koanf:"cache"`
+	// WritePace is the shortest time between two writes of an installation.
+	WritePace time.Duration `koanf:"write_pace"`
+}
+
+// Configured says whether there are credentials.
+func (g GitHub) Configured() bool { return g.AppID != 0 || !g.Token.IsZero() }
+
+func (g GitHub) validate(bad func(key, format string, args ...any)) {
+	if g.BaseURL != "" {
+		if err := webURL(g.BaseURL); err != nil {
+			bad("github.base_url", "%v", err)
+		}
+	}
+	app := g.AppID != 0 || !g.PrivateKey.IsZero()
+	switch {
+	case g.AppID < 0:
+		bad("github.app_id", "%d is no App's number", g.AppID)
+	case app && !g.Token.IsZero():
+		bad("github.token", "excludes app_id: name an App or a token")
+	case app && g.AppID == 0:
+		bad("github.app_id", "is missing beside private_key_file")
+	case app && g.PrivateKey.IsZero():
+		bad("github.private_key_file", "is missing beside app_id")
+	case g.Token.IsZero() && !g.WriteToken.IsZero():
+		bad("github.write_token", "is for use beside a token that reads")
+	}
+	if g.Installation < 0 || g.Installation > 0 && g.AppID == 0 {
+		bad("github.installation", "%d is no installation of an App", g.Installation)
+	}
+	if !slices.Contains([]string{"auto", "git", "api"}, g.Fetch) {
+		bad("github.fetch", "%q is none of auto, git, api", g.Fetch)
+	}
+	if g.WritePace < 0 || g.WritePace > time.Minute {
+		bad("github.write_pace", "%s is not between 0s and 1m", g.WritePace)
+	}
+}
+
 // Default is the configuration without any file, variable or flag.
 func Default() Config {
 	return Config{
@@ -196,6 +257,7 @@ func Default() Config {
 		Log:       Log{Level: "info", Format: "text"},
 		Workers:   Workers{Review: 4, Council: 32, Index: 2},
 		Context:   Context{Enabled: true, Tokens: 2000},
+		GitHub:    GitHub{Name: "witan", Fetch: "auto", WritePace: time.Second},
 		Reviews:   Reviews{Debounce: 20 * time.Second, DebounceMax: 2 * time.Minute, Patience: 2 * time.Hour},
 		Drain:     20 * time.Second,
 		MaxBody:   8 << 20,
@@ -234,6 +296,7 @@ func (c *Config) Validate() error {
 	if c.MaxBody < 64<<10 || c.MaxBody > 64<<20 {
 		bad("max_body", "%d is not between 64 KiB and 64 MiB", c.MaxBody)
 	}
+	c.GitHub.validate(bad)
 	c.validateModels(bad)
 	c.validateCouncils(bad)
 	return errors.Join(errs...)

@@ -164,7 +164,7 @@ func openSecrets(k *koanf.Koanf) error {
 			}
 		}
 	}
-	for _, key := range []string{"token", "qdrant_key"} {
+	for _, key := range []string{"token", "qdrant_key", "github.private_key", "github.token", "github.write_token"} {
 		if k.Exists(key) && k.String(key) != "" {
 			errs = append(errs, fmt.Errorf("%s: put it into a file and name it in %s_file, or set %s", key, key, variable(key)))
 		}
@@ -178,6 +178,9 @@ func (c *Config) readSecrets() error {
 		readSecret("database", &c.Database, c.DatabaseFile),
 		readSecret("redis", &c.Redis, c.RedisFile),
 		readSecret("token", &c.Token, c.TokenFile),
+		readSecret("github.private_key", &c.GitHub.PrivateKey, c.GitHub.PrivateKeyFile),
+		readSecret("github.token", &c.GitHub.Token, c.GitHub.TokenFile),
+		readSecret("github.write_token", &c.GitHub.WriteToken, c.GitHub.WriteTokenFile),
 		readSecret("qdrant_key", &c.QdrantKey, c.QdrantKeyFile),
 	)
 }
