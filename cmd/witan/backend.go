@@ -22,6 +22,8 @@ import (
 	"witan.dev/internal/secret"
 	"witan.dev/services/council"
 	councilsqlite "witan.dev/services/council/store/sqlite"
+	"witan.dev/services/ingest"
+	ingestsqlite "witan.dev/services/ingest/store/sqlite"
 	"witan.dev/services/retrieval"
 	retrievalsqlite "witan.dev/services/retrieval/store/sqlite"
 	"witan.dev/services/review"
@@ -38,6 +40,9 @@ type backend struct {
 	councils council.Store
 	reviews  reviewStore
 	indexes  indexStore
+	// deliveries is nil where no database is known, buffer where no webhooks can be taken.
+	deliveries ingest.Store
+	buffer     deliveryBuffer
 
 	// token is what the services of this process show each other.
 	token secret.Text
@@ -62,6 +67,12 @@ type indexStore interface {
 type reviewStore interface {
 	review.Store
 	review.Subjects
+}
+
+// deliveryBuffer is where accepted webhooks wait, from both ends.
+type deliveryBuffer interface {
+	ingest.Buffer
+	ingest.Queue
 }
 
 // backendParams are what a backend is opened with.
@@ -92,11 +103,28 @@ func openEmbedded(ctx context.Context, p backendParams) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	deliveries := ingestsqlite.New(db, ingestsqlite.Options{})
 	return &backend{
 		jobStore: jobsqlite.New(db, nil), engine: e, bus: inprocess.New(), blobs: blobsqlite.New(db, nil),
 		councils: councilsqlite.New(db), reviews: reviewsqlite.NewStore(db), indexes: retrievalsqlite.New(db),
+		deliveries: deliveries, buffer: deliveries,
 		token: dir.Token(), key: key, frozen: dir.Frozen(), announce: dir.Announce,
 	}, nil
+}
+
+// openStateless is for processes that keep nothing. One that has to do with webhooks knows their buffer and, once somebody
+// asks, the database where what became of them is kept.
+func openStateless(r roles, p backendParams) (*backend, error) {
+	b := &backend{token: auth.NewSecret(), announce: func(string) error { return nil }}
+	if !r.serves(serviceIngest) && !r.takesDeliveries() {
+		return b, nil
+	}
+	if !p.config.Database.IsZero() {
+		b.deliveries = newLaterDeliveries(p)
+	}
+	var err error
+	b.buffer, err = openBuffer(p)
+	return b, err
 }
 
 // openBackend picks where the state lies. A process without state has a backend all the same: what its services show
@@ -104,7 +132,7 @@ func openEmbedded(ctx context.Context, p backendParams) (*backend, error) {
 func openBackend(ctx context.Context, r roles, p backendParams) (*backend, error) {
 	switch {
 	case !r.stateful():
-		return &backend{token: auth.NewSecret(), announce: func(string) error { return nil }}, nil
+		return openStateless(r, p)
 	case p.config.Database.IsZero():
 		return openEmbedded(ctx, p)
 	default:

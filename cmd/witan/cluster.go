@@ -15,6 +15,8 @@ import (
 	"witan.dev/internal/job/engine/dbos"
 	jobpostgres "witan.dev/internal/job/postgres"
 	councilpostgres "witan.dev/services/council/store/postgres"
+	ingestredis "witan.dev/services/ingest/buffer/redis"
+	ingestpostgres "witan.dev/services/ingest/store/postgres"
 	retrievalpostgres "witan.dev/services/retrieval/store/postgres"
 	reviewpostgres "witan.dev/services/review/store/postgres"
 )
@@ -45,9 +47,16 @@ func openCluster(ctx context.Context, p backendParams) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	var buffer deliveryBuffer
+	if !p.config.Redis.IsZero() {
+		if buffer, err = openBuffer(p); err != nil {
+			return nil, err
+		}
+	}
 	return &backend{
 		jobStore: jobpostgres.New(db, nil, e.Identity), engine: e, bus: hints, blobs: blobpostgres.New(db, nil),
 		councils: councilpostgres.New(db), reviews: reviewpostgres.NewStore(db), indexes: retrievalpostgres.New(db),
+		deliveries: ingestpostgres.New(db), buffer: buffer,
 		token: auth.NewSecret(), key: key, frozen: frozen, announce: func(string) error { return nil },
 	}, nil
 }
@@ -62,4 +71,14 @@ func openBus(ctx context.Context, p backendParams) (bus.Bus, error) {
 		return nil, err
 	}
 	return hints, p.stack.Start(ctx, "bus", hints)
+}
+
+// openBuffer is where webhooks wait in a cluster.
+func openBuffer(p backendParams) (deliveryBuffer, error) {
+	buffer, err := ingestredis.New(ingestredis.Config{URL: p.config.Redis})
+	if err != nil {
+		return nil, err
+	}
+	p.stack.Defer("buffer of webhooks", func(context.Context) error { return buffer.Close() })
+	return buffer, nil
 }

@@ -127,6 +127,7 @@ func (a *app) runInside(ctx context.Context, c config.Config, suffix string, noW
 		return nil, err
 	}
 	r := everything()
+	r.queues = jobQueues() // webhooks are for processes that stay
 	if noWorkers {
 		r.queues = nil
 	}

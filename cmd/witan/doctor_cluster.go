@@ -111,7 +111,7 @@ func (c *checkup) database(ctx context.Context, conf config.Config) {
 			c.ok("workers", "%s runs up to %d jobs of queue %s, last sign of life %s ago", w.Identity, w.Queues[queue], queue, w.Silent.Round(100*time.Millisecond))
 		}
 	}
-	for _, queue := range queues() {
+	for _, queue := range jobQueues() {
 		if !slices.ContainsFunc(workers, func(w dbos.Worker) bool { return w.Queues[queue] > 0 }) {
 			c.bad("workers", "nobody runs the jobs of queue %s: start `witan work --queues %s`", queue, queue)
 		}

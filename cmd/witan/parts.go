@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
-	ingestv1 "witan.dev/gen/witan/ingest/v1"
 	"witan.dev/internal/auth"
+	"witan.dev/internal/certs"
 	"witan.dev/internal/config"
 	"witan.dev/internal/git"
 	"witan.dev/internal/job"
@@ -62,6 +62,7 @@ type parts struct {
 	roles   roles
 	conn    grpc.ClientConnInterface
 	callers grpc.ClientConnInterface // see system
+	certs   *certs.Certs
 	metrics prometheus.Registerer
 	stack   *lifecycle.Stack
 	// jobs and hub are there in processes with state.
@@ -73,6 +74,8 @@ type parts struct {
 type service struct {
 	register func(grpc.ServiceRegistrar)
 	body     job.Body
+	// edge takes webhooks at an address of its own; nil: there is none.
+	edge *ingestserver.Edge
 }
 
 // draining stops jobs within the drain limit, whatever time the rest of the stop has.
@@ -161,10 +164,6 @@ func newJobs(_ context.Context, p parts) (service, error) {
 		Config: jobsserver.Config{Heartbeat: t.Heartbeat, MaxAge: t.MaxAge, Grace: t.Grace},
 	})
 	return service{register: server.Register}, nil
-}
-
-func newIngest(context.Context, parts) (service, error) {
-	return service{register: func(r grpc.ServiceRegistrar) { ingestv1.RegisterIngestServiceServer(r, ingestserver.New()) }}, nil
 }
 
 // newModels makes the configured models; without any, those that the environment offers.

@@ -25,8 +25,14 @@ func services() []string {
 	return []string{serviceGateway, serviceIngest, serviceParser, serviceRetrieval, serviceCouncil, serviceReview, serviceJobs}
 }
 
-// queues lists the queues on which jobs wait.
-func queues() []string {
+// queueIntake is the queue of deliveries that wait to be handed over. It holds no jobs yet: they come of it.
+const queueIntake = "intake"
+
+// queues lists everything that a worker process may work on.
+func queues() []string { return append([]string{queueIntake}, jobQueues()...) }
+
+// jobQueues lists the queues on which jobs wait.
+func jobQueues() []string {
 	return []string{job.QueueOf(job.KindReview), job.QueueOf(job.KindCouncil), job.QueueOf(job.KindIndex)}
 }
 
@@ -37,6 +43,8 @@ func peersOf(name string, worker bool) []string {
 		return []string{serviceParser, serviceRetrieval, serviceCouncil, serviceJobs}
 	case worker && name == string(job.KindIndex):
 		return []string{serviceParser}
+	case worker && name == queueIntake:
+		return []string{serviceReview}
 	case worker:
 		return nil
 	}
@@ -72,9 +80,12 @@ func (r roles) serves(service string) bool { return slices.Contains(r.services, 
 // runs says that jobs of a kind are computed here.
 func (r roles) runs(kind job.Kind) bool { return slices.Contains(r.queues, job.QueueOf(kind)) }
 
-// stateful says that the process needs the stores.
+// takesDeliveries says that the process hands webhooks over.
+func (r roles) takesDeliveries() bool { return slices.Contains(r.queues, queueIntake) }
+
+// stateful says that the process needs the stores of jobs.
 func (r roles) stateful() bool {
-	return len(r.queues) > 0 || slices.ContainsFunc(r.services, func(s string) bool {
+	return slices.ContainsFunc(r.queues, func(q string) bool { return q != queueIntake }) || slices.ContainsFunc(r.services, func(s string) bool {
 		return s == serviceRetrieval || s == serviceCouncil || s == serviceReview || s == serviceJobs
 	})
 }
@@ -101,18 +112,31 @@ func (r roles) atOnce(kind job.Kind, w config.Workers) int {
 		return w.Review
 	case job.KindIndex:
 		return w.Index
+	case queueIntake:
+		return w.Intake
 	default:
 		return w.Council
 	}
 }
 
+// needsRedis says that accepted webhooks wait in Redis: everywhere but where one process on a data folder is all of Witan.
+func (r roles) needsRedis(c config.Config) bool {
+	if r.whole() {
+		return !c.Database.IsZero() && c.Webhooks.GitHub.SecretsFile != ""
+	}
+	return r.serves(serviceIngest) || r.takesDeliveries()
+}
+
 // check reports everything that the configuration lacks for these roles.
 func (r roles) check(c config.Config) error {
-	if r.whole() {
+	var missing []string
+	if c.Redis.IsZero() && r.needsRedis(c) {
+		missing = append(missing, "redis: accepted webhooks wait there until they are handed over")
+	}
+	if r.whole() && len(missing) == 0 {
 		return nil // with or without a database
 	}
-	var missing []string
-	if r.stateful() && c.Database.IsZero() {
+	if (r.stateful() || r.takesDeliveries()) && c.Database.IsZero() && !r.whole() {
 		missing = append(missing, "database: a process that does a part of Witan shares its state with others in Postgres")
 	}
 	if c.Auth.Required() && c.Auth.ServiceTokenFile == "" {

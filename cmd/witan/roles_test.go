@@ -27,7 +27,14 @@ func TestAPartOfWitanNeedsADatabaseAndThePeersThatItCalls(t *testing.T) {
 		"review without a database": {roles{services: []string{serviceReview}}, config.Config{Services: known.Services}, []string{"database:"}},
 		"a worker for reviews":      {roles{queues: []string{"review"}}, known, nil},
 		"a worker without peers":    {roles{queues: []string{"review", "index"}}, config.Config{Database: known.Database}, []string{"services.parser: needed by the queue review, the queue index", "services.council", "services.jobs", "services.retrieval"}},
-		"a worker for councils":     {roles{queues: []string{"council"}}, config.Config{Database: known.Database}, nil},
+		"ingest without a buffer":   {roles{services: []string{serviceIngest}}, known, []string{"redis:"}},
+		"ingest without a database": {roles{services: []string{serviceIngest}}, config.Config{Redis: secret.New("redis://r")}, nil},
+		"webhooks for everything on a database": {everything(), config.Config{
+			Database: known.Database, Webhooks: config.Webhooks{GitHub: config.GitHubWebhooks{SecretsFile: "s"}},
+		}, []string{"redis:"}},
+		"an intake without anything": {roles{queues: []string{"intake"}}, config.Config{}, []string{"redis:", "database:", "services.review: needed by the queue intake"}},
+		"an intake":                  {roles{queues: []string{"intake"}}, config.Config{Database: known.Database, Redis: secret.New("redis://r"), Services: known.Services}, nil},
+		"a worker for councils":      {roles{queues: []string{"council"}}, config.Config{Database: known.Database}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,12 +52,12 @@ func TestAPartOfWitanNeedsADatabaseAndThePeersThatItCalls(t *testing.T) {
 
 func TestListsOfFlagsAreReadInTheOrderOfTheWhole(t *testing.T) {
 	t.Parallel()
-	chosen, err := choose("queues", []string{"index", "review"}, queues())
+	chosen, err := choose("queues", []string{"index", "review", "intake"}, queues())
 	require.NoError(t, err)
-	require.Equal(t, []string{"review", "index"}, chosen)
+	require.Equal(t, []string{"intake", "review", "index"}, chosen)
 	chosen, err = choose("queues", nil, queues())
 	require.NoError(t, err)
 	require.Equal(t, queues(), chosen)
-	_, err = choose("queues", []string{"intake"}, queues())
-	require.ErrorContains(t, err, `"intake" is none of review, council, index`)
+	_, err = choose("queues", []string{"delivery"}, queues())
+	require.ErrorContains(t, err, `"delivery" is none of intake, review, council, index`)
 }

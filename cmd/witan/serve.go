@@ -39,13 +39,14 @@ another process or at the next start.`,
 				r.queues = nil
 			}
 			return a.runUntilStopped(cmd, r, func(ctx context.Context, logger *slog.Logger, c config.Config, s *system) {
-				logger.InfoContext(ctx, "serving", "data", where(c), "grpc_addr", s.grpcAddr, "http_addr", s.httpAddr,
+				logger.InfoContext(ctx, "serving", "data", where(c), "grpc_addr", s.grpcAddr, "http_addr", s.httpAddr, "webhooks_addr", s.webhooksAddr,
 					"services", strings.Join(r.services, ","))
 			})
 		},
 	}
 	cmd.Flags().String("grpc-addr", "", "gRPC address (default 127.0.0.1:7400)")
 	cmd.Flags().String("http-addr", "", "HTTP address (default 127.0.0.1:7480)")
+	cmd.Flags().String("webhooks-addr", "", "address for webhooks alone, beside the HTTP address (default: none)")
 	cmd.Flags().BoolVar(&noWorkers, "no-workers", false, "serve only; jobs wait for a process that runs them")
 	cmd.Flags().StringSliceVar(&only, "services", nil, "serve only these: "+strings.Join(services(), ", "))
 	return cmd

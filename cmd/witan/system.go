@@ -21,6 +21,7 @@ import (
 	"witan.dev/internal/rpc"
 	"witan.dev/internal/secret"
 	gatewayserver "witan.dev/services/gateway/server"
+	ingestserver "witan.dev/services/ingest/server"
 )
 
 // systemParams says what to start.
@@ -40,12 +41,15 @@ type system struct {
 	// callers reaches them with what the caller of a call shows, and no credentials of this process.
 	callers            grpc.ClientConnInterface
 	grpcAddr, httpAddr string
+	// webhooksAddr is the port of the ingest service for webhooks alone; empty: there is none.
+	webhooksAddr string
 	// localAddr is where commands on this machine reach it.
 	localAddr string
 
 	network network
 	rpc     *rpc.Server
 	gateway *gatewayserver.Server // nil where there is no HTTP address
+	edge    *ingestserver.Edge    // nil where webhooks have no address of their own
 	observe *observe.Server       // nil where there is no address for operators
 	stack   lifecycle.Stack
 }
@@ -80,7 +84,7 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 		return err
 	}
 	parts := parts{
-		backend: b, config: p.Config, environ: p.Environ, logger: p.Logger, roles: p.Roles, conn: s.conn, callers: s.callers,
+		backend: b, config: p.Config, environ: p.Environ, logger: p.Logger, roles: p.Roles, conn: s.conn, callers: s.callers, certs: s.network.certs,
 		metrics: registry, stack: &s.stack,
 	}
 	if p.Roles.stateful() {
@@ -99,6 +103,9 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 			return err
 		}
 	}
+	if err := s.takeDeliveries(ctx, parts); err != nil {
+		return err
+	}
 	if s.observe != nil {
 		s.observe.SetReady(true)
 	}
@@ -114,6 +121,9 @@ func (s *system) build(b *backend, p systemParams, registry prometheus.Registere
 	cfg := rpc.Config{
 		Addr: p.Config.GRPCAddr, Reflection: p.Config.Reflection, MaxReceive: p.Config.MaxBody, MaxSend: maxMessage,
 		TLS: s.network.certs.Server(),
+	}
+	if p.Roles.serves(serviceIngest) {
+		cfg.Large = largeDeliveries()
 	}
 	if cfg.TLS != nil && p.Config.Database.IsZero() {
 		cfg.LocalAddr = "127.0.0.1:0" // commands that find the data folder held show its token, not a certificate
@@ -175,6 +185,7 @@ func (s *system) register(ctx context.Context, p parts) error {
 				return err
 			}
 		}
+		s.edge = cmp.Or(s.edge, made.edge)
 		if runs {
 			p.jobs.Handle(part.kind, p.roles.works(part.kind, p.config.Workers), made.body)
 		}
@@ -214,6 +225,12 @@ func (s *system) listen(ctx context.Context, p systemParams, registry *prometheu
 	if addr := s.rpc.Addr(); addr != nil {
 		s.grpcAddr, s.localAddr = addr.String(), s.rpc.LocalAddr().String()
 	}
+	if s.edge != nil {
+		if err := s.stack.Start(ctx, "webhooks", s.edge); err != nil {
+			return err
+		}
+		s.webhooksAddr = s.edge.Addr().String()
+	}
 	if p.Config.HTTPAddr == "" || !p.Roles.serves(serviceGateway) {
 		return nil
 	}
@@ -223,7 +240,7 @@ func (s *system) listen(ctx context.Context, p systemParams, registry *prometheu
 			Addr: p.Config.HTTPAddr, TLS: s.network.certs.Web(), MaxBody: int64(p.Config.MaxBody),
 			Heartbeat: p.Config.Streams.Heartbeat, WriteTimeout: p.Config.Streams.Grace,
 		},
-		gatewayserver.Deps{Conn: s.callers, Logger: p.Logger, Metrics: registry},
+		gatewayserver.Deps{Conn: s.callers, Logger: p.Logger, Metrics: registry, Webhooks: forwardDeliveries(s.conn, p)},
 	)
 	if err != nil {
 		return err

@@ -153,4 +153,24 @@ const (
 
 	// ReasonDeliveryNotFound: there is no such delivery; check the ID.
 	ReasonDeliveryNotFound Reason = "DELIVERY_NOT_FOUND"
+	// ReasonWebhookSecretMissing: no secret is configured, so no webhook can be told from a forged one; name its file in webhooks.github.secrets_file.
+	ReasonWebhookSecretMissing Reason = "WEBHOOK_SECRET_MISSING"
+	// ReasonSignatureMissing: the webhook has no X-Hub-Signature-256; give the hook the secret that is configured here.
+	ReasonSignatureMissing Reason = "SIGNATURE_MISSING"
+	// ReasonSignatureInvalid: the signature is not that of the body under a configured secret; compare the hook's secret with the configured ones.
+	ReasonSignatureInvalid Reason = "SIGNATURE_INVALID"
+	// ReasonContentType: the body is of another content type than the route takes; choose application/json in the hook's settings.
+	ReasonContentType Reason = "CONTENT_TYPE_NOT_SUPPORTED"
+	// ReasonDeliveryHeaderMissing: a header that names event or delivery is missing or malformed; the metadata names it.
+	ReasonDeliveryHeaderMissing Reason = "DELIVERY_HEADER_MISSING"
+	// ReasonMalformedJSON: the webhook's body is no JSON object; deliver it again as the sender made it.
+	ReasonMalformedJSON Reason = "MALFORMED_JSON"
+	// ReasonStoreUnavailable: the webhook was not stored in time and is not promised; deliver it again.
+	ReasonStoreUnavailable Reason = "STORE_UNAVAILABLE"
+	// ReasonIngestBusy: too many large webhooks arrive at once; deliver it again after a moment.
+	ReasonIngestBusy Reason = "INGEST_BUSY"
+	// ReasonDeliveriesElsewhere: this process takes webhooks and keeps none of their history; name the database in its configuration, or ask a process that has it.
+	ReasonDeliveriesElsewhere Reason = "DELIVERIES_ELSEWHERE"
+	// ReasonTooManyRedeliveries: the delivery was handled again too often; send it anew.
+	ReasonTooManyRedeliveries Reason = "TOO_MANY_REDELIVERIES"
 )

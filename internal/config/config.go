@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"witan.dev/internal/auth"
 	"witan.dev/internal/secret"
 )
 
@@ -41,6 +42,8 @@ type Config struct {
 	// Token is what commands show to the server that --server names. It comes from the variable or from TokenFile.
 	Token     secret.Text `koanf:"token"`
 	TokenFile string      `koanf:"token_file"`
+	// Webhooks says which webhooks are taken, and where.
+	Webhooks Webhooks `koanf:"webhooks"`
 	// Log says what goes to standard error.
 	Log Log `koanf:"log"`
 	// Models are the models that councils may seat. Empty: what the environment offers is looked for.
@@ -119,6 +122,8 @@ type Retention struct {
 	Kinds   map[string]time.Duration `koanf:"kinds"`
 	// Temporary is how long a temporary conversation stays.
 	Temporary time.Duration `koanf:"temporary"`
+	// Deliveries is how long a webhook and what became of it stay; until then its ID is known again.
+	Deliveries time.Duration `koanf:"deliveries"`
 }
 
 // Streams holds the times of streams.
@@ -129,6 +134,26 @@ type Streams struct {
 	MaxAge time.Duration `koanf:"max_age"`
 	// Grace is how long a viewer may not read.
 	Grace time.Duration `koanf:"grace"`
+}
+
+// Webhooks says which webhooks are taken, and where.
+type Webhooks struct {
+	// Addr is a port of the ingest service for webhooks alone (host:port), beside the gateway's route; empty: none. It may
+	// be reachable from outside without Auth: each webhook shows a signature.
+	Addr string `koanf:"addr"`
+	// GitHub are those of GitHub.
+	GitHub GitHubWebhooks `koanf:"github"`
+}
+
+// GitHubWebhooks says how webhooks of GitHub are known and whose they are.
+type GitHubWebhooks struct {
+	// SecretsFile holds the webhook secrets, one a line, two while they are exchanged. It is followed while it changes.
+	// Empty: webhooks are refused.
+	SecretsFile string `koanf:"secrets_file"`
+	// Owner owns what webhooks start.
+	Owner string `koanf:"owner"`
+	// Login is the account of which reviews may be requested at GitHub; empty: none.
+	Login string `koanf:"login"`
 }
 
 // Log is the configuration of the process's own log.
@@ -173,6 +198,8 @@ type Workers struct {
 	Review  int `koanf:"review"`
 	Council int `koanf:"council"`
 	Index   int `koanf:"index"`
+	// Intake is how many deliveries are handed over at once.
+	Intake int `koanf:"intake"`
 }
 
 // Context is the budget of the code that is shown beside a change.
@@ -255,14 +282,15 @@ func Default() Config {
 		GRPCAddr:  "127.0.0.1:7400",
 		HTTPAddr:  "127.0.0.1:7480",
 		Log:       Log{Level: "info", Format: "text"},
-		Workers:   Workers{Review: 4, Council: 32, Index: 2},
+		Workers:   Workers{Review: 4, Council: 32, Index: 2, Intake: 16},
 		Context:   Context{Enabled: true, Tokens: 2000},
 		GitHub:    GitHub{Name: "witan", Fetch: "auto", WritePace: time.Second},
 		Reviews:   Reviews{Debounce: 20 * time.Second, DebounceMax: 2 * time.Minute, Patience: 2 * time.Hour},
 		Drain:     20 * time.Second,
 		MaxBody:   8 << 20,
 		Liveness:  Liveness{Beat: 2 * time.Second, TTL: 6 * time.Second, Sweep: 2 * time.Second},
-		Retention: Retention{History: 30 * 24 * time.Hour, Temporary: 24 * time.Hour},
+		Retention: Retention{History: 30 * 24 * time.Hour, Temporary: 24 * time.Hour, Deliveries: 30 * 24 * time.Hour},
+		Webhooks:  Webhooks{GitHub: GitHubWebhooks{Owner: auth.LocalOwner}},
 		Streams:   Streams{Heartbeat: 15 * time.Second, MaxAge: 15 * time.Minute, Grace: 30 * time.Second},
 	}
 }
@@ -282,7 +310,7 @@ func (c *Config) Validate() error {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", "%q is neither text nor json", c.Log.Format)
 	}
-	for key, n := range map[string]int{"review": c.Workers.Review, "council": c.Workers.Council, "index": c.Workers.Index} {
+	for key, n := range map[string]int{"review": c.Workers.Review, "council": c.Workers.Council, "index": c.Workers.Index, "intake": c.Workers.Intake} {
 		if n < 1 || n > 256 {
 			bad("workers."+key, "%d is not between 1 and 256", n)
 		}

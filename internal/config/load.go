@@ -33,7 +33,7 @@ type Source struct {
 	File string
 	// Environ is the environment as os.Environ gives it.
 	Environ []string
-	// Flags are a command's flags; those that bear a key's name (with "-" for "_") and were set win over everything.
+	// Flags are a command's flags; those that bear a key's name (with "-" for "_" and ".") and were set win over everything.
 	Flags *pflag.FlagSet
 }
 
@@ -135,9 +135,13 @@ func ours(name string) bool {
 }
 
 func flags(set *pflag.FlagSet, k *koanf.Koanf, keys []string) *posflag.Posflag {
+	byFlag := map[string]string{}
+	for _, key := range keys {
+		byFlag[strings.NewReplacer(".", "-", "_", "-").Replace(key)] = key
+	}
 	return posflag.ProviderWithFlag(set, ".", k, func(f *pflag.Flag) (string, any) {
-		key := strings.ReplaceAll(f.Name, "-", "_")
-		if !f.Changed || !slices.Contains(keys, key) {
+		key, ours := byFlag[f.Name]
+		if !f.Changed || !ours {
 			return "", nil
 		}
 		return key, f.Value.String()

@@ -51,6 +51,16 @@ func (c *Config) validateNetwork(bad func(key, format string, args ...any)) {
 	}
 	c.TLS.validate(bad)
 	c.Auth.validate(bad)
+	c.Webhooks.validate(bad)
+}
+
+func (w Webhooks) validate(bad func(key, format string, args ...any)) {
+	if _, _, err := net.SplitHostPort(w.Addr); w.Addr != "" && err != nil {
+		bad("webhooks.addr", "%q is not host:port", w.Addr)
+	}
+	if !auth.IsOwner(w.GitHub.Owner) {
+		bad("webhooks.github.owner", "%.80q cannot be an owner", w.GitHub.Owner)
+	}
 }
 
 func serviceNames() []string {
@@ -88,6 +98,7 @@ func (c *Config) validateTimes(bad func(key, format string, args ...any)) {
 		{"reviews.debounce", c.Reviews.Debounce, 0, 10 * time.Minute},
 		{"reviews.debounce_max", c.Reviews.DebounceMax, 0, time.Hour},
 		{"reviews.patience", c.Reviews.Patience, time.Second, 24 * time.Hour},
+		{"retention.deliveries", c.Retention.Deliveries, time.Hour, 10 * 365 * 24 * time.Hour},
 		{"streams.heartbeat", c.Streams.Heartbeat, 100 * time.Millisecond, 15 * time.Second},
 		{"streams.max_age", c.Streams.MaxAge, time.Second, 24 * time.Hour},
 		{"streams.grace", c.Streams.Grace, time.Second, 10 * time.Minute},

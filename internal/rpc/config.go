@@ -24,6 +24,8 @@ type Config struct {
 	Reflection bool
 	// MaxReceive bounds a message that comes in, in bytes; default 8 MiB.
 	MaxReceive int
+	// Large are messages that may be larger than MaxReceive, by full name, with their own bound in bytes.
+	Large map[string]int
 	// MaxSend bounds a message that goes out, in bytes; default 16 MiB.
 	MaxSend int
 	// Timeout is the deadline of unary calls that come without one; default 1 min.
@@ -76,6 +78,15 @@ func (c Config) withDefaults() Config {
 		c.After = time.After
 	}
 	return c
+}
+
+// largest bounds a message before it is known which one it is.
+func (c Config) largest() int {
+	n := c.MaxReceive
+	for _, bound := range c.Large {
+		n = max(n, bound)
+	}
+	return n
 }
 
 func (d Deps) validate() error {

@@ -18,6 +18,7 @@ var (
 	errStopping   = apierr.Unavailable(apierr.ReasonServerStopping,
 		"the server is stopping; connect again and resume from the last seq")
 	errDeadlineTooShort = apierr.DeadlineExceeded(apierr.ReasonDeadlineTooShort, "the call arrived with too little time left")
+	errMessageTooLarge  = apierr.ResourceExhausted(apierr.ReasonMessageTooLarge, "a message is larger than the server takes")
 	errInvalidRequest   = apierr.Invalid(apierr.ReasonInvalidRequest, "the request breaks a rule")
 )
 

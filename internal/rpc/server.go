@@ -78,7 +78,7 @@ func NewServer(cfg Config, deps Deps) (*Server, error) {
 		health: health.NewServer(), memory: bufconn.Listen(memoryBuffer),
 	}
 	s.grpc = grpc.NewServer(append(serverOptions(s.chain()), grpc.Creds(serverCredentials(s.cfg.TLS)),
-		grpc.MaxRecvMsgSize(s.cfg.MaxReceive), grpc.MaxSendMsgSize(s.cfg.MaxSend), grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(s.cfg.largest()), grpc.MaxSendMsgSize(s.cfg.MaxSend), grpc.ForceServerCodecV2(newCodec()),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return errRPCUnknown }),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -219,7 +219,7 @@ func (s *Server) InProcess(token secret.Text) (*grpc.ClientConn, error) {
 	options := append(passOn(),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.memory.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(s.cfg.MaxSend), grpc.MaxCallSendMsgSize(s.cfg.MaxReceive)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(s.cfg.MaxSend), grpc.MaxCallSendMsgSize(s.cfg.largest())),
 	)
 	options = append(options, FixedWindows()...)
 	if !token.IsZero() {

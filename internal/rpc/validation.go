@@ -45,6 +45,9 @@ func (s *Server) validate(req any) error {
 	if !ok {
 		return fmt.Errorf("validate: %T is no message", req)
 	}
+	if err := s.fits(message); err != nil {
+		return err
+	}
 	err := s.validator.Validate(message)
 	if err == nil {
 		return nil
@@ -58,6 +61,20 @@ func (s *Server) validate(req any) error {
 		invalid = invalid.Field(protovalidate.FieldPathString(v.Proto.GetField()), violation(v))
 	}
 	return invalid
+}
+
+// fits holds messages to MaxReceive where the transport lets larger ones in for the sake of some.
+func (s *Server) fits(message proto.Message) error {
+	if len(s.cfg.Large) == 0 {
+		return nil
+	}
+	if _, large := s.cfg.Large[string(message.ProtoReflect().Descriptor().FullName())]; large {
+		return nil
+	}
+	if proto.Size(message) > s.cfg.MaxReceive {
+		return errMessageTooLarge
+	}
+	return nil
 }
 
 func violation(v *protovalidate.Violation) string {

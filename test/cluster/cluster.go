@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ import (
 // The services in the order in which they start, and the queues.
 var (
 	services = []string{"parser", "retrieval", "council", "jobs", "review", "ingest", "gateway"} //nolint:gochecknoglobals // a list
-	queues   = []string{"review", "council", "index"}                                            //nolint:gochecknoglobals // a list
+	queues   = []string{"intake", "review", "council", "index"}                                  //nolint:gochecknoglobals // a list
 )
 
 // startTimeout bounds how long a process may take to say that it is at work.
@@ -59,6 +60,8 @@ type Cluster struct {
 	config    string
 	addresses map[string]string
 	http      string
+	webhooks  string
+	secret    string
 	processes map[string]*Process
 	order     []string
 }
@@ -76,6 +79,9 @@ func Start(ctx context.Context, p Params) (*Cluster, error) {
 		args := []string{"serve", "--config", c.config, "--services", service, "--grpc-addr", c.addresses[service]}
 		if service == "gateway" {
 			args = append(args, "--http-addr", c.http)
+		}
+		if service == "ingest" {
+			args = append(args, "--webhooks-addr", c.webhooks)
 		}
 		if err := c.Launch(ctx, service, args...); err != nil {
 			return nil, errors.Join(err, c.Kill())
@@ -105,7 +111,7 @@ func (c *Cluster) configure(ctx context.Context) error {
 	if err := yaml.Unmarshal([]byte(c.p.Config), &config); err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
-	ports, err := freePorts(ctx, len(services)+1)
+	ports, err := freePorts(ctx, len(services)+2)
 	if err != nil {
 		return err
 	}
@@ -116,7 +122,14 @@ func (c *Cluster) configure(ctx context.Context) error {
 			where[service] = []string{ports[i]}
 		}
 	}
-	c.http = ports[len(services)]
+	c.http, c.webhooks, c.secret = ports[len(services)], ports[len(services)+1], rand.Text()
+	secretsFile := filepath.Join(c.p.Folder, "webhook.secrets")
+	if err := os.WriteFile(secretsFile, []byte(c.secret), 0o600); err != nil {
+		return err
+	}
+	if err := setSecrets(config, secretsFile); err != nil {
+		return err
+	}
 	databaseFile := filepath.Join(c.p.Folder, "database.url")
 	if err := os.WriteFile(databaseFile, []byte(c.p.Database), 0o600); err != nil {
 		return err
@@ -130,6 +143,24 @@ func (c *Cluster) configure(ctx context.Context) error {
 		return err
 	}
 	return os.WriteFile(c.config, raw, 0o600)
+}
+
+// setSecrets names the file of webhook secrets beside what the configuration says of webhooks itself.
+func setSecrets(config map[string]any, file string) error {
+	at := config
+	for _, key := range []string{"webhooks", "github"} {
+		below, ok := at[key].(map[string]any)
+		if !ok && at[key] != nil {
+			return fmt.Errorf("%s in the configuration is no object", key)
+		}
+		if below == nil {
+			below = map[string]any{}
+			at[key] = below
+		}
+		at = below
+	}
+	at["secrets_file"] = file
+	return nil
 }
 
 // freePorts are loopback addresses that nobody listens on at the moment.
@@ -185,6 +216,12 @@ func (c *Cluster) LaunchWorker(ctx context.Context, name, queues string) error {
 
 // HTTP is the gateway's base URL.
 func (c *Cluster) HTTP() string { return "http://" + c.http }
+
+// Webhooks is the base URL of the port that takes webhooks alone; the gateway takes them too.
+func (c *Cluster) Webhooks() string { return "http://" + c.webhooks }
+
+// WebhookSecret is what webhooks are signed with.
+func (c *Cluster) WebhookSecret() string { return c.secret }
 
 // Address is where a service answers gRPC.
 func (c *Cluster) Address(service string) string { return c.addresses[service] }

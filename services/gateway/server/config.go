@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,12 +28,14 @@ type Config struct {
 	WriteTimeout time.Duration
 }
 
-// Deps are what the gateway works with. All are needed.
+// Deps are what the gateway works with. All but Webhooks are needed.
 type Deps struct {
 	// Conn leads to the gRPC server, without credentials of its own: the gateway passes on what its callers show.
 	Conn grpc.ClientConnInterface
 	// Logger takes failures of the gateway's own; calls are logged by the gRPC server.
 	Logger *slog.Logger
+	// Webhooks takes what forges send; nil: there is no such route. It is open to all: each request shows its own signature.
+	Webhooks http.Handler
 	// Metrics is what /metrics shows.
 	Metrics prometheus.Gatherer
 }

@@ -2,16 +2,14 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"witan.dev/internal/apierr"
+	"witan.dev/internal/apierr/httpstatus"
 	"witan.dev/internal/apierr/rpcstatus"
 )
 
@@ -28,18 +26,6 @@ var (
 	errStopping      = apierr.Unavailable(apierr.ReasonServerStopping, "the server is stopping; ask again with the same request_id")
 	errCrossOrigin   = apierr.PermissionDenied(apierr.ReasonCrossOrigin, "requests of other sites' pages are refused")
 )
-
-// errorBody is AIP-193's JSON form of an error.
-type errorBody struct {
-	Error errorStatus `json:"error"`
-}
-
-type errorStatus struct {
-	Code    int               `json:"code"`
-	Status  string            `json:"status"`
-	Message string            `json:"message"`
-	Details []json.RawMessage `json:"details"`
-}
 
 // errorHandler is the mux's way to say that a call failed.
 func (s *Server) errorHandler(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
@@ -59,69 +45,13 @@ func (s *Server) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.
 // writeError answers with any error. Nothing may have been written before.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	st := rpcstatus.From(err)
-	s.writeStatus(w, r, st, httpStatus(st))
+	s.writeStatus(w, r, st, httpstatus.Of(st))
 }
 
 func (s *Server) writeStatus(w http.ResponseWriter, r *http.Request, st *status.Status, code int) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Del("Transfer-Encoding") // the mux sets it before it knows that a stream fails
-	switch code {
-	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", "Bearer")
-	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", "1")
+	w.Header().Del("Transfer-Encoding") // the mux sets it before it knows that a stream fails
+	if code == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	w.WriteHeader(code)
-	if _, err := w.Write(s.encodeError(r.Context(), st, code)); err != nil { //nolint:gosec // JSON, typed as such, never sniffed
-		s.deps.Logger.DebugContext(r.Context(), "caller left before its error", "error", err)
-	}
-}
-
-// encodeError is the status as AIP-193's JSON, on one line.
-func (s *Server) encodeError(ctx context.Context, st *status.Status, code int) []byte {
-	body := errorBody{errorStatus{
-		Code: code, Status: codeName(st.Code()), Message: st.Message(), Details: []json.RawMessage{},
-	}}
-	for _, detail := range st.Proto().GetDetails() {
-		raw, err := protojson.Marshal(detail)
-		if err != nil {
-			s.deps.Logger.WarnContext(ctx, "error detail left out", "error", err)
-			continue
-		}
-		body.Error.Details = append(body.Error.Details, raw)
-	}
-	raw, err := json.Marshal(body)
-	if err != nil {
-		s.deps.Logger.ErrorContext(ctx, "error not encoded", "error", err)
-	}
-	return raw
-}
-
-// httpStatus is gRPC's usual mapping, except where a reason says more than its code.
-func httpStatus(st *status.Status) int {
-	switch apierr.Reason(rpcstatus.Info(st).GetReason()) {
-	case apierr.ReasonHistoryExpired:
-		return http.StatusGone
-	case apierr.ReasonBodyTooLarge, apierr.ReasonMaterialTooLarge:
-		return http.StatusRequestEntityTooLarge
-	default:
-		return runtime.HTTPStatusFromCode(st.Code())
-	}
-}
-
-// codeName is the code as the protos spell it.
-func codeName(c codes.Code) string {
-	if c == codes.Canceled {
-		return "CANCELLED"
-	}
-	var name strings.Builder
-	for i, r := range c.String() {
-		if i > 0 && r >= 'A' && r <= 'Z' {
-			name.WriteByte('_')
-		}
-		name.WriteRune(r)
-	}
-	return strings.ToUpper(name.String())
+	httpstatus.Write(r.Context(), w, st, code, s.deps.Logger)
 }

@@ -14,6 +14,7 @@ import (
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 
 	"witan.dev/gen/openapi"
+	"witan.dev/internal/webhook"
 )
 
 // readyTimeout bounds a readiness check.
@@ -65,6 +66,18 @@ func (s *Server) writeText(w http.ResponseWriter, r *http.Request, code int, tex
 	if _, err := w.Write([]byte(text)); err != nil {
 		s.deps.Logger.DebugContext(r.Context(), "caller left", "error", err)
 	}
+}
+
+// webhooks puts the route of webhooks before everything else. What guards a browser is nothing to them: they come from
+// anywhere, under any name of this host, and their signature alone counts.
+func (s *Server) webhooks(next http.Handler) http.Handler {
+	if s.deps.Webhooks == nil {
+		return next
+	}
+	mux := http.NewServeMux()
+	mux.Handle(webhook.Path, s.deps.Webhooks)
+	mux.Handle("/", next)
+	return mux
 }
 
 // guard refuses what pages of other sites make a browser send: there may be no password between a browser and an

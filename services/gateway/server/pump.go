@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"witan.dev/internal/apierr/httpstatus"
 	"witan.dev/internal/apierr/rpcstatus"
 	"witan.dev/internal/rpc"
 )
@@ -111,7 +112,7 @@ func (p *pump) fail(err error) bool {
 		return false
 	}
 	st := rpcstatus.From(err)
-	p.write(p.frames.failed(p.s.encodeError(p.r.Context(), st, httpStatus(st))))
+	p.write(p.frames.failed(httpstatus.Encode(p.r.Context(), st, httpstatus.Of(st), p.s.deps.Logger)))
 	return false
 }
 

@@ -66,7 +66,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true) // browsers open six HTTP/1.1 streams to a host at most
 	s.http = &http.Server{
-		Handler:           s.guard(s.operations(s.mux)),
+		Handler:           s.webhooks(s.guard(s.operations(s.mux))),
 		Protocols:         protocols,
 		TLSConfig:         s.cfg.TLS,
 		ReadHeaderTimeout: 10 * time.Second,

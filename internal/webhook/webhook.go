@@ -1,0 +1,180 @@
+// Package webhook takes webhooks by HTTP, at the edge and in the gateway alike: it reads a body within bounds and answers.
+// Who may send and what becomes of a body is decided behind it.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/apierr/httpstatus"
+	"witan.dev/internal/apierr/rpcstatus"
+)
+
+const (
+	// Path is where GitHub's webhooks arrive.
+	Path = "/webhooks/github"
+	// MaxBody bounds a body, in bytes.
+	MaxBody = 25 << 20
+	// small is the size up to which bodies are not counted; maxLarge is how many others may be in memory at once.
+	small    = 1 << 20
+	maxLarge = 8
+	// turn is how long a large body waits for its turn, bodyTimeout how long one may take to arrive. GitHub waits 10 s.
+	turn        = 2 * time.Second
+	bodyTimeout = 10 * time.Second
+)
+
+var (
+	errMethod      = apierr.Unimplemented(apierr.ReasonMethodNotAllowed, "webhooks are sent by POST")
+	errContentType = apierr.Invalid(apierr.ReasonContentType, "webhooks are taken as application/json only: choose that content type in the hook's settings")
+	errTooLarge    = apierr.ResourceExhausted(apierr.ReasonBodyTooLarge, "the body is larger than 25 MiB")
+	errBusy        = apierr.Unavailable(apierr.ReasonIngestBusy, "too many large webhooks arrive at once; deliver it again after a moment")
+	errCut         = apierr.Invalid(apierr.ReasonMalformedBody, "the body did not arrive whole, or not in time")
+)
+
+// Params are what a Handler works with.
+type Params struct {
+	// Accept verifies and stores a webhook and names it. Header holds what Wanted chose; body is not used afterwards.
+	Accept func(ctx context.Context, header http.Header, body []byte) (delivery string, err error)
+	// Observe is told how each request was answered and what it took; nil: nobody is.
+	Observe func(code int, took time.Duration)
+	Logger  *slog.Logger
+}
+
+// Handler answers 202 to what was accepted and AIP-193's JSON of an error to everything else. Safe for concurrent use.
+type Handler struct {
+	p     Params
+	large chan struct{}
+}
+
+// NewHandler makes a handler.
+func NewHandler(p Params) *Handler {
+	if p.Observe == nil {
+		p.Observe = func(int, time.Duration) {}
+	}
+	return &Handler{p: p, large: make(chan struct{}, maxLarge)}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	delivery, err := h.take(w, r)
+	if err != nil {
+		code := h.refuse(w, r, err)
+		h.p.Observe(code, time.Since(start))
+		return
+	}
+	h.accepted(w, r, delivery)
+	h.p.Observe(http.StatusAccepted, time.Since(start))
+}
+
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) int {
+	if errors.Is(err, errMethod) {
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	st := rpcstatus.From(err)
+	code := httpstatus.Of(st)
+	if code >= http.StatusInternalServerError {
+		h.p.Logger.WarnContext(r.Context(), "a webhook was not accepted", "code", code, "error", err)
+	}
+	httpstatus.Write(r.Context(), w, st, code, h.p.Logger)
+	return code
+}
+
+func (h *Handler) accepted(w http.ResponseWriter, r *http.Request, delivery string) {
+	answer, err := json.Marshal(map[string]string{"delivery": delivery})
+	if err != nil {
+		h.p.Logger.ErrorContext(r.Context(), "answer not encoded", "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusAccepted)
+	if _, err := w.Write(answer); err != nil { //nolint:gosec // JSON, typed as such, never sniffed
+		h.p.Logger.DebugContext(r.Context(), "sender left before its answer", "error", err)
+	}
+}
+
+// take checks what needs no body, reads it and has it accepted. A large body has its turn until then.
+func (h *Handler) take(w http.ResponseWriter, r *http.Request) (string, error) {
+	switch {
+	case r.Method != http.MethodPost:
+		return "", errMethod
+	case !isJSON(r.Header.Get("Content-Type")):
+		return "", errContentType
+	case r.ContentLength > MaxBody:
+		return "", errTooLarge
+	}
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return "", err
+	}
+	body, done, err := h.read(r)
+	defer done()
+	if err != nil {
+		return "", err
+	}
+	return h.p.Accept(r.Context(), Wanted(r.Header), body)
+}
+
+func isJSON(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+}
+
+// read reads the body, whose length nobody need have said. done gives the turn of a large one back.
+func (h *Handler) read(r *http.Request) (body []byte, done func(), err error) {
+	var buffer bytes.Buffer
+	buffer.Grow(int(min(max(r.ContentLength, 0), small)) + bytes.MinRead)
+	done = func() {}
+	n, err := io.CopyN(&buffer, r.Body, small+1)
+	if errors.Is(err, io.EOF) && n <= small {
+		return buffer.Bytes(), done, nil
+	}
+	if err != nil {
+		return nil, done, errCut.Wrap(err)
+	}
+	if done, err = h.await(r.Context()); err != nil {
+		return nil, func() {}, err
+	}
+	if r.ContentLength > small {
+		buffer.Grow(int(r.ContentLength) - buffer.Len() + bytes.MinRead)
+	}
+	if _, err := io.CopyN(&buffer, r.Body, MaxBody+1-n); err == nil {
+		return nil, done, errTooLarge
+	} else if !errors.Is(err, io.EOF) {
+		return nil, done, errCut.Wrap(err)
+	}
+	return buffer.Bytes(), done, nil
+}
+
+// await waits for the turn of a large body.
+func (h *Handler) await(ctx context.Context) (done func(), err error) {
+	timer := time.NewTimer(turn)
+	defer timer.Stop()
+	select {
+	case h.large <- struct{}{}:
+		return func() { <-h.large }, nil
+	case <-timer.C:
+		return nil, errBusy
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Wanted are the headers that say what a webhook is and who signed it.
+func Wanted(header http.Header) http.Header {
+	wanted := http.Header{}
+	for name, values := range header {
+		if name == "Content-Type" || strings.HasPrefix(name, "X-Github-") || strings.HasPrefix(name, "X-Hub-Signature") {
+			wanted[name] = values[:1]
+		}
+	}
+	return wanted
+}

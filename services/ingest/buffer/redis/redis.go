@@ -1,0 +1,296 @@
+// Package redis is the buffer of a cluster: one stream of accepted deliveries with one consumer group, and a second stream
+// of dead letters. What a promise to the sender is worth depends on how Redis keeps its data; Durability says so.
+package redis
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"witan.dev/internal/secret"
+	"witan.dev/services/ingest"
+)
+
+const (
+	group = "intake"
+	// putConns bounds the connections on which deliveries are stored, and takeConns those of the intake.
+	putConns, takeConns = 64, 16
+	// dialTimeout bounds a connection's begin on the webhook path, callTimeout a call of the intake.
+	dialTimeout = 60 * time.Millisecond
+	callTimeout = 5 * time.Second
+	// goneAfter is how long a consumer may be silent before it is forgotten. Its entries were claimed long before.
+	goneAfter = time.Hour
+	cleanPage = 1000
+)
+
+// Config says where Redis is.
+type Config struct {
+	// URL is redis://, or rediss:// for TLS, with user and password where there are some.
+	URL secret.Text
+	// Prefix begins the names of the streams; default "witan:".
+	Prefix string
+	// Lease is how long an entry stays with whoever took it; default ingest.Lease.
+	Lease time.Duration
+	// Wait is how long Take waits for an entry; default 500 ms.
+	Wait time.Duration
+}
+
+// Buffer is an ingest.Buffer and an ingest.Queue on Redis. Whether Redis answers shows with the calls. Safe for concurrent
+// use, by any number of processes.
+type Buffer struct {
+	cfg          Config
+	puts, takes  *goredis.Client
+	stream, dead string
+	consumer     string
+}
+
+var (
+	_ ingest.Buffer = (*Buffer)(nil)
+	_ ingest.Queue  = (*Buffer)(nil)
+)
+
+// New prepares a buffer; only a URL that cannot be one is an error. The caller closes it.
+func New(cfg Config) (*Buffer, error) {
+	options, err := goredis.ParseURL(cfg.URL.Reveal())
+	if err != nil {
+		return nil, errors.New("the URL of Redis cannot be read") // the cause repeats it, password and all
+	}
+	logging.Disable() // it writes to standard error; what matters is in the errors
+	options.Protocol = 2
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	options.ContextTimeoutEnabled = true
+	options.DialerRetries = 1
+	cfg.Prefix, cfg.Lease, cfg.Wait = cmp.Or(cfg.Prefix, "witan:"), cmp.Or(cfg.Lease, ingest.Lease), cmp.Or(cfg.Wait, 500*time.Millisecond)
+	puts, takes := *options, *options
+	// A delivery that is written twice does no harm, and a connection that broke meanwhile is no reason to refuse one.
+	puts.MaxRetries, puts.MinRetryBackoff, puts.MaxRetryBackoff = 1, time.Millisecond, 4*time.Millisecond
+	puts.PoolSize, puts.MinIdleConns, puts.DialTimeout = putConns, 2, dialTimeout
+	takes.MaxRetries, takes.PoolSize, takes.DialTimeout = -1, takeConns, callTimeout
+	takes.ReadTimeout, takes.WriteTimeout = callTimeout, callTimeout
+	return &Buffer{
+		cfg: cfg, puts: goredis.NewClient(&puts), takes: goredis.NewClient(&takes),
+		stream: cfg.Prefix + "ingest", dead: cfg.Prefix + "ingest:dead", consumer: rand.Text(),
+	}, nil
+}
+
+// Close ends the connections.
+func (b *Buffer) Close() error { return errors.Join(b.puts.Close(), b.takes.Close()) }
+
+// Put implements ingest.Buffer.
+func (b *Buffer) Put(ctx context.Context, e ingest.Entry) error {
+	if err := b.puts.XAdd(ctx, &goredis.XAddArgs{Stream: b.stream, Values: fields(e)}).Err(); err != nil {
+		return fmt.Errorf("store delivery %s: %w", e.ID, err)
+	}
+	return nil
+}
+
+func fields(e ingest.Entry) []any {
+	return []any{
+		"delivery", e.ID, "event", e.Event, "action", e.Action, "sha256", e.SHA256,
+		"received", strconv.FormatInt(e.ReceivedAt.UnixMicro(), 10), "body", e.Body,
+	}
+}
+
+// Take implements ingest.Queue: first what others left behind, then what is new.
+func (b *Buffer) Take(ctx context.Context, n int) ([]ingest.Entry, error) {
+	entries, err := b.take(ctx, n)
+	if err != nil && strings.HasPrefix(err.Error(), "NOGROUP") {
+		if err := b.makeGroup(ctx); err != nil {
+			return nil, err
+		}
+		entries, err = b.take(ctx, n)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take deliveries: %w", err)
+	}
+	return entries, nil
+}
+
+// makeGroup makes the stream and its group. The group begins with the oldest entry: what was accepted before there was
+// an intake waits for it.
+func (b *Buffer) makeGroup(ctx context.Context) error {
+	err := b.takes.XGroupCreateMkStream(ctx, b.stream, group, "0").Err()
+	if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+		return fmt.Errorf("make the group of the intake: %w", err)
+	}
+	return nil
+}
+
+func (b *Buffer) take(ctx context.Context, n int) ([]ingest.Entry, error) {
+	claimed, err := b.claim(ctx, n)
+	if err != nil || len(claimed) > 0 {
+		return claimed, err
+	}
+	streams, err := b.takes.XReadGroup(ctx, &goredis.XReadGroupArgs{
+		Group: group, Consumer: b.consumer, Streams: []string{b.stream, ">"}, Count: int64(n), Block: b.cfg.Wait,
+	}).Result()
+	if errors.Is(err, goredis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var entries []ingest.Entry
+	for _, stream := range streams {
+		for _, m := range stream.Messages {
+			entries = append(entries, entryOf(m, 1))
+		}
+	}
+	return entries, nil
+}
+
+// claim takes entries whose takers were silent for the lease.
+func (b *Buffer) claim(ctx context.Context, n int) ([]ingest.Entry, error) {
+	messages, _, err := b.takes.XAutoClaim(ctx, &goredis.XAutoClaimArgs{
+		Stream: b.stream, Group: group, Consumer: b.consumer, MinIdle: b.cfg.Lease, Start: "0", Count: int64(n),
+	}).Result()
+	if err != nil || len(messages) == 0 {
+		return nil, err
+	}
+	pending := make([]*goredis.XPendingExtCmd, len(messages))
+	_, err = b.takes.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		for i, m := range messages {
+			pending[i] = p.XPendingExt(ctx, &goredis.XPendingExtArgs{Stream: b.stream, Group: group, Start: m.ID, End: m.ID, Count: 1})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var entries []ingest.Entry
+	for i, m := range messages {
+		if found := pending[i].Val(); len(found) == 1 { // else it was acknowledged meanwhile
+			entries = append(entries, entryOf(m, int(found[0].RetryCount)))
+		}
+	}
+	return entries, nil
+}
+
+func entryOf(m goredis.XMessage, takes int) ingest.Entry {
+	text := func(field string) string { s, _ := m.Values[field].(string); return s }
+	received, _ := strconv.ParseInt(text("received"), 10, 64) // ours; whatever else it is, the delivery is handled
+	return ingest.Entry{
+		Delivery: ingest.Delivery{
+			ID: text("delivery"), Event: text("event"), Action: text("action"), SHA256: text("sha256"),
+			ReceivedAt: time.UnixMicro(received).UTC(), State: ingest.Stored,
+		},
+		Body: []byte(text("body")), Receipt: m.ID, Takes: takes,
+	}
+}
+
+// Hold implements ingest.Queue.
+func (b *Buffer) Hold(ctx context.Context, receipts []string) error {
+	if len(receipts) == 0 {
+		return nil
+	}
+	err := b.takes.XClaimJustID(ctx, &goredis.XClaimArgs{Stream: b.stream, Group: group, Consumer: b.consumer, Messages: receipts}).Err()
+	if err != nil {
+		return fmt.Errorf("hold deliveries: %w", err)
+	}
+	return nil
+}
+
+// Release implements ingest.Queue: the entries are idle for longer than a lease at once.
+func (b *Buffer) Release(ctx context.Context, entries []ingest.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	idle := (2 * b.cfg.Lease).Milliseconds()
+	_, err := b.takes.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		for _, e := range entries {
+			p.Do(ctx, "XCLAIM", b.stream, group, b.consumer, 0, e.Receipt, "IDLE", idle, "RETRYCOUNT", max(e.Takes-1, 0), "JUSTID")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("give deliveries back: %w", err)
+	}
+	return nil
+}
+
+// Done implements ingest.Queue.
+func (b *Buffer) Done(ctx context.Context, receipt string) error {
+	_, err := b.takes.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+		p.XAck(ctx, b.stream, group, receipt)
+		p.XDel(ctx, b.stream, receipt)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove delivery: %w", err)
+	}
+	return nil
+}
+
+// Bury implements ingest.Queue.
+func (b *Buffer) Bury(ctx context.Context, e ingest.Entry, reason string) error {
+	_, err := b.takes.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+		p.XAdd(ctx, &goredis.XAddArgs{Stream: b.dead, Values: append(fields(e), "reason", reason)})
+		p.XAck(ctx, b.stream, group, e.Receipt)
+		p.XDel(ctx, b.stream, e.Receipt)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("bury delivery %s: %w", e.ID, err)
+	}
+	return nil
+}
+
+// Clean implements ingest.Queue.
+func (b *Buffer) Clean(ctx context.Context, before time.Time) error {
+	oldest := strconv.FormatInt(before.UnixMilli(), 10) + "-0"
+	if err := b.takes.XTrimMinIDApprox(ctx, b.dead, oldest, cleanPage).Err(); err != nil {
+		return fmt.Errorf("remove old dead letters: %w", err)
+	}
+	consumers, err := b.takes.XInfoConsumers(ctx, b.stream, group).Result()
+	if noGroup(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list the takers of deliveries: %w", err)
+	}
+	for _, c := range consumers {
+		if c.Pending == 0 && c.Idle > goneAfter && c.Name != b.consumer {
+			if err := b.takes.XGroupDelConsumer(ctx, b.stream, group, c.Name).Err(); err != nil {
+				return fmt.Errorf("forget a taker of deliveries: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Stats implements ingest.Queue.
+func (b *Buffer) Stats(ctx context.Context) (ingest.QueueStats, error) {
+	var stats ingest.QueueStats
+	var err error
+	if stats.Waiting, err = b.takes.XLen(ctx, b.stream).Result(); err != nil {
+		return stats, fmt.Errorf("count deliveries: %w", err)
+	}
+	if stats.Dead, err = b.takes.XLen(ctx, b.dead).Result(); err != nil {
+		return stats, fmt.Errorf("count dead letters: %w", err)
+	}
+	consumers, err := b.takes.XInfoConsumers(ctx, b.stream, group).Result()
+	if err != nil && !noGroup(err) {
+		return stats, fmt.Errorf("count the takers of deliveries: %w", err)
+	}
+	for _, c := range consumers {
+		if c.Idle < b.cfg.Lease {
+			stats.Takers++
+		}
+	}
+	return stats, nil
+}
+
+// noGroup says that nobody has taken or put anything yet.
+func noGroup(err error) bool {
+	return err != nil && (strings.HasPrefix(err.Error(), "NOGROUP") || strings.Contains(err.Error(), "no such key"))
+}
