@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Clients that others wrote, against running servers: Python gRPC with stubs generated from our protos, SSE clients of
-# Python and npm, and Chromium with the page at /.
+# Python and npm, and Chromium with the page at /. Last, the simulated GitHub against GitHub's own schemas.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -40,14 +40,22 @@ rm -rf "$cache/stubs" && mkdir -p "$cache/stubs"
     --python_out="$cache/stubs" --grpc_python_out="$cache/stubs"
 PYTHONPATH="$cache/stubs" "$cache/venv/bin/python" test/clients/client_test.py bin/witan
 
+# packages installs what a folder's lock file names into a folder of the cache, without running any package's scripts.
+packages() {
+  mkdir -p "$2"
+  if cmp -s "$1/package-lock.json" "$2/installed.json"; then return; fi
+  cp "$1/package.json" "$1/package-lock.json" "$2/"
+  npm ci --prefix "$2" --ignore-scripts --no-audit --no-fund --silent
+  cp "$2/package-lock.json" "$2/installed.json"
+}
 node="$cache/node"
-mkdir -p "$node"
-if ! cmp -s test/clients/browser/package-lock.json "$node/installed.json"; then
-  cp test/clients/browser/package.json test/clients/browser/package-lock.json "$node/"
-  npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --silent
-  cp "$node/package-lock.json" "$node/installed.json"
-fi
+packages test/clients/browser "$node"
 cp test/clients/browser/*.mjs "$node/" # beside node_modules, where imports are looked for
 cp web/files/sse.js "$node/sse.mjs"
 chromium="$(command -v chromium || command -v chromium-browser || command -v google-chrome)"
 WITAN="$PWD/bin/witan" CHROMIUM="$chromium" node --test --test-reporter=spec "$node/sse.test.mjs" "$node/page.test.mjs"
+
+packages test/clients/github "$cache/github"
+cp test/clients/github/schema.test.mjs "$cache/github/"
+go build -o "$cache/fakegithub" ./tools/fakegithub
+FAKEGITHUB="$cache/fakegithub" node --test --test-reporter=spec "$cache/github/schema.test.mjs"

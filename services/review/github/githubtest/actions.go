@@ -49,6 +49,12 @@ func (p *PullRequest) notify(ctx context.Context, action, sender string, members
 	return p.s.deliver(ctx, d, err)
 }
 
+// Announce sends the webhook pull_request.<action> about the pull request as it is, such as "opened" for one that was
+// opened before there was anybody to tell.
+func (p *PullRequest) Announce(ctx context.Context, action string) error {
+	return p.notify(ctx, action, p.p.author.login, nil)
+}
+
 // Push adds a commit to the head branch and returns it. Comments whose lines it changes are outdated from then on.
 func (p *PullRequest) Push(ctx context.Context, c Commit) (string, error) {
 	head := p.headRepository()
@@ -322,7 +328,7 @@ func (p *PullRequest) EditComment(ctx context.Context, login string, id int64, b
 	i := slices.IndexFunc(p.p.talk, func(m *issueComment) bool { return m.id == id })
 	if i < 0 {
 		s.mu.Unlock()
-		return fmt.Errorf("no comment %d", id)
+		return fmt.Errorf("comment %d: %w", id, ErrNotFound)
 	}
 	m := p.p.talk[i]
 	was := m.Body
@@ -341,7 +347,7 @@ func (p *PullRequest) thread(comment int64) (*thread, error) {
 			return t, nil
 		}
 	}
-	return nil, fmt.Errorf("no review comment %d", comment)
+	return nil, fmt.Errorf("review comment %d: %w", comment, ErrNotFound)
 }
 
 // Reply answers as a user in the thread of a review comment, sends pull_request_review_comment.created, and returns the
@@ -417,7 +423,7 @@ func (r *Repository) RerequestCheck(ctx context.Context, login string, id int64)
 	i := slices.IndexFunc(r.r.checks, func(c *checkRun) bool { return c.id == id })
 	if i < 0 {
 		s.mu.Unlock()
-		return fmt.Errorf("no check run %d", id)
+		return fmt.Errorf("check run %d: %w", id, ErrNotFound)
 	}
 	d, err := s.event("check_run", "rerequested", r.r, s.account(login), object{"check_run": s.checkEvent(r.r.checks[i])})
 	s.mu.Unlock()

@@ -131,7 +131,7 @@ func (s *Server) repositoryNode(c *call, r *repository) *graphql.Object {
 
 func (s *Server) pullNode(c *call, p *pull) *graphql.Object {
 	return &graphql.Object{Type: "PullRequest", Fields: map[string]graphql.Resolver{
-		"id": graphql.Value(node("PullRequest", p.id)), "databaseId": graphql.Value(p.id), "fullDatabaseId": graphql.Value(strconv.FormatInt(p.id, 10)), "number": graphql.Value(p.number),
+		"id": graphql.Value(node("PullRequest", p.id)), "databaseId": graphql.Value(p.id), "number": graphql.Value(p.number),
 		"headRefOid": graphql.Value(p.headSHA), "title": graphql.Value(p.title), "isDraft": graphql.Value(p.draft), "closed": graphql.Value(p.closed),
 		"reviewThreads": func(a graphql.Arguments) (any, error) {
 			var nodes []*graphql.Object
@@ -201,7 +201,7 @@ func (s *Server) commentNode(m *reviewComment) *graphql.Object {
 		}}
 	}
 	return &graphql.Object{Type: "PullRequestReviewComment", Fields: map[string]graphql.Resolver{
-		"id": graphql.Value(node("PullRequestReviewComment", m.id)), "databaseId": graphql.Value(m.id), "fullDatabaseId": graphql.Value(strconv.FormatInt(m.id, 10)),
+		"id": graphql.Value(node("PullRequestReviewComment", m.id)), "databaseId": graphql.Value(m.id),
 		"body": graphql.Value(m.Body), "author": graphql.Value(s.actorNode(m.account)), "authorAssociation": graphql.Value(association(m.pull.repo, m.account)),
 		"createdAt": graphql.Value(date(m.Created)), "updatedAt": graphql.Value(date(m.Updated)), "url": graphql.Value(page), "path": graphql.Value(m.path),
 		"outdated": graphql.Value(m.outdated()), "isMinimized": graphql.Value(false), "diffHunk": graphql.Value(m.hunk), "state": graphql.Value("SUBMITTED"),

@@ -3,6 +3,7 @@ package githubtest
 import (
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ func (s *Server) userObject(a *account) any {
 	if a == nil {
 		return nil
 	}
-	api := s.APIURL + "/users/" + a.login
+	api := s.APIURL + "/users/" + url.PathEscape(a.login)
 	return object{
 		"login": a.login, "id": a.id, "node_id": node("User", a.id), "avatar_url": s.URL + "/avatars/u/" + strconv.FormatInt(a.id, 10), "gravatar_id": "",
 		"url": api, "html_url": s.URL + "/" + strings.TrimSuffix(a.login, "[bot]"), "followers_url": api + "/followers",
@@ -106,7 +107,7 @@ func (s *Server) pullObject(p *pull) object {
 	for i, l := range p.labels {
 		id := p.id*100 + int64(i)
 		labels = append(labels, object{
-			"id": id, "node_id": node("Label", id), "url": s.repoAPI(r) + "/labels/" + l, "name": l, "color": "ededed", "default": false, "description": nil,
+			"id": id, "node_id": node("Label", id), "url": s.repoAPI(r) + "/labels/" + l, "name": l, "color": "ededed", "default": false, "description": "",
 		})
 	}
 	var body, merged any

@@ -2,6 +2,7 @@ package githubtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -424,4 +425,51 @@ func (v view) diff(ctx context.Context) (*git.Diff, error) {
 		return nil, err
 	}
 	return v.repo.Diff(ctx, start, v.head)
+}
+
+// ErrNotFound says that there is no such repository, pull request or comment.
+var ErrNotFound = errors.New("not found")
+
+// Repository finds a repository by its owner/name.
+func (s *Server) Repository(name string) (*Repository, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.repos[s.names[strings.ToLower(name)]]
+	if r == nil {
+		return nil, fmt.Errorf("repository %s: %w", name, ErrNotFound)
+	}
+	return &Repository{s, r}, nil
+}
+
+// Repositories are all repositories, in the order of their addition.
+func (s *Server) Repositories() []*Repository {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*Repository
+	for _, id := range slices.Sorted(maps.Keys(s.repos)) {
+		list = append(list, &Repository{s, s.repos[id]})
+	}
+	return list
+}
+
+// PullRequest finds a pull request of the repository.
+func (r *Repository) PullRequest(number int) (*PullRequest, error) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	p := r.r.pulls[number]
+	if p == nil {
+		return nil, fmt.Errorf("pull request %d of %s: %w", number, r.r.fullName(), ErrNotFound)
+	}
+	return &PullRequest{r.s, p}, nil
+}
+
+// PullRequests are all pull requests of the repository, in the order of their numbers.
+func (r *Repository) PullRequests() []*PullRequest {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	var list []*PullRequest
+	for _, number := range slices.Sorted(maps.Keys(r.r.pulls)) {
+		list = append(list, &PullRequest{r.s, r.r.pulls[number]})
+	}
+	return list
 }

@@ -81,7 +81,7 @@ func (s *Server) Redeliver(ctx context.Context, id string) (int, error) {
 	}
 	s.mu.Unlock()
 	if d == nil {
-		return 0, fmt.Errorf("no delivery %s", id)
+		return 0, fmt.Errorf("delivery %s: %w", id, ErrNotFound)
 	}
 	return s.send(ctx, d)
 }

@@ -256,18 +256,15 @@ type Entry struct {
 	Path string
 }
 
-// Tree lists a tree, with all that lies below it where recursive.
+// Tree lists a tree (a commit, a tree ID, or a revision:path), with all that lies below it where recursive.
 func (r *Repository) Tree(ctx context.Context, treeish string, recursive bool) ([]Entry, error) {
 	args := []string{"ls-tree", "-z", "-l", "--full-tree", treeish}
 	if recursive {
 		args = []string{"ls-tree", "-z", "-l", "-r", "-t", "--full-tree", treeish}
 	}
-	if _, err := r.run(ctx, nil, "rev-parse", "--quiet", "--verify", "--end-of-options", treeish+"^{tree}"); err != nil {
-		return nil, fmt.Errorf("tree %s: %w", treeish, ErrNotFound)
-	}
 	out, err := r.run(ctx, nil, args...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tree %s: %w", treeish, ErrNotFound)
 	}
 	var list []Entry
 	for record := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
