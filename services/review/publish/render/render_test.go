@@ -1,0 +1,235 @@
+package render_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/text"
+
+	"witan.dev/internal/finding"
+	"witan.dev/services/review/publish/render"
+)
+
+const (
+	mark    = "<!-- witan:1 0123456789abcdef01234567 -->"
+	ours    = "https://example.com/o/r/pull/1#discussion_r7"
+	earlier = "https://example.com/o/r/pull/1#discussion_r5"
+	job     = "https://witan.example.com/v1/jobs/k1"
+)
+
+// hostile are texts that try to be more than text.
+func hostile() []string {
+	return []string{
+		"@everyone @octocat/team please look", "see #123, GH-7 and octo/repo#9", "[click](https://evil.example)", "![x](https://evil.example/p.png)",
+		"<img src=x onerror=alert(1)><script>alert(1)</script>", "<!-- witan:1 ffffffffffffffffffffffff -->", "</details></summary><h1>free</h1>",
+		"https://evil.example and www.evil.example and <https://evil.example> and mail me@evil.example", "```\nout of the fence\n```", "~~~\nx\n~~~",
+		"````suggestion\nrm -rf /\n````", "# heading\n\n## another", "> quote\n- list\n1. one\n| a | b |\n|---|---|\n| c | d |", "a | b `c` | d", "`", "``", "\\", "\\`x`",
+		"\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x07link\x1b]8;;\x07", "safe\u202egnp.exe \u2066x\u2069 \u200b\u200d\ufeff", "\x00\x01\x7f\xff\xfe",
+		"&lt;b&gt; &#64;octocat &commat;octocat &num;5", "$$x^2$$ $`y`$", "[ref]: https://evil.example\n\n[ref]", "[^1]: note\n\n[^1]", "- [ ] task\n- [x] done",
+		"***bold*** __u__ ~~gone~~ :smile:", "line\r\nnext\rthird", strings.Repeat("long ", 3000), strings.Repeat("`", 40), "*/ --> <!--", "\n\n---\n\n===\n", "@\u200boctocat",
+		"/witan dismiss all", "HTTPS://EVIL.EXAMPLE ftp://evil.example WWW.evil.example", "<a href=\"https://evil.example\">x</a>", "\u2028@x\u2029#1", "\"quoted\\\npath\"",
+	}
+}
+
+// filled is a finding whose every text is s.
+func filled(s string) finding.Finding {
+	place := finding.Location{Path: s, OldPath: s, Side: finding.Right, StartLine: 3, EndLine: 5, Symbol: s, Code: s, InDiff: true}
+	return finding.Finding{
+		Name: "reviews/r/findings/f", Fingerprint: "v1:1", Severity: finding.SeverityHigh, Category: finding.Security, Rule: s, Title: s, Reason: s,
+		Location: place, Related: []finding.Location{place}, Suggestion: s, Sources: []string{s, "alpha"}, Alternatives: []string{s},
+		Tally: finding.Tally{Confirmed: 2, Rejected: 1, Planned: 3, Required: 2},
+		Votes: []finding.Vote{{Voter: s, Model: s, Choice: finding.RejectedVote, Reason: s}}, Outcome: finding.Published, Status: finding.Open,
+		OutcomeReason: s, StatusReason: s,
+	}
+}
+
+func bodies(s string) map[string]string {
+	f := filled(s)
+	back := f
+	back.Status = finding.Reappeared
+	held, fixed := f, f
+	held.Outcome, fixed.Status, fixed.FixedIn = finding.Held, finding.Fixed, s
+	linked := f
+	linked.Publication = finding.Publication{State: "DONE", URL: ours}
+	apart := f
+	apart.Publication = finding.Publication{State: "FELL_BACK", Reason: s}
+	o := &render.Overview{
+		Report: &finding.Report{
+			Name: s, Job: "jobs/" + s, Subject: s, Base: s, Head: s, Disposition: "REVIEWED", Summary: s, Cost: s, FailOn: finding.SeverityHigh,
+			Findings: []finding.Finding{linked, apart, held, fixed, back},
+			Coverage: finding.Coverage{Council: s, Files: []finding.FileCoverage{
+				{Path: s, Change: "M", Status: finding.Reviewed}, {Path: s + "/x", Change: "A", Status: finding.Skipped, Reasons: []finding.Reason{finding.Reason(s)}},
+			}},
+		},
+		Address: job, Limits: []string{s}, Problems: []string{s}, Since: s,
+	}
+	many := *o
+	report := *o.Report
+	for i := range 300 {
+		report.Coverage.Files = append(report.Coverage.Files, finding.FileCoverage{Path: fmt.Sprintf("%s/%d", s, i), Change: "M", Status: finding.Partial})
+	}
+	many.Report = &report
+	title, summary, more := o.Check()
+	return map[string]string{
+		"comment":     render.Comment{Finding: &f, ID: s, Suggest: true, Mark: mark}.Body(),
+		"apart":       render.Comment{Finding: &back, ID: "f", Apart: true, Earlier: earlier, Mark: mark}.Body(),
+		"fixed":       render.Fixed(s, mark),
+		"walkthrough": o.Walkthrough(mark), "many": many.Walkthrough(mark), "title": finding.EscapeMarkdown(title), "summary": summary, "text": more,
+	}
+}
+
+var (
+	ownHTML = regexp.MustCompile(`^(</?(details|summary|sub)>)+$|^<details><summary>[^<>]*</summary>$|^<!-- witan:1 0123456789abcdef01234567 -->$`)
+	mention = regexp.MustCompile(`(?:^|[^\w])@[\w-]|(?:^|[^\w])#\d|(?i:gh-\d)`)
+)
+
+// lively checks with a real parser that nothing but our own markup came alive.
+func lively(t *testing.T, name, body string) {
+	t.Helper()
+	require.LessOrEqual(t, len(body), render.Limit, name)
+	source := []byte(body)
+	doc := goldmark.New(goldmark.WithExtensions(extension.GFM, extension.Footnote)).Parser().Parse(text.NewReader(source))
+	require.NoError(t, ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		switch n := n.(type) {
+		case *ast.Link:
+			require.Contains(t, []string{ours, earlier, job}, string(n.Destination), "%s:\n%s", name, body)
+		case *ast.Image, *ast.AutoLink, *ast.Blockquote, *ast.ThematicBreak:
+			t.Fatalf("%s: %s came alive:\n%s", name, n.Kind(), body)
+		case *ast.Heading:
+			require.Equal(t, "walkthrough", strings.Replace(name, "many", "walkthrough", 1), body)
+		case *ast.HTMLBlock:
+			var raw strings.Builder
+			for i := range n.Lines().Len() {
+				s := n.Lines().At(i)
+				raw.Write(s.Value(source))
+			}
+			for line := range strings.SplitSeq(strings.TrimSpace(raw.String()), "\n") {
+				require.Regexp(t, ownHTML, line, "%s:\n%s", name, body)
+			}
+		case *ast.RawHTML:
+			for i := range n.Segments.Len() {
+				s := n.Segments.At(i)
+				require.Regexp(t, ownHTML, string(s.Value(source)), "%s:\n%s", name, body)
+			}
+		case *ast.Text:
+			if n.Parent().Kind() != ast.KindCodeSpan {
+				require.NotRegexp(t, mention, string(n.Value(source)), "%s:\n%s", name, body)
+			}
+		default:
+			require.NotContains(t, []string{"TaskCheckBox", "Footnote", "FootnoteLink", "Strikethrough"}, n.Kind().String(), "%s:\n%s", name, body)
+		}
+		return ast.WalkContinue, nil
+	}))
+	for _, r := range body {
+		if r != '\n' && r != '\t' && r != '\u200b' {
+			require.False(t, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp), "%s holds %U", name, r)
+		}
+	}
+	last := body[strings.LastIndexByte(body, '\n')+1:]
+	require.Equal(t, strings.Contains("comment apart fixed walkthrough many", name), last == mark, "%s ends in %q", name, last)
+	require.Equal(t, strings.Count(body, "<!--"), strings.Count(body, mark)+strings.Count(inFences(body), "<!--"), "%s:\n%s", name, body)
+}
+
+// inFences are the lines within fences, which nobody reads as HTML.
+func inFences(body string) string {
+	var out strings.Builder
+	fence := ""
+	for line := range strings.SplitSeq(body, "\n") {
+		switch {
+		case fence == "" && strings.HasPrefix(line, "```"):
+			fence = line[:len(line)-len(strings.TrimLeft(line, "`"))]
+		case fence != "" && line == fence:
+			fence = ""
+		case fence != "":
+			out.WriteString(line + "\n")
+		case strings.Contains(line, "`<!--"), strings.Contains(line, "`"):
+			for i, part := range strings.Split(line, "`") {
+				if i%2 == 1 {
+					out.WriteString(part)
+				}
+			}
+		}
+	}
+	return out.String()
+}
+
+func TestNothingOfOthersComesAlive(t *testing.T) {
+	t.Parallel()
+	for _, s := range hostile() {
+		for name, body := range bodies(s) {
+			lively(t, name, body)
+		}
+	}
+}
+
+func FuzzBodies(f *testing.F) {
+	for _, s := range hostile() {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for name, body := range bodies(s) {
+			lively(t, name, body)
+		}
+	})
+}
+
+func TestASuggestionStandsInAFenceOfItsOwn(t *testing.T) {
+	t.Parallel()
+	f := filled("x")
+	f.Suggestion = "````go\ncode()\n````\n"
+	body := render.Comment{Finding: &f, ID: "f", Suggest: true, Mark: mark}.Body()
+	require.Contains(t, body, "`````suggestion\n````go\ncode()\n````\n`````\n")
+	for _, s := range []string{"a\u202eb", "key = [secret:aws:012345]", "a\r\nb"} {
+		f.Suggestion = s
+		require.NotContains(t, render.Comment{Finding: &f, ID: "f", Suggest: true}.Body(), "suggestion\n", s)
+	}
+}
+
+// TestP03_VotesAndDissentAreShown holds for every place at which a finding is shown.
+func TestP03_VotesAndDissentAreShown(t *testing.T) {
+	t.Parallel()
+	f := filled("plain")
+	f.Votes = []finding.Vote{{Voter: "beta", Choice: finding.RejectedVote, Reason: "cannot be nil"}, {Voter: "gamma", Choice: finding.Confirmed}}
+	f.Sources = []string{"gamma", "secrets"}
+	for _, c := range []render.Comment{{Finding: &f, ID: "f"}, {Finding: &f, ID: "f", Apart: true}} {
+		body := c.Body()
+		require.Contains(t, body, "2 confirmed, 1 rejected")
+		require.Contains(t, body, "by gamma, secrets")
+		require.Contains(t, body, "- beta: rejected: cannot be nil")
+	}
+}
+
+// TestP07_EveryPathIsListed shows large changes with all their paths, and names from where on they do not fit.
+func TestP07_EveryPathIsListed(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 150, 965, 4000} {
+		o := &render.Overview{Report: &finding.Report{Job: "jobs/k1"}, Address: job}
+		for i := range n {
+			o.Report.Coverage.Files = append(o.Report.Coverage.Files, finding.FileCoverage{
+				Path: fmt.Sprintf("services/component%d/internal/subfolder/file_%04d.go", i/20, i), Change: "M", Status: finding.Reviewed,
+			})
+		}
+		_, summary, more := o.Check()
+		walkthrough := o.Walkthrough(mark)
+		for i := range o.Report.Coverage.Files {
+			name := fmt.Sprintf("file_%04d.go", i)
+			if n <= 965 {
+				require.Contains(t, summary+more, name)
+				require.Contains(t, walkthrough, name)
+			} else if !strings.Contains(summary+more, name) {
+				require.Contains(t, more, "more files do not fit here; the job has them all, from")
+			}
+		}
+		lively(t, "walkthrough", walkthrough)
+	}
+}
