@@ -381,6 +381,9 @@ func (a *application) result() Result {
 
 func (a *application) name(id string) string { return a.in.Review + "/findings/" + id }
 
+// KnownID is the ID of the known finding that a review's finding of this resource name is.
+func KnownID(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
+
 // snapshot is a known finding as the review shows it. What was not reported again is shown while it is open and the change
 // touches its file, and once when it is fixed.
 func (a *application) snapshot(k int) (finding.Finding, bool) {

@@ -1,0 +1,504 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"witan.dev/services/review"
+)
+
+// lags are the pauses between looks for what may have been written: a list may lag behind (own choice).
+func lags() []time.Duration { return []time.Duration{2 * time.Second, 5 * time.Second, 15 * time.Second} }
+
+// tries is how often something is created whose answer was lost and which did not appear.
+const tries = 3
+
+// Desk writes for one review. It looks for everything before it creates it, and adopts what is there. Not for several
+// goroutines. Its methods return *review.LimitError and review.ErrUnavailable where the whole call is to be made again
+// later; everything else that a forge may answer is a part of their results.
+type Desk struct {
+	Forge  Forge
+	Ref    review.PullRef
+	Commit string // that was reviewed
+	// Begun are the keys of what an earlier execution may have created.
+	Begun map[string]bool
+	// Begin notes what is about to be created. Its error ends the call.
+	Begin func(ctx context.Context, keys []string) error
+	// Head is the newest commit of the pull request.
+	Head func(ctx context.Context) (string, error)
+	// Wait pauses.
+	Wait   func(ctx context.Context, d time.Duration) error
+	Logger *slog.Logger
+
+	seen *seen
+	// forbidden: the token may not write here.
+	forbidden bool
+}
+
+// seen is what a look found.
+type seen struct {
+	byKey    map[string]Comment
+	byID     map[int64]Comment
+	answered map[int64]bool // threads in which a person wrote, by their first comments
+}
+
+// Placed is what became of an item.
+type Placed struct {
+	Item
+
+	// Comment is 0 where there is none, or where it was not listed yet.
+	Comment int64  `json:"comment,omitempty"`
+	URL     string `json:"url,omitempty"`
+	Done    bool   `json:"done,omitempty"`
+}
+
+// look reads everything that is there.
+func (d *Desk) look(ctx context.Context) error {
+	d.seen = nil
+	comments, err := d.Forge.Comments(ctx, d.Ref)
+	if err != nil {
+		return fmt.Errorf("list the comments of %s#%d: %w", d.Ref.FullName(), d.Ref.Number, err)
+	}
+	d.seen = &seen{byKey: map[string]Comment{}, byID: map[int64]Comment{}, answered: map[int64]bool{}}
+	for _, c := range comments {
+		d.note(c)
+	}
+	return nil
+}
+
+func (d *Desk) note(c Comment) {
+	d.seen.byID[c.ID] = c
+	if c.InReplyTo != 0 && !c.Ours && !c.Bot {
+		d.seen.answered[c.InReplyTo] = true
+	}
+	key := Marked(c.Body)
+	if !c.Ours || key == "" {
+		return
+	}
+	if first, ok := d.seen.byKey[key]; !ok || c.ID < first.ID {
+		d.seen.byKey[key] = c
+	}
+}
+
+// ensure makes sure that a look was made, and a patient one where something may have been created that is not to be seen.
+func (d *Desk) ensure(ctx context.Context, keys ...string) error {
+	if d.seen == nil {
+		if err := d.look(ctx); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(keys, func(k string) bool { return d.Begun[k] && !d.has(k) }) {
+		if err := d.patient(ctx, keys); err != nil {
+			return err
+		}
+		for _, k := range keys {
+			delete(d.Begun, k)
+		}
+	}
+	return nil
+}
+
+func (d *Desk) has(key string) bool {
+	_, ok := d.seen.byKey[key]
+	return ok
+}
+
+// patient looks again until all of it is there, or a list cannot lag any more.
+func (d *Desk) patient(ctx context.Context, keys []string) error {
+	if err := d.look(ctx); err != nil {
+		return err
+	}
+	for _, pause := range lags() {
+		if !slices.ContainsFunc(keys, func(k string) bool { return !d.has(k) }) {
+			return nil
+		}
+		if err := d.Wait(ctx, pause); err != nil {
+			return err
+		}
+		if err := d.look(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adopt splits items into those that are there and the others.
+func (d *Desk) adopt(items []Item) (there []Placed, missing []Item) {
+	for _, i := range items {
+		if c, ok := d.seen.byKey[i.Key]; ok {
+			there = append(there, Placed{Item: i, Comment: c.ID, URL: c.URL, Done: true})
+		} else {
+			missing = append(missing, i)
+		}
+	}
+	return there, missing
+}
+
+func keysOf(items []Item) []string {
+	out := make([]string, len(items))
+	for i := range items {
+		out[i] = items[i].Key
+	}
+	return out
+}
+
+// failed are items for which there is no comment, and why.
+func failed(items []Item, reason string) []Placed {
+	out := make([]Placed, len(items))
+	for i := range items {
+		out[i] = Placed{Item: items[i]}
+		out[i].Reason = reason
+	}
+	return out
+}
+
+// again says whether the call is to be made again later, and forgets what was seen, since it may be old by then.
+func (d *Desk) again(err error) error {
+	d.seen = nil
+	if errors.Is(err, ErrAmbiguous) {
+		return fmt.Errorf("%w: %w", review.ErrUnavailable, err)
+	}
+	return err
+}
+
+// stop remembers that the forge does not take what we write.
+func (d *Desk) stop(err error) bool {
+	d.forbidden = d.forbidden || mayNot(err)
+	return d.forbidden
+}
+
+func mayNot(err error) bool {
+	return errors.Is(err, ErrForbidden) || errors.Is(err, review.ErrForgeRefused)
+}
+
+// Inline posts comments on lines as one review. Positions were checked before; where the forge refuses them all the same,
+// the batch is split until the one that it means stands alone.
+func (d *Desk) Inline(ctx context.Context, items []Item, body func(Item) string) ([]Placed, error) {
+	if d.forbidden {
+		return failed(items, ReasonForbidden), nil
+	}
+	if err := d.ensure(ctx, keysOf(items)...); err != nil {
+		return nil, d.again(err)
+	}
+	there, missing := d.adopt(items)
+	if len(missing) == 0 {
+		return there, nil
+	}
+	made, err := d.inline(ctx, missing, body)
+	return append(there, made...), err
+}
+
+func (d *Desk) inline(ctx context.Context, items []Item, body func(Item) string) ([]Placed, error) {
+	var out []Placed
+	for range tries {
+		if err := d.Begin(ctx, keysOf(items)); err != nil {
+			return nil, err
+		}
+		made, err := d.Forge.CreateReview(ctx, d.Ref, d.Commit, inlines(items, body))
+		switch {
+		case err == nil:
+			return d.posted(ctx, out, items, made)
+		case errors.Is(err, ErrAmbiguous):
+			if err := d.patient(ctx, keysOf(items)); err != nil {
+				return nil, d.again(err)
+			}
+			there, missing := d.adopt(items)
+			if out, items = append(out, there...), missing; len(items) == 0 {
+				return out, nil
+			}
+		case errors.Is(err, ErrRefused):
+			more, err := d.halve(ctx, items, body, err)
+			return append(out, more...), err
+		case errors.Is(err, review.ErrHeadGone):
+			return append(out, failed(items, ReasonHeadGone)...), nil
+		case d.stop(err):
+			return append(out, failed(items, ReasonForbidden)...), nil
+		case errors.Is(err, ErrGone):
+			return append(out, failed(items, ReasonNotInDiff)...), nil
+		default:
+			return nil, d.again(err)
+		}
+	}
+	return nil, d.again(fmt.Errorf("%w: %d comments did not appear after %d tries", review.ErrUnavailable, len(items), tries))
+}
+
+// posted adopts what a review at the forge created. What is not listed yet is there all the same.
+func (d *Desk) posted(ctx context.Context, out []Placed, items []Item, made []Comment) ([]Placed, error) {
+	for _, c := range made {
+		d.note(c)
+	}
+	there, missing := d.adopt(items)
+	if len(missing) > 0 {
+		if err := d.patient(ctx, keysOf(items)); err != nil {
+			return nil, d.again(err)
+		}
+		there, missing = d.adopt(items)
+	}
+	out = append(out, there...)
+	for _, i := range missing {
+		out = append(out, Placed{Item: i, Done: true})
+	}
+	return out, nil
+}
+
+func (d *Desk) halve(ctx context.Context, items []Item, body func(Item) string, refusal error) ([]Placed, error) {
+	d.Logger.ErrorContext(ctx, "the forge refused comments whose positions had been checked", "comments", len(items), "error", refusal)
+	if len(items) == 1 {
+		return failed(items, ReasonRefused), nil
+	}
+	var out []Placed
+	for half := range slices.Chunk(items, (len(items)+1)/2) {
+		made, err := d.inline(ctx, half, body)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, made...)
+	}
+	return out, nil
+}
+
+func inlines(items []Item, body func(Item) string) []Inline {
+	out := make([]Inline, len(items))
+	for i := range items {
+		p := items[i].Position
+		out[i] = Inline{Path: p.Path, Side: p.Side, StartLine: p.StartLine, Line: p.Line, Body: body(items[i])}
+	}
+	return out
+}
+
+// Files posts comments on files, one after the other. Where the reviewed commit is gone, they go to the newest one.
+func (d *Desk) Files(ctx context.Context, items []Item, body func(Item) string) ([]Placed, error) {
+	if err := d.ensure(ctx, keysOf(items)...); err != nil {
+		return nil, d.again(err)
+	}
+	out, missing := d.adopt(items)
+	commit := d.Commit
+	for _, i := range missing {
+		p := failed([]Item{i}, ReasonForbidden)[0]
+		var err error
+		if !d.forbidden {
+			if p, err = d.file(ctx, i, &commit, body(i)); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (d *Desk) file(ctx context.Context, i Item, commit *string, body string) (Placed, error) {
+	c, err := d.create(ctx, i.Key, func(ctx context.Context) (Comment, error) {
+		return d.Forge.CreateFileComment(ctx, d.Ref, *commit, i.Position.Path, body)
+	})
+	if errors.Is(err, review.ErrHeadGone) && *commit == d.Commit {
+		if *commit, err = d.Head(ctx); err != nil {
+			return Placed{}, d.again(err)
+		}
+		if *commit != d.Commit {
+			return d.file(ctx, i, commit, body)
+		}
+		err = review.ErrHeadGone
+	}
+	reason := ""
+	switch {
+	case err == nil:
+		return Placed{Item: i, Comment: c.ID, URL: c.URL, Done: true}, nil
+	case errors.Is(err, review.ErrHeadGone), *commit != d.Commit && errors.Is(err, ErrRefused):
+		reason = ReasonHeadGone
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrGone):
+		d.Logger.ErrorContext(ctx, "the forge refused a comment on a changed file", "error", err)
+		reason = ReasonRefused
+	case d.stop(err):
+		reason = ReasonForbidden
+	default:
+		return Placed{}, d.again(err)
+	}
+	return failed([]Item{i}, reason)[0], nil
+}
+
+// create creates one comment, or finds it after a lost answer.
+func (d *Desk) create(ctx context.Context, key string, post func(ctx context.Context) (Comment, error)) (Comment, error) {
+	for range tries {
+		if err := d.Begin(ctx, []string{key}); err != nil {
+			return Comment{}, err
+		}
+		c, err := post(ctx)
+		if err == nil {
+			d.note(c)
+			return c, nil
+		}
+		if !errors.Is(err, ErrAmbiguous) {
+			return c, err
+		}
+		if err := d.patient(ctx, []string{key}); err != nil {
+			return c, err
+		}
+		if c, ok := d.seen.byKey[key]; ok {
+			return c, nil
+		}
+	}
+	return Comment{}, fmt.Errorf("%w: a comment did not appear after %d tries", review.ErrUnavailable, tries)
+}
+
+// Answer says in the threads of findings that they are fixed, and resolves those in which nobody else wrote. It returns
+// which answers are there.
+func (d *Desk) Answer(ctx context.Context, fixed []Fixed, body func(Fixed) string) ([]Placed, error) {
+	keys := make([]string, len(fixed))
+	for i := range fixed {
+		keys[i] = fixed[i].Key
+	}
+	if err := d.ensure(ctx, keys...); err != nil {
+		return nil, d.again(err)
+	}
+	var out []Placed
+	var resolve []int64
+	for _, f := range fixed {
+		if d.forbidden {
+			break
+		}
+		p := Placed{Item: Item{Key: f.Key, ID: f.ID}}
+		c, there := d.seen.byKey[f.Key]
+		if !there {
+			var err error
+			c, err = d.create(ctx, f.Key, func(ctx context.Context) (Comment, error) {
+				return d.Forge.Reply(ctx, d.Ref, f.Comment, body(f))
+			})
+			switch {
+			case err == nil:
+			case errors.Is(err, ErrGone), errors.Is(err, ErrRefused), d.stop(err):
+				continue // nobody is there to be answered, or it is not for us to do
+			default:
+				return nil, d.again(err)
+			}
+		}
+		p.Comment, p.URL, p.Done = c.ID, c.URL, true
+		out = append(out, p)
+		if !f.Keep && !d.seen.answered[f.Comment] {
+			resolve = append(resolve, f.Comment)
+		}
+	}
+	return out, d.resolve(ctx, resolve)
+}
+
+func (d *Desk) resolve(ctx context.Context, roots []int64) error {
+	if len(roots) == 0 {
+		return nil
+	}
+	threads, err := d.Forge.Threads(ctx, d.Ref)
+	if mayNot(err) {
+		return nil // the answers stand there all the same
+	}
+	if err != nil {
+		return d.again(err)
+	}
+	for _, t := range threads {
+		if t.Resolved || !slices.Contains(roots, t.Root) {
+			continue
+		}
+		err := d.Forge.ResolveThread(ctx, d.Ref, t.ID)
+		if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrRefused) && !mayNot(err) {
+			return d.again(err)
+		}
+	}
+	return nil
+}
+
+// ReasonDeleted: a person deleted what we wrote, and it is not written again.
+const ReasonDeleted = "DELETED"
+
+// Walkthrough writes the one comment about all of it: it edits the one that is there. id is the comment that was there
+// before, 0 for none.
+func (d *Desk) Walkthrough(ctx context.Context, key string, id int64, body string) (Placed, error) {
+	p := Placed{Item: Item{Key: key}}
+	if d.forbidden {
+		p.Reason = ReasonForbidden
+		return p, nil
+	}
+	if err := d.ensure(ctx, key); err != nil {
+		return p, d.again(err)
+	}
+	c, there := d.seen.byKey[key]
+	var err error
+	switch {
+	case there && c.Body == body:
+	case there:
+		c, err = d.Forge.EditComment(ctx, d.Ref, KindConversation, c.ID, body)
+	case id != 0:
+		c, err = d.Forge.EditComment(ctx, d.Ref, KindConversation, id, body)
+	default:
+		c, err = d.create(ctx, key, func(ctx context.Context) (Comment, error) { return d.Forge.CreateComment(ctx, d.Ref, body) })
+	}
+	switch {
+	case err == nil:
+		p.Comment, p.URL, p.Done = c.ID, c.URL, true
+	case errors.Is(err, ErrGone):
+		p.Reason = ReasonDeleted
+	case errors.Is(err, ErrRefused):
+		d.Logger.ErrorContext(ctx, "the forge refused the walkthrough", "error", err)
+		p.Reason = ReasonRefused
+	case d.stop(err):
+		p.Reason = ReasonForbidden
+	default:
+		return p, d.again(err)
+	}
+	return p, nil
+}
+
+// Check writes the check run with that ExternalID: it updates the one that is there.
+func (d *Desk) Check(ctx context.Context, c Check) (Placed, error) {
+	p := Placed{Item: Item{Key: c.ExternalID}}
+	for range tries {
+		made, err := d.check(ctx, c)
+		switch {
+		case err == nil:
+			p.Comment, p.URL, p.Done = made.ID, made.URL, true
+			return p, nil
+		case errors.Is(err, ErrAmbiguous):
+			d.Begun[c.ExternalID] = true
+			continue
+		case mayNot(err):
+			p.Reason = ReasonForbidden // comments may be permitted all the same
+		case errors.Is(err, review.ErrHeadGone), errors.Is(err, ErrGone):
+			p.Reason = ReasonHeadGone
+		case errors.Is(err, ErrRefused):
+			d.Logger.ErrorContext(ctx, "the forge refused a check run", "error", err)
+			p.Reason = ReasonRefused
+		default:
+			return p, d.again(err)
+		}
+		return p, nil
+	}
+	return p, d.again(fmt.Errorf("%w: the check run did not appear after %d tries", review.ErrUnavailable, tries))
+}
+
+func (d *Desk) check(ctx context.Context, c Check) (Check, error) {
+	pauses := lags()
+	if !d.Begun[c.ExternalID] {
+		pauses = nil
+	}
+	for n := 0; ; n++ {
+		there, err := d.Forge.Checks(ctx, d.Ref.Repo, c.Head)
+		if err != nil {
+			return c, err
+		}
+		at := slices.IndexFunc(there, func(o Check) bool { return o.ExternalID == c.ExternalID })
+		switch {
+		case at >= 0:
+			c.ID = there[at].ID
+			return d.Forge.UpdateCheck(ctx, d.Ref.Repo, c)
+		case n < len(pauses):
+			if err := d.Wait(ctx, pauses[n]); err != nil {
+				return c, err
+			}
+			continue
+		}
+		if err := d.Begin(ctx, []string{c.ExternalID}); err != nil {
+			return c, err
+		}
+		return d.Forge.CreateCheck(ctx, d.Ref.Repo, c)
+	}
+}

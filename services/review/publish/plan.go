@@ -1,0 +1,206 @@
+package publish
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
+	"witan.dev/services/review"
+	"witan.dev/services/review/lifecycle"
+)
+
+// Bounds of one review's writes (own choices).
+const (
+	// MaxBatch is how many comments one review at the forge has: more than about 50 fail there.
+	MaxBatch = 30
+	// MaxFileComments is how many comments on whole files a review makes.
+	MaxFileComments = 10
+	// maxReplies bounds the answers to what is fixed; the others are only resolved in the ledger.
+	maxReplies = 100
+)
+
+// The roles of writes.
+const (
+	RoleComment     = "comment"
+	RoleFile        = "file"
+	RoleReply       = "reply"
+	RoleWalkthrough = "walkthrough"
+	RoleCheck       = "check"
+)
+
+// Item is one comment on a finding.
+type Item struct {
+	Key      string   `json:"key"`
+	ID       string   `json:"id"` // of the known finding
+	Position Position `json:"position"`
+	Suggest  bool     `json:"suggest,omitempty"`
+	// Reason is why it does not stand on its lines.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Fixed is the answer to a finding that is fixed.
+type Fixed struct {
+	Key     string `json:"key"`
+	ID      string `json:"id"`
+	Comment int64  `json:"comment"`
+	// Keep leaves the thread open: people answered in it.
+	Keep bool `json:"keep,omitempty"`
+}
+
+// Plan is everything that a review writes at the forge, in its order: answers, comments on lines, comments on files, the
+// walkthrough, the check run.
+type Plan struct {
+	Fixed  []Fixed  `json:"fixed,omitempty"`
+	Inline [][]Item `json:"inline,omitempty"` // one review at the forge each
+	Files  []Item   `json:"files,omitempty"`
+	// Apart are findings that stand in the walkthrough only.
+	Apart []Item `json:"apart,omitempty"`
+	// Walkthrough and Check are the keys of these two; empty: not to be written.
+	Walkthrough string `json:"walkthrough,omitempty"`
+	Check       string `json:"check,omitempty"`
+}
+
+// PlanInput is what a plan follows from.
+type PlanInput struct {
+	Keys    Keys
+	Subject string
+	Review  string // ID
+	// Findings are the review's with their statuses, Known all of the subject's, Changes what this review changed.
+	Findings []finding.Finding
+	Known    []review.Known
+	Changes  []lifecycle.Change
+	// Written is what is at the forge already.
+	Written []review.Publication
+	Change  *review.Change
+	// Applies says which suggestions can be applied, by the IDs of known findings.
+	Applies  map[string]bool
+	Settings review.Settings
+}
+
+// Compute makes the plan. The same input gives the same plan.
+func Compute(in PlanInput) Plan {
+	p := Plan{}
+	written := make(map[string]review.Publication, len(in.Written))
+	for _, w := range in.Written {
+		written[w.Key] = w
+	}
+	known := make(map[string]*review.Known, len(in.Known))
+	for i := range in.Known {
+		known[in.Known[i].ID] = &in.Known[i]
+	}
+	p.fixed(&in, known, written)
+	p.comments(&in, known, written)
+	if in.Settings.Walkthrough {
+		p.Walkthrough = in.Keys.Key(in.Subject, RoleWalkthrough)
+	}
+	if in.Settings.Check {
+		p.Check = CheckKey(in.Keys, in.Subject, in.Review)
+	}
+	return p
+}
+
+// CheckKey is the key of a review's check run.
+func CheckKey(k Keys, subject, reviewID string) string { return k.Key(subject, RoleCheck, reviewID) }
+
+// CommentKey is the key of a finding's comment.
+func CommentKey(k Keys, known *review.Known) string {
+	return k.Key(known.Subject, known.ID, strconv.Itoa(known.Generation))
+}
+
+func (p *Plan) fixed(in *PlanInput, known map[string]*review.Known, written map[string]review.Publication) {
+	for _, c := range in.Changes {
+		k := known[c.ID]
+		if k == nil || c.To != finding.Fixed || c.From == finding.Dismissed || k.CommentID == 0 || k.Gone || len(p.Fixed) == maxReplies {
+			continue
+		}
+		key := in.Keys.Key(in.Subject, RoleReply, k.ID, strconv.Itoa(k.Generation))
+		if written[key].State != review.PublicationDone {
+			p.Fixed = append(p.Fixed, Fixed{Key: key, ID: k.ID, Comment: k.CommentID, Keep: k.Answered})
+		}
+	}
+}
+
+// comments places every finding that has no comment of its own yet, the worst first.
+func (p *Plan) comments(in *PlanInput, known map[string]*review.Known, written map[string]review.Publication) {
+	findings := slices.Clone(in.Findings)
+	finding.Sort(findings)
+	var inline []Item
+	for i := range findings {
+		f := &findings[i]
+		k := known[lifecycle.KnownID(f.Name)]
+		if k == nil || !Shown(f, &in.Settings) || k.Gone || k.CommentID != 0 {
+			continue
+		}
+		item := Item{Key: CommentKey(in.Keys, k), ID: k.ID}
+		if written[item.Key].State == review.PublicationDone {
+			continue
+		}
+		item.Position, item.Reason = Locate(in.Change, &f.Location)
+		item.Suggest = in.Settings.Suggestions && item.Position.Exact && in.Applies[k.ID]
+		switch {
+		case !in.Settings.Inline:
+			item.Reason = ReasonInlineOff
+			p.Apart = append(p.Apart, item)
+		case item.Reason == "" && len(inline) < min(max(in.Settings.MaxInline, 0), review.MaxInline):
+			inline = append(inline, item)
+		case item.Reason == ReasonLineNotInDiff && len(p.Files) < MaxFileComments:
+			p.Files = append(p.Files, item)
+		default:
+			if item.Reason == "" || item.Reason == ReasonLineNotInDiff {
+				item.Reason = ReasonTooMany
+			}
+			p.Apart = append(p.Apart, item)
+		}
+	}
+	for batch := range slices.Chunk(inline, MaxBatch) {
+		p.Inline = append(p.Inline, batch)
+	}
+}
+
+// Shown says whether a finding is one to be commented: open, published, and severe enough.
+func Shown(f *finding.Finding, s *review.Settings) bool {
+	return finding.Current(f) && f.Severity >= cmp.Or(s.PublishFrom, finding.SeverityLow)
+}
+
+// Intents are the rows that are stored before anything is written.
+func (p *Plan) Intents(subject string, by job.ID) []review.Publication {
+	id := review.Publication{Subject: subject, State: review.PublicationIntent, Review: by}
+	var out []review.Publication
+	add := func(key, role string) {
+		if key != "" {
+			id.Key, id.Role = key, role
+			out = append(out, id)
+		}
+	}
+	for _, f := range p.Fixed {
+		add(f.Key, RoleReply)
+	}
+	for _, batch := range p.Inline {
+		for _, i := range batch {
+			add(i.Key, RoleComment)
+		}
+	}
+	for _, i := range p.Files {
+		add(i.Key, RoleFile)
+	}
+	add(p.Walkthrough, RoleWalkthrough)
+	add(p.Check, RoleCheck)
+	return out
+}
+
+// Conclude is what the check run says of a finished review: never success while anything was not read.
+func Conclude(r *finding.Report, s *review.Settings) Conclusion {
+	switch {
+	case r.Disposition != string(review.DispositionReviewed):
+		return Neutral
+	case r.Failing():
+		return Failure
+	case !r.Coverage.Complete && s.IncompleteFails:
+		return Failure
+	case !r.Coverage.Complete:
+		return Neutral
+	}
+	return Success
+}
