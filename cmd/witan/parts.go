@@ -226,8 +226,9 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		return service{}, err
 	}
 	var forge review.Forge
+	var host string
 	if hub != nil {
-		forge = hub
+		forge, host = hub, hub.Host()
 	}
 	worker := reviewworker.New(reviewworker.Params{
 		Forge:         forge,
@@ -238,7 +239,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	})
 	server := reviewserver.New(reviewserver.Params{
 		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
-		Subjects: p.reviews, Logger: p.logger, Forge: hub != nil,
+		Subjects: p.reviews, Logger: p.logger, Forge: hub != nil, Host: host,
 	})
 	return service{register: server.Register, body: worker.Body}, nil
 }

@@ -33,6 +33,8 @@ type reviewFlags struct {
 	staged, uncommitted, detach bool
 	format, failOn, server      string
 	council                     string
+	pull                        string
+	publish                     bool
 }
 
 func (a *app) reviewCommand() *cobra.Command {
@@ -40,14 +42,17 @@ func (a *app) reviewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "review",
 		Short: "Review a change",
-		Long: `Review a change: a range of commits, what is staged, what is not committed, or a diff.
+		Long: `Review a change: a range of commits, what is staged, what is not committed, a diff, or a pull request.
 
 Without any of --base, --head, --staged, --uncommitted and --diff, a dirty working tree is reviewed as it is, and a clean
 one from the branch's upstream (else the default branch, else the commit before) to HEAD.
 
+--pr reviews a pull request at GitHub with the credentials that the configuration names. It only reads, and prints the result
+like that of any other review; with --publish it is shown there as well, as comments, a walkthrough and a check run.
+
 Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage, 3 the job failed, 4 cancelled,
 5 reviewed in part, 69 server not reachable, 130 left with Ctrl-C.`,
-		Example: "  witan review --base main\n  witan review --staged --fail-on medium\n  git diff | witan review --diff - --format sarif",
+		Example: "  witan review --base main\n  witan review --staged --fail-on medium\n  git diff | witan review --diff - --format sarif\n  witan review --pr octocat/hello-world#42 --publish",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.review(cmd, f) },
 	}
@@ -58,13 +63,16 @@ Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage,
 	flags.BoolVar(&f.staged, "staged", false, "review what is staged")
 	flags.BoolVar(&f.uncommitted, "uncommitted", false, "review the working tree, untracked files included")
 	flags.StringVar(&f.diff, "diff", "", "review a diff from a `file`, or from standard input (-)")
+	flags.StringVar(&f.pull, "pr", "", "review a pull request: `OWNER/REPO#N`, or its address")
+	flags.BoolVar(&f.publish, "publish", false, "show the result at the pull request")
 	flags.StringVar(&f.format, "format", "text", "text, json, sarif, rdjson or markdown")
 	flags.StringVar(&f.failOn, "fail-on", "high", "low, medium, high or critical: findings from here on make exit code 1")
 	flags.StringVar(&f.council, "council", "", "council to ask (default: the default council)")
 	flags.BoolVar(&f.detach, "detach", false, "start the review and leave; needs a running server")
 	flags.StringVar(&f.server, "server", "", "address of a server (host:port); the change is uploaded")
-	cmd.MarkFlagsMutuallyExclusive("staged", "uncommitted", "diff", "base")
-	cmd.MarkFlagsMutuallyExclusive("staged", "uncommitted", "diff", "head")
+	cmd.MarkFlagsMutuallyExclusive("staged", "uncommitted", "diff", "base", "pr")
+	cmd.MarkFlagsMutuallyExclusive("staged", "uncommitted", "diff", "head", "pr")
+	cmd.MarkFlagsMutuallyExclusive("repo", "pr")
 	return cmd
 }
 
@@ -77,6 +85,15 @@ func (a *app) review(cmd *cobra.Command, f reviewFlags) error {
 	if !strings.Contains(" text json sarif rdjson markdown ", " "+f.format+" ") {
 		return fmt.Errorf("--format %q is none of text, json, sarif, rdjson, markdown", f.format)
 	}
+	if f.publish && f.pull == "" {
+		return errors.New("--publish is for pull requests: name one by --pr")
+	}
+	var pull *reviewv1.Source
+	if f.pull != "" {
+		if pull, err = pullSource(f.pull); err != nil {
+			return err
+		}
+	}
 	s, err := a.connect(ctx, cmd, f.server)
 	if err != nil {
 		return err
@@ -85,11 +102,13 @@ func (a *app) review(cmd *cobra.Command, f reviewFlags) error {
 	if f.detach && s.inside {
 		return errors.New("--detach needs a running server: start `witan serve`, or leave --detach out")
 	}
-	source, err := a.source(ctx, s, f)
-	if err != nil {
-		return err
+	source := pull
+	if source == nil {
+		if source, err = a.source(ctx, s, f); err != nil {
+			return err
+		}
 	}
-	review := &reviewv1.Review{Source: source, FailOn: failOn}
+	review := &reviewv1.Review{Source: source, FailOn: failOn, Publish: f.publish}
 	if f.council != "" {
 		review.Council = "councils/" + strings.TrimPrefix(f.council, "councils/")
 	}

@@ -23,7 +23,7 @@ var ErrTriggerRefused = apierr.PermissionDenied(apierr.ReasonTriggerRefused,
 // errOtherSource refuses what is for pull requests only.
 var errOtherSource = apierr.Invalid(apierr.ReasonInvalidRequest, "the request is not valid")
 
-// defaultHost is the forge of a pull request that names none.
+// defaultHost is the forge of a pull request that names none, where none is configured.
 const defaultHost = "github.com"
 
 // pullOf reads the pull request that is to be reviewed. Nothing is asked of the forge: the caller waits.
@@ -36,7 +36,7 @@ func (s *Server) pullOf(ctx context.Context, in *reviewv1.PullRequest, rev *revi
 		return review.Source{}, ErrTriggerRefused
 	}
 	ref := review.PullRef{Number: in.GetNumber(), Repo: review.Repo{
-		Host: strings.ToLower(cmp.Or(in.GetHost(), defaultHost)), Owner: in.GetOwner(), Name: in.GetRepo(), ID: in.GetRepositoryId(),
+		Host: strings.ToLower(cmp.Or(in.GetHost(), s.p.Host, defaultHost)), Owner: in.GetOwner(), Name: in.GetRepo(), ID: in.GetRepositoryId(),
 		Installation: in.GetInstallationId(),
 	}}
 	return review.Source{Kind: review.SourcePull, Pull: ref}, nil

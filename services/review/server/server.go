@@ -41,7 +41,9 @@ type Params struct {
 	Blobs      blob.Store
 	Council    review.Council
 	// Forge says that there are credentials for a forge, so that pull requests can be reviewed.
-	Forge  bool
+	Forge bool
+	// Host is the forge of pull requests that name none; empty: github.com.
+	Host   string
 	Logger *slog.Logger // nil: nothing is logged
 	// Version is the program's, as exports show it.
 	Version string
