@@ -77,6 +77,7 @@ func (c *checkup) examine(ctx context.Context, cmd *cobra.Command) {
 	}
 	c.git(ctx)
 	c.models(ctx, conf)
+	c.github(ctx, conf.GitHub)
 	if conf.Database.IsZero() && conf.Qdrant != "" {
 		c.qdrant(ctx, conf)
 	}

@@ -246,7 +246,14 @@ func newReview(ctx context.Context, p parts) (service, error) {
 
 // newGitHub is the client of the configured GitHub, nil where there are no credentials.
 func newGitHub(p parts) (*github.Client, error) {
-	c := p.config.GitHub
+	client, err := githubClient(p.config.GitHub)
+	if err == nil && client != nil {
+		p.stack.Defer("GitHub", func(context.Context) error { client.Close(); return nil })
+	}
+	return client, err
+}
+
+func githubClient(c config.GitHub) (*github.Client, error) {
 	if !c.Configured() {
 		return nil, nil //nolint:nilnil // there need not be one
 	}
@@ -261,7 +268,6 @@ func newGitHub(p parts) (*github.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration:\ngithub: %w", err)
 	}
-	p.stack.Defer("GitHub", func(context.Context) error { client.Close(); return nil })
 	return client, nil
 }
 

@@ -1,0 +1,191 @@
+package github
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-github/v60/github"
+)
+
+// Grade says what a line of a checkup is.
+type Grade string
+
+// The grades.
+const (
+	Good Grade = "good"
+	Note Grade = "note" // worth knowing
+	Bad  Grade = "bad"  // wrong; the text says how to mend it
+)
+
+// Checked is one line of a checkup.
+type Checked struct {
+	Grade Grade
+	Text  string
+}
+
+// needed are the permissions that the App has to be granted, and what each is for.
+//
+//nolint:gochecknoglobals // a table
+var needed = []struct{ name, level, why string }{
+	{"metadata", "read", "every App has it"},
+	{"contents", "read", "to fetch the code and .witan.yaml"},
+	{"pull_requests", "write", "to comment"},
+	{"checks", "write", "for the check run"},
+}
+
+// subscribed are the events that webhooks are needed of, and what is missed without them.
+//
+//nolint:gochecknoglobals // a table
+var subscribed = []struct{ name, missed string }{
+	{"pull_request", "no review starts by itself"},
+	{"issue_comment", "no commands in conversations"},
+	{"pull_request_review_comment", "no commands in threads, and answers there are not noticed"},
+	{"pull_request_review", "no commands in reviews"},
+	{"pull_request_review_thread", "resolving a thread does not dismiss its finding"},
+	{"check_run", "re-running the check does nothing"},
+	{"check_suite", "re-running all checks does nothing"},
+	{"push", "the index of the default branch grows old between reviews"},
+	{"repository", "renamed repositories are noticed late"},
+}
+
+// Checkup asks GitHub whether the credentials work, what they are permitted, which events are sent where, and how many
+// requests are left. It changes nothing.
+func (c *Client) Checkup(ctx context.Context) []Checked {
+	if c.p.AppID == 0 {
+		return c.checkToken(ctx)
+	}
+	app, err := c.connection(connectionKey{purpose: asApp})
+	if err != nil {
+		return []Checked{bad("%v", err)}
+	}
+	var me github.App
+	if err := app.get(ctx, "app", &me); err != nil {
+		return []Checked{bad("the App %d is not accepted at %s: %v; check github.app_id and its private key", c.p.AppID, c.host, err)}
+	}
+	out := []Checked{{Good, fmt.Sprintf("App %s at %s", line(me.GetSlug(), 100), c.host)}}
+	out = append(out, checkPermissions(me.GetPermissions())...)
+	out = append(out, checkEvents(me.Events)...)
+	out = append(out, checkHook(ctx, app))
+	return append(out, c.checkInstallations(ctx, app)...)
+}
+
+func bad(format string, args ...any) Checked { return Checked{Bad, fmt.Sprintf(format, args...)} }
+
+func checkPermissions(p *github.InstallationPermissions) []Checked {
+	granted := map[string]string{
+		"metadata": p.GetMetadata(), "contents": p.GetContents(), "pull_requests": p.GetPullRequests(), "checks": p.GetChecks(),
+	}
+	var out []Checked
+	for _, n := range needed {
+		if has := granted[n.name]; has != n.level && has != "write" && has != "admin" {
+			out = append(out, bad("the App lacks the permission %s: %s (%s); grant it in the App's settings", n.name, n.level, n.why))
+		}
+	}
+	if out == nil {
+		out = []Checked{{Good, "its permissions suffice"}}
+	}
+	return out
+}
+
+func checkEvents(events []string) []Checked {
+	var out []Checked
+	for _, e := range subscribed {
+		if slices.Contains(events, e.name) {
+			continue
+		}
+		if e.name == "pull_request" {
+			out = append(out, bad("the App does not subscribe to the event %s: %s", e.name, e.missed))
+			continue
+		}
+		out = append(out, Checked{Note, fmt.Sprintf("the App does not subscribe to the event %s: %s", e.name, e.missed)})
+	}
+	if out == nil {
+		out = []Checked{{Good, "it subscribes to all events that are used"}}
+	}
+	return out
+}
+
+// checkHook looks where deliveries go. Not every server tells.
+func checkHook(ctx context.Context, app *connection) Checked {
+	var hook github.HookConfig
+	if err := app.get(ctx, "app/hook/config", &hook); err != nil {
+		return Checked{Note, "GitHub does not tell where the App's webhooks go"}
+	}
+	switch url := line(hook.GetURL(), 200); {
+	case url == "":
+		return bad("the App has no webhook address: set it to https://…/webhooks/github")
+	case !strings.HasSuffix(strings.TrimSuffix(url, "/"), "/webhooks/github"):
+		return Checked{Note, "webhooks go to " + url + ", which does not end in /webhooks/github"}
+	case hook.GetContentType() != "json":
+		return bad("webhooks go to %s as %s: set their content type to application/json", url, line(hook.GetContentType(), 40))
+	default:
+		return Checked{Good, "webhooks go to " + url}
+	}
+}
+
+func (c *Client) checkInstallations(ctx context.Context, app *connection) []Checked {
+	var list []*github.Installation
+	if err := app.get(ctx, "app/installations?per_page=100", &list); err != nil {
+		return []Checked{bad("its installations cannot be listed: %v", err)}
+	}
+	if len(list) == 0 {
+		return []Checked{bad("the App is installed nowhere: install it on the repositories that are to be reviewed")}
+	}
+	var out []Checked
+	for _, i := range list {
+		account := line(i.GetAccount().GetLogin(), 100)
+		if i.SuspendedAt != nil {
+			out = append(out, Checked{Note, "its installation at " + account + " is suspended"})
+			continue
+		}
+		out = append(out, c.checkRate(ctx, connectionKey{toRead, i.GetID()}, "at "+account))
+	}
+	return out
+}
+
+// checkRate asks how many requests are left, which costs none.
+func (c *Client) checkRate(ctx context.Context, key connectionKey, where string) Checked {
+	conn, err := c.connection(key)
+	if err != nil {
+		return bad("%s: %v", where, err)
+	}
+	var limits struct {
+		Resources struct {
+			Core github.Rate `json:"core"`
+		} `json:"resources"`
+	}
+	if err := conn.get(ctx, "rate_limit", &limits); err != nil {
+		return bad("%s: %v", where, err)
+	}
+	rate := limits.Resources.Core
+	if rate.Limit > 0 && rate.Remaining*20 < rate.Limit {
+		return Checked{Note, fmt.Sprintf("%s: %d of %d requests are left until %s", where, rate.Remaining, rate.Limit, rate.Reset.UTC().Format(time.RFC3339))}
+	}
+	return Checked{Good, fmt.Sprintf("%s: %d of %d requests an hour are left", where, rate.Remaining, rate.Limit)}
+}
+
+func (c *Client) checkToken(ctx context.Context) []Checked {
+	key := connectionKey{purpose: toRead}
+	rate := c.checkRate(ctx, key, "with the token")
+	if rate.Grade == Bad {
+		return []Checked{bad("the token is not accepted at %s: %s", c.host, rate.Text)}
+	}
+	out := []Checked{{Good, "the token is accepted at " + c.host}, rate}
+	conn, err := c.connection(key)
+	if err != nil {
+		return append(out, bad("%v", err))
+	}
+	var me github.User
+	switch err := conn.get(ctx, "user", &me); {
+	case err == nil:
+		out = append(out, Checked{Good, "it writes as " + line(me.GetLogin(), 100)})
+	case c.p.User != "":
+		out = append(out, Checked{Note, "it may not ask who it is; github.user says " + c.p.User})
+	default:
+		out = append(out, bad("it may not ask who it is: set github.user to the login that it writes as, or our own comments are not recognised"))
+	}
+	return append(out, Checked{Note, "check runs need an App: with a token the result stands in comments only"})
+}

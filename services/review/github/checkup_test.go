@@ -1,0 +1,57 @@
+package github_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/secret"
+	"witan.dev/services/review/github"
+	"witan.dev/services/review/github/githubtest"
+)
+
+// checkup runs one and returns its lines, each with its grade in front.
+func checkup(t *testing.T, p github.Params) string {
+	t.Helper()
+	client, err := github.NewClient(p)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	var lines []string
+	for _, c := range client.Checkup(t.Context()) {
+		lines = append(lines, string(c.Grade)+": "+c.Text)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestCheckupNamesWhatTheAppLacks(t *testing.T) {
+	t.Parallel()
+	hub := githubtest.New(t, githubtest.Options{})
+	_, err := hub.AddRepository(t.Context(), githubtest.RepositorySpec{Owner: "octocat", Name: "hello", Files: map[string]string{"a": "b"}})
+	require.NoError(t, err)
+	app, err := hub.App()
+	require.NoError(t, err)
+	p := github.Params{BaseURL: hub.URL, AppID: app.ID, PrivateKey: secret.New(string(app.PrivateKey))}
+	fine := checkup(t, p)
+	require.Contains(t, fine, "good: App "+app.Slug)
+	require.Contains(t, fine, "good: its permissions suffice")
+	require.Contains(t, fine, "requests an hour are left")
+	hub.Grant(map[string]string{"metadata": "read", "contents": "read", "pull_requests": "read"})
+	lacking := checkup(t, p)
+	require.Contains(t, lacking, "bad: the App lacks the permission pull_requests: write (to comment)")
+	require.Contains(t, lacking, "bad: the App lacks the permission checks: write")
+	p.AppID++
+	require.Contains(t, checkup(t, p), "bad: the App")
+}
+
+func TestCheckupTriesTheToken(t *testing.T) {
+	t.Parallel()
+	hub := githubtest.New(t, githubtest.Options{})
+	token := hub.UserToken("octocat", map[string]string{"contents": "read"})
+	fine := checkup(t, github.Params{BaseURL: hub.URL, Token: secret.New(token)})
+	require.Contains(t, fine, "good: it writes as octocat")
+	require.NotContains(t, fine, token)
+	wrong := checkup(t, github.Params{BaseURL: hub.URL, Token: secret.New("ghp_nobodys")})
+	require.Contains(t, wrong, "bad: the token is not accepted")
+	require.NotContains(t, wrong, "ghp_nobodys")
+}
