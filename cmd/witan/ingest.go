@@ -109,7 +109,8 @@ func (s *system) takeDeliveries(ctx context.Context, p parts) error {
 	}
 	w := p.config.Webhooks.GitHub
 	return s.stack.Start(ctx, "intake", ingestworker.New(ingestworker.Params{
-		Queue: p.buffer, Store: p.deliveries, Reviews: peers.NewReviews(p.conn), Self: ingest.Self{Login: w.Login}, Owner: w.Owner,
+		Queue: p.buffer, Store: p.deliveries, Reviews: peers.NewReviews(p.conn), Owner: w.Owner,
+		Self:        ingest.Self{Login: p.config.GitHub.User, AppID: p.config.GitHub.AppID},
 		Concurrency: p.roles.works(queueIntake, p.config.Workers), Keep: p.config.Retention.Deliveries, Logger: p.logger,
 	}))
 }

@@ -43,6 +43,9 @@ type Principal struct {
 	// Service callers showed the cluster's token. That alone does not make them trusted: they come from other machines,
 	// where a path means something else.
 	Service bool
+	// Open callers showed nothing, where nobody need show anything: the process knows no tokens, so nothing tells them from
+	// the other processes of a cluster.
+	Open bool
 }
 
 // With puts a principal into the context: the caller of a call, or whom a job's body works for. Calls to other services

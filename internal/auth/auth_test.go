@@ -78,7 +78,7 @@ func TestFolderKnowsItsToken(t *testing.T) {
 	require.False(t, folder.Required())
 	anonymous, err := folder.Authenticate(t.Context(), auth.Credentials{Owner: "ada"})
 	require.NoError(t, err)
-	require.Equal(t, auth.Principal{Owner: auth.LocalOwner}, anonymous, "who shows nothing acts for nobody else")
+	require.Equal(t, auth.Principal{Owner: auth.LocalOwner, Open: true}, anonymous, "who shows nothing acts for nobody else")
 	for _, header := range []string{"Bearer open", "bearer open"} {
 		holder, err := folder.Authenticate(t.Context(), auth.Credentials{Authorization: header})
 		require.NoError(t, err)

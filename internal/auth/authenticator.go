@@ -87,7 +87,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (Princi
 		if a.required {
 			return Principal{}, ErrTokenMissing
 		}
-		return Principal{Owner: LocalOwner}, nil
+		return Principal{Owner: LocalOwner, Open: true}, nil
 	}
 	scheme, token, found := strings.Cut(c.Authorization, " ")
 	if !found || !strings.EqualFold(scheme, "Bearer") || token == "" {

@@ -152,8 +152,6 @@ type GitHubWebhooks struct {
 	SecretsFile string `koanf:"secrets_file"`
 	// Owner owns what webhooks start.
 	Owner string `koanf:"owner"`
-	// Login is the account of which reviews may be requested at GitHub; empty: none.
-	Login string `koanf:"login"`
 }
 
 // Log is the configuration of the process's own log.

@@ -164,7 +164,7 @@ func TestCallersAreKnown(t *testing.T) {
 	}}
 	_, err := get(t, setup(t, rpc.Config{}, service, ""))
 	require.NoError(t, err)
-	require.Equal(t, auth.Principal{Owner: auth.LocalOwner}, seen)
+	require.Equal(t, auth.Principal{Owner: auth.LocalOwner, Open: true}, seen)
 	_, err = get(t, setup(t, rpc.Config{}, service, goodWord))
 	require.NoError(t, err)
 	require.Equal(t, auth.Principal{Owner: auth.LocalOwner, Trusted: true}, seen)
@@ -186,7 +186,7 @@ func TestACallIsMadeOnBehalfOfTheContextsOwner(t *testing.T) {
 	f = setup(t, rpc.Config{}, service, "")
 	_, err = f.client.GetJob(metadata.AppendToOutgoingContext(ctx, auth.OwnerKey, "ada"), &jobsv1.GetJobRequest{Name: jobName})
 	require.NoError(t, err)
-	require.Equal(t, auth.Principal{Owner: auth.LocalOwner}, seen, "who shows no token cannot choose an owner")
+	require.Equal(t, auth.Principal{Owner: auth.LocalOwner, Open: true}, seen, "who shows no token cannot choose an owner")
 }
 
 func TestDeadlines(t *testing.T) {

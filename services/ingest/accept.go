@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,7 +14,7 @@ import (
 const (
 	// MaxBody bounds a body, in bytes. GitHub sends no larger ones.
 	MaxBody = 25 << 20
-	// storeTimeout is how long storing a delivery of usual size may take, storeTimeoutMiB what each further MiB adds.
+	// storeTimeout is what the sender waits for at most, storeTimeoutMiB what each MiB of a large delivery adds.
 	storeTimeout    = 80 * time.Millisecond
 	storeTimeoutMiB = 20 * time.Millisecond
 )
@@ -46,12 +47,15 @@ type AcceptorParams struct {
 	Secrets *Secrets
 	// Buffer stores.
 	Buffer Buffer
+	// Timeout is how long storing a delivery of usual size may take; default 80 ms. Each MiB beyond that adds 20 ms.
+	Timeout time.Duration
 	// Now is the clock of ReceivedAt; default time.Now.
 	Now func() time.Time
 }
 
 // NewAcceptor returns an Acceptor.
 func NewAcceptor(p AcceptorParams) *Acceptor {
+	p.Timeout = cmp.Or(p.Timeout, storeTimeout)
 	if p.Now == nil {
 		p.Now = time.Now
 	}
@@ -130,7 +134,7 @@ func actionOf(raw json.RawMessage) string {
 
 // store gives the buffer its time and no more: whoever waits for longer than that would be told nothing.
 func (a *Acceptor) store(ctx context.Context, e Entry) error {
-	limit := storeTimeout + storeTimeoutMiB*time.Duration(len(e.Body)>>20)
+	limit := a.p.Timeout + storeTimeoutMiB*time.Duration(len(e.Body)>>20)
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := a.p.Buffer.Put(bounded, e)

@@ -32,7 +32,7 @@ func (s *Server) pullOf(ctx context.Context, in *reviewv1.PullRequest, rev *revi
 		return review.Source{}, review.ErrNoForge
 	}
 	p := auth.From(ctx)
-	if rev.GetTrigger() != reviewv1.Review_TRIGGER_UNSPECIFIED && !p.Service && !p.Trusted {
+	if rev.GetTrigger() != reviewv1.Review_TRIGGER_UNSPECIFIED && !p.Service && !p.Trusted && !p.Open {
 		return review.Source{}, ErrTriggerRefused
 	}
 	ref := review.PullRef{Number: in.GetNumber(), Repo: review.Repo{

@@ -1,0 +1,146 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/webhook"
+)
+
+// serve serves a handler on a real listener.
+func serve(t *testing.T, accept func(ctx context.Context, header http.Header, body []byte) (string, error)) string {
+	t.Helper()
+	h := webhook.NewHandler(webhook.Params{Accept: accept, Logger: slog.New(slog.DiscardHandler)})
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func post(t *testing.T, url, contentType string, body io.Reader) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("X-Github-Event", "push")
+	req.Header.Set("X-Secret", "nobody's business")
+	answer, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return answer, string(text)
+}
+
+// sized is a body without a Content-Length.
+type sized struct{ io.Reader }
+
+func TestAcceptedIs202(t *testing.T) {
+	t.Parallel()
+	url := serve(t, func(_ context.Context, header http.Header, body []byte) (string, error) {
+		require.Equal(t, http.Header{"Content-Type": {"application/json; charset=utf-8"}, "X-Github-Event": {"push"}}, header)
+		return string(body), nil
+	})
+	answer, text := post(t, url, "application/json; charset=utf-8", strings.NewReader("the body"))
+	require.Equal(t, http.StatusAccepted, answer.StatusCode)
+	require.JSONEq(t, `{"delivery":"the body"}`, text)
+	_, text = post(t, url, "application/json; charset=utf-8", sized{strings.NewReader("chunked")})
+	require.JSONEq(t, `{"delivery":"chunked"}`, text)
+}
+
+func TestSizesWithAndWithoutContentLength(t *testing.T) {
+	t.Parallel()
+	var got int
+	url := serve(t, func(_ context.Context, _ http.Header, body []byte) (string, error) {
+		got = len(body)
+		return "x", nil
+	})
+	for _, n := range []int{0, 1, 1 << 20, 1<<20 + 1, webhook.MaxBody - 1, webhook.MaxBody} {
+		body := bytes.Repeat([]byte("x"), n)
+		for _, r := range []io.Reader{bytes.NewReader(body), sized{bytes.NewReader(body)}} {
+			answer, text := post(t, url, "application/json", r)
+			require.Equal(t, http.StatusAccepted, answer.StatusCode, text)
+			require.Equal(t, n, got)
+		}
+	}
+	got = -1
+	for _, n := range []int{webhook.MaxBody + 1, 26_000_000 + 1<<20} {
+		answer, text := post(t, url, "application/json", sized{bytes.NewReader(make([]byte, n))})
+		require.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode)
+		require.Contains(t, text, "BODY_TOO_LARGE")
+	}
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
+	req.ContentLength = webhook.MaxBody + 1
+	req.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	webhook.NewHandler(webhook.Params{Logger: slog.New(slog.DiscardHandler)}).ServeHTTP(w, req)
+	require.Equal(t, http.StatusRequestEntityTooLarge, w.Code, "what announces itself as too large is not read")
+	require.Equal(t, -1, got)
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	url := serve(t, func(context.Context, http.Header, []byte) (string, error) {
+		return "", apierr.Unavailable(apierr.ReasonStoreUnavailable, "not stored")
+	})
+	answer, text := post(t, url, "application/json", strings.NewReader("{}"))
+	require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+	require.Equal(t, "1", answer.Header.Get("Retry-After"))
+	require.Contains(t, text, "STORE_UNAVAILABLE")
+	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"} {
+		answer, text = post(t, url, contentType, strings.NewReader("{}"))
+		require.Equal(t, http.StatusUnsupportedMediaType, answer.StatusCode)
+		require.Contains(t, text, "application/json")
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodHead} {
+		req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+		require.NoError(t, err)
+		answer, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, http.StatusMethodNotAllowed, answer.StatusCode)
+		require.Equal(t, http.MethodPost, answer.Header.Get("Allow"))
+	}
+}
+
+func TestLargeBodiesTakeTurns(t *testing.T) {
+	t.Parallel()
+	inside, goOn := make(chan struct{}, 20), make(chan struct{})
+	url := serve(t, func(_ context.Context, _ http.Header, body []byte) (string, error) {
+		if len(body) > 1<<20 {
+			inside <- struct{}{}
+			<-goOn
+		}
+		return "x", nil
+	})
+	var work sync.WaitGroup
+	codes := make(chan int, 20)
+	for range 9 {
+		work.Go(func() {
+			answer, _ := post(t, url, "application/json", bytes.NewReader(make([]byte, 2<<20)))
+			codes <- answer.StatusCode
+		})
+	}
+	for range 8 {
+		<-inside
+	}
+	answer, _ := post(t, url, "application/json", strings.NewReader("{}"))
+	require.Equal(t, http.StatusAccepted, answer.StatusCode, "small ones do not wait for them")
+	require.Equal(t, http.StatusServiceUnavailable, <-codes, "the ninth has had no turn within its time")
+	require.Empty(t, inside)
+	close(goOn)
+	work.Wait()
+	close(codes)
+	for code := range codes {
+		require.Equal(t, http.StatusAccepted, code)
+	}
+}
