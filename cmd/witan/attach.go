@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,11 +25,12 @@ func (a *app) attachCommand() *cobra.Command {
 		Long: `Follow a job to its end and print its result. Nothing that was missed is missing: the log is read from its beginning,
 or from --after-seq on. Where no server runs on the data folder, the job goes on inside this command.
 
-With --format jsonl, standard output is the log: one event a line, as the REST interface gives it.`,
+With --format jsonl, standard output is the log: one event a line, as the REST interface gives it. The result of a review is
+also printed as json, sarif, rdjson or markdown.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "text" && format != "jsonl" {
-				return fmt.Errorf("--format %q is neither text nor jsonl", format)
+			if !slices.Contains(attachFormats(), format) {
+				return fmt.Errorf("--format %q is none of %s", format, strings.Join(attachFormats(), ", "))
 			}
 			s, err := a.connect(cmd.Context(), cmd, server)
 			if err != nil {
@@ -38,11 +40,13 @@ With --format jsonl, standard output is the log: one event a line, as the REST i
 			return a.attach(cmd.Context(), s, jobName(args[0]), after, format)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text or jsonl")
+	cmd.Flags().StringVar(&format, "format", "text", "text or jsonl; of a review also json, sarif, rdjson, markdown")
 	cmd.Flags().Int64Var(&after, "after-seq", 0, "begin behind this event")
 	cmd.Flags().StringVar(&server, "server", "", "address of a server (host:port)")
 	return cmd
 }
+
+func attachFormats() []string { return []string{"text", "jsonl", "json", "sarif", "rdjson", "markdown"} }
 
 // jobName accepts a job by its name, its ID or the name of its resource.
 func jobName(arg string) string {
@@ -75,7 +79,9 @@ func (a *app) attach(ctx context.Context, s *session, name string, after int64, 
 	}
 	switch {
 	case strings.HasPrefix(job.GetResource(), "reviews/"):
-		return a.concludeAttachedReview(ctx, s, job)
+		return a.concludeAttachedReview(ctx, s, job, format)
+	case format != "text":
+		return fmt.Errorf("--format %s is for reviews: %s computes %s", format, name, job.GetResource())
 	case strings.HasPrefix(job.GetResource(), "deliberations/"):
 		return a.concludeDeliberation(ctx, councilv1.NewCouncilServiceClient(s.conn), job, "text", printer)
 	}
@@ -83,13 +89,13 @@ func (a *app) attach(ctx context.Context, s *session, name string, after int64, 
 }
 
 // concludeAttachedReview judges a review by the threshold that it was started with.
-func (a *app) concludeAttachedReview(ctx context.Context, s *session, job *jobsv1.Job) error {
+func (a *app) concludeAttachedReview(ctx context.Context, s *session, job *jobsv1.Job, format string) error {
 	client := reviewv1.NewReviewServiceClient(s.conn)
 	review, err := client.GetReview(ctx, &reviewv1.GetReviewRequest{Name: job.GetResource()})
 	if err != nil {
 		return err
 	}
-	return a.concludeReview(ctx, client, job, "text", review.GetFailOn())
+	return a.concludeReview(ctx, client, job, format, review.GetFailOn())
 }
 
 func (a *app) printEvent(e *jobsv1.JobEvent) error {
