@@ -3,16 +3,13 @@ package server
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
-	"time"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/apierr"
 	"witan.dev/internal/auth"
-	"witan.dev/internal/job"
 	"witan.dev/services/review"
+	"witan.dev/services/review/starter"
 	"witan.dev/services/review/wire"
 )
 
@@ -61,55 +58,17 @@ func requested(rev *review.Review, in *reviewv1.Review) {
 	rev.Publish, rev.Scope = in.GetPublish(), wire.ScopeFrom(in.GetScope())
 }
 
-// admit takes the request in at its subject, in the transaction that makes the review or notes which other one answers the
-// request. Reviews that nothing is published of concern nobody else.
-func (s *Server) admit(ctx context.Context, tx job.Tx, rev *review.Review, c *job.Creation) error {
-	subject, err := s.p.Subjects.Lock(ctx, tx, rev.Pinned.Subject, rev.Owner)
-	if err != nil {
-		return err
-	}
-	unfinished, err := s.unfinished(ctx, tx, subject.Current, subject.Running)
-	if err != nil {
-		return err
-	}
-	a := subject.Admit(rev, s.p.Clock().UTC(), unfinished)
-	if err := s.p.Subjects.Put(ctx, tx, subject); err != nil {
-		return err
-	}
-	c.Existing, rev.Supersedes = a.Join, a.Supersedes
-	if a.Join != "" {
-		return nil
-	}
-	if c.Spec, err = json.Marshal(rev); err != nil {
-		return fmt.Errorf("encode the spec of review %s: %w", rev.ID, err)
-	}
-	return nil
-}
-
-// unfinished looks which of some jobs have not ended.
-func (s *Server) unfinished(ctx context.Context, tx job.Tx, ids ...job.ID) (func(job.ID) bool, error) {
-	states, err := s.p.Jobs.StatesTx(ctx, tx, ids...)
+// startPull starts the review of a pull request.
+func (s *Server) startPull(ctx context.Context, req *reviewv1.CreateReviewRequest, rev review.Review) (*reviewv1.Review, error) {
+	body, err := bodyHash(req)
 	if err != nil {
 		return nil, err
 	}
-	return func(id job.ID) bool {
-		state, known := states[id]
-		return known && !state.Terminal()
-	}, nil
-}
-
-// stopTime bounds the attempt to stop a superseded review at once (own choice). The newer review does it again.
-const stopTime = 5 * time.Second
-
-// stop cancels the review whose place a new one took. Should it be missed, the new one does it, and the old one finds out
-// before it publishes.
-func (s *Server) stop(ctx context.Context, id job.ID) {
-	if id == "" {
-		return
+	made, err := s.starter.Start(ctx, rev, starter.Request{
+		Method: reviewv1.ReviewService_CreateReview_FullMethodName, ID: req.GetRequestId(), Body: body,
+	})
+	if err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-	defer cancel()
-	if _, err := s.p.Jobs.Cancel(ctx, id, ""); err != nil {
-		s.p.Logger.WarnContext(ctx, "a superseded review was not stopped yet", "review", string(id), "error", err)
-	}
+	return wire.Review(&made, nil), nil
 }

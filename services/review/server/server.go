@@ -22,15 +22,12 @@ import (
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
+	"witan.dev/services/review/starter"
 	"witan.dev/services/review/wire"
 )
 
-// Jobs creates the jobs that compute reviews.
-type Jobs interface {
-	Create(ctx context.Context, c job.Creation) (j job.Job, reused bool, err error)
-	StatesTx(ctx context.Context, tx job.Tx, ids ...job.ID) (map[job.ID]job.State, error)
-	Cancel(ctx context.Context, id job.ID, owner string) (job.Job, error)
-}
+// Jobs creates the jobs that compute reviews, and looks at them.
+type Jobs = starter.Jobs
 
 // Params are what a server needs.
 type Params struct {
@@ -55,7 +52,8 @@ type Params struct {
 type Server struct {
 	reviewv1.UnimplementedReviewServiceServer
 
-	p Params
+	p       Params
+	starter *starter.Starter
 }
 
 // New returns a server.
@@ -66,7 +64,9 @@ func New(p Params) *Server {
 	if p.Logger == nil {
 		p.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Server{p: p}
+	return &Server{p: p, starter: starter.New(starter.Params{
+		Jobs: p.Jobs, Store: p.Store, Subjects: p.Subjects, Logger: p.Logger, Clock: p.Clock,
+	})}
 }
 
 // Register adds the service to a gRPC server.
@@ -101,7 +101,7 @@ func (s *Server) CreateReview(ctx context.Context, req *reviewv1.CreateReviewReq
 	if source.Kind == review.SourcePull { // pinned by its job, which asks the forge; so is what it fails on
 		requested(&rev, req.GetReview())
 		rev.Pinned = review.Pinned{Source: source, Subject: source.Pull.Subject()}
-		return s.create(ctx, req, &rev, nil)
+		return s.startPull(ctx, req, rev)
 	}
 	if rev.FailOn == finding.SeverityUnspecified {
 		rev.FailOn = defaultFailOn
@@ -136,26 +136,17 @@ func (s *Server) create(ctx context.Context, req *reviewv1.CreateReviewRequest, 
 			if pinError != nil {
 				return pinError
 			}
-			if rev.Supersedes != "" {
-				if err := s.p.Subjects.Supersede(ctx, tx, rev.Supersedes, rev.ID); err != nil {
-					return err
-				}
-			}
 			if err := s.p.Store.Create(ctx, tx, *rev); err != nil || rev.Pinned.HasTree() {
 				return err
 			}
 			return s.refer(ctx, tx, rev)
 		},
 	}
-	if rev.Publish && rev.Pinned.Subject != "" {
-		creation.Admit = func(ctx context.Context, tx job.Tx, c *job.Creation) error { return s.admit(ctx, tx, rev, c) }
-	}
 	j, reused, err := s.p.Jobs.Create(ctx, creation)
 	if err != nil {
 		return nil, err
 	}
 	if !reused {
-		s.stop(ctx, rev.Supersedes)
 		return wire.Review(rev, nil), nil
 	}
 	if err := s.p.Repository.Release(ctx, rev.ID); err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -17,6 +16,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/patience"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
@@ -32,8 +32,7 @@ type session struct {
 	resolution review.Resolution
 	// superseded is the newer review that took this one's place; empty: none.
 	superseded job.ID
-	// paused is how long the review has waited for the forge.
-	paused time.Duration
+	patience   *patience.Patience
 
 	paths      review.PathRules
 	pathsError error // why the repository's own patterns are not used

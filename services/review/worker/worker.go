@@ -16,6 +16,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/patience"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
@@ -112,7 +113,9 @@ func (w *Worker) Body(r *job.Run) error {
 	if err := json.Unmarshal(r.Job().Spec, &rev); err != nil {
 		return fmt.Errorf("decode the spec of review %s: %w", r.Job().ID, err)
 	}
-	s := &session{Worker: w, run: r, review: rev, resolution: local(rev)}
+	s := &session{
+		Worker: w, run: r, review: rev, resolution: local(rev), patience: &patience.Patience{Run: r, Limit: w.p.Patience},
+	}
 	f, err := s.steps()
 	if err != nil || f == nil {
 		return err
@@ -162,7 +165,7 @@ type progress struct {
 // step runs one named step with its stage shown, and stores what it returned. Where the forge does not answer or wants a
 // pause, it waits durably and runs the step again under the next name, as long as the review has patience.
 func step[T any](s *session, name string, into *T, fn func(ctx context.Context) (T, error)) (*engine.Failure, error) {
-	return again(s, name, func(name string) (*engine.Failure, error) {
+	return s.patience.Again(name, func(name string) (*engine.Failure, error) {
 		value, failure, err := job.Step(s.run, name, engine.Policy{}, func(ctx context.Context) (T, *engine.Failure, error) {
 			var none T
 			if err := s.run.Commit(ctx, job.Update{Stage: stageOf(name), Progress: stageProgress(stageOf(name))}); err != nil {

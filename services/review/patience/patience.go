@@ -1,0 +1,91 @@
+// Package patience lets the steps of a job wait for a forge that does not answer or wants a pause: durably, with what is
+// waited for in the job's own record, and not for ever.
+package patience
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+)
+
+// ClassPause marks a step that the forge keeps waiting. Its message is for how many milliseconds, where the forge said so.
+const ClassPause engine.Class = "PAUSE"
+
+// ClassUnavailable marks the end of all patience.
+const ClassUnavailable engine.Class = "UNAVAILABLE"
+
+const (
+	// firstPause and maxPause bound the time between two tries with a forge that does not answer (own choice).
+	firstPause = 2 * time.Second
+	maxPause   = time.Minute
+	// slack is added to the time that a forge names, whose clock is another one.
+	slack = time.Second
+)
+
+// Patience is that of one execution. For the body's own goroutine.
+type Patience struct {
+	Run *job.Run
+	// Limit bounds the pauses of a job together.
+	Limit time.Duration
+
+	waited time.Duration
+}
+
+// Again runs a step, and once more under the next name each time when the forge kept it waiting, after a durable sleep. When
+// no patience is left, the failure says so. run names its step as it is told.
+func (p *Patience) Again(name string, run func(name string) (*engine.Failure, error)) (*engine.Failure, error) {
+	for n := 1; ; n++ {
+		current := name
+		if n > 1 {
+			current = fmt.Sprintf("%s/again/%d", name, n)
+		}
+		f, err := run(current)
+		if err != nil || f == nil || f.Class != ClassPause {
+			return f, err
+		}
+		d, err := lengthOf(f, n)
+		if err != nil {
+			return nil, err
+		}
+		if p.waited += d; p.waited > p.Limit {
+			return &engine.Failure{
+				Class: ClassUnavailable, Reason: string(apierr.ReasonForgeUnavailable),
+				Message: fmt.Sprintf("the forge did not answer, or asked for pauses, for longer than %s", p.Limit),
+			}, nil
+		}
+		if err := p.Run.Sleep(current+"/pause", d); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// lengthOf is how long a step waits after its n-th try. It follows from what was stored, so that each execution counts the
+// same.
+func lengthOf(f *engine.Failure, n int) (time.Duration, error) {
+	if f.Message == "" {
+		return min(firstPause<<min(n-1, 10), maxPause), nil
+	}
+	ms, err := strconv.ParseInt(f.Message, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read the pause of a step: %w", err)
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
+// Pause is the failure that makes Again wait for what an error of the forge asks for; nil for every other error.
+func Pause(err error, now time.Time) *engine.Failure {
+	if limit, ok := errors.AsType[*review.LimitError](err); ok {
+		d := max(limit.Until.Sub(now), 0) + slack
+		return &engine.Failure{Class: ClassPause, Reason: "FORGE_LIMIT", Message: strconv.FormatInt(d.Milliseconds(), 10)}
+	}
+	if errors.Is(err, review.ErrUnavailable) {
+		return &engine.Failure{Class: ClassPause, Reason: "FORGE_UNAVAILABLE"}
+	}
+	return nil
+}
