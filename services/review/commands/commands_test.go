@@ -1,0 +1,78 @@
+package commands_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/services/review/commands"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		body string
+		want []commands.Command
+	}{
+		"nothing":                     {"Looks good to me.", nil},
+		"a command":                   {"/witan review", []commands.Command{{Name: commands.Review}}},
+		"with words":                  {"Hi,\r\n/witan dismiss 4f2a  it is meant\r\nbye", []commands.Command{{Name: commands.Dismiss, Text: "4f2a  it is meant"}}},
+		"whatever the case":           {"/Witan REVIEW full", []commands.Command{{Name: commands.Review, Text: "full"}}},
+		"a mention":                   {"@wise-owl ask why?", []commands.Command{{Name: commands.Ask, Text: "why?"}}},
+		"a mention with its suffix":   {"@Wise-Owl[bot], help", []commands.Command{{Name: commands.Help}}},
+		"a mention in passing":        {"@wise-owl thank you", nil},
+		"somebody else":               {"@wise-owl2 review", nil},
+		"not at the start":            {"try /witan review", nil},
+		"a longer word":               {"/witanreview", nil},
+		"alone":                       {"/witan", []commands.Command{{Name: commands.Help}}},
+		"unknown":                     {"/witan approve now", []commands.Command{{Name: commands.Unknown}}},
+		"three blanks":                {"   /witan pause", []commands.Command{{Name: commands.Pause}}},
+		"indented code":               {"    /witan pause", nil},
+		"a tab":                       {"\t/witan pause", nil},
+		"quoted":                      {"> /witan review\n>/witan pause", nil},
+		"a quotation that goes on":    {"> he said\n/witan review", nil},
+		"behind a quotation":          {"> he said\n\n/witan review", []commands.Command{{Name: commands.Review}}},
+		"a code block":                {"```\n/witan review\n```\n/witan help", []commands.Command{{Name: commands.Help}}},
+		"a code block of tildes":      {"~~~ sh\n```\n/witan review\n~~~~\n/witan help", []commands.Command{{Name: commands.Help}}},
+		"a code block in a code one":  {"````\n```\n/witan review\n```\n/witan pause\n````", nil},
+		"a code block without an end": {"```\n/witan review", nil},
+		"a code span":                 {"`/witan review`", nil},
+		"three backticks in a line":   {"```x``` y\n/witan review", []commands.Command{{Name: commands.Review}}},
+		"hidden":                      {"<!-- a\n/witan review\n-->\n/witan help", []commands.Command{{Name: commands.Help}}},
+		"preformatted":                {"<PRE>\n/witan review\n</pre>", nil},
+		"control characters":          {"/witan ask a\x1b[31mb\x00c", []commands.Command{{Name: commands.Ask, Text: "a [31mb c"}}},
+		"too many": {strings.Repeat("/witan review\n", 9), []commands.Command{
+			{Name: commands.Review}, {Name: commands.Review}, {Name: commands.Review}, {Name: commands.Review}, {Name: commands.Review},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.want, commands.Parse(c.body, "wise-owl"))
+		})
+	}
+	require.Empty(t, commands.Parse("@ review", ""))
+	require.Empty(t, commands.Parse("@wise-owl review", ""))
+}
+
+// FuzzParse: whatever a comment holds, few commands come of it, each of known words and bounded text, and none of a comment
+// that is quoted as a whole.
+func FuzzParse(f *testing.F) {
+	f.Add("/witan review\n> x\n```\n/witan ask y", "owl")
+	f.Add("@owl[bot] dismiss 1\r\n<!-- /witan x", "owl")
+	f.Fuzz(func(t *testing.T, body, app string) {
+		got := commands.Parse(body, app)
+		require.LessOrEqual(t, len(got), commands.Max)
+		for _, c := range got {
+			require.LessOrEqual(t, len(c.Text), 4000)
+			require.True(t, utf8.ValidString(c.Text))
+			require.Equal(t, -1, strings.IndexFunc(c.Text, unicode.IsControl))
+		}
+		require.Empty(t, commands.Parse("> "+strings.ReplaceAll(strings.ReplaceAll(body, "\n", "\n> "), "\r", ""), app))
+		if !strings.ContainsAny(app, "\n") && !strings.Contains(body, "```") {
+			require.Empty(t, commands.Parse("```\n"+body, app))
+		}
+	})
+}
