@@ -8,6 +8,7 @@ import (
 	"witan.dev/services/council"
 	councilblobs "witan.dev/services/council/blobs"
 	"witan.dev/services/retrieval"
+	retrievalmessages "witan.dev/services/retrieval/messages"
 	reviewgit "witan.dev/services/review/git"
 	reviewwire "witan.dev/services/review/wire"
 )
@@ -36,6 +37,9 @@ func takeCustody(p parts) {
 
 	p.jobs.OnDelete(job.KindIndex, job.Remover{
 		Tx: func(ctx context.Context, tx job.Tx, j job.Job) error {
+			if err := p.blobs.ReleaseTx(ctx, tx, retrievalmessages.Name(retrieval.ID(j.ID))); err != nil {
+				return err
+			}
 			return p.indexes.Delete(ctx, tx, retrieval.ID(j.ID))
 		},
 	})

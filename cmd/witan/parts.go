@@ -38,6 +38,7 @@ import (
 	"witan.dev/services/retrieval/parserclient"
 	"witan.dev/services/retrieval/qdrant"
 	retrievalserver "witan.dev/services/retrieval/server"
+	"witan.dev/services/retrieval/snapshots"
 	"witan.dev/services/retrieval/vek"
 	retrievalworker "witan.dev/services/retrieval/worker"
 	"witan.dev/services/review"
@@ -108,13 +109,17 @@ func newRetrieval(ctx context.Context, p parts) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	trees := retrieval.Masked(gittree.New("git"), leaks)
+	uploaded := snapshots.New(p.blobs, "")
+	p.stack.Defer("unpacked snapshots", func(context.Context) error { return uploaded.Close() })
+	trees := retrieval.Masked(retrieval.Either(gittree.New("git"), uploaded), leaks)
 	client := parserclient.New(p.conn)
 	library, err := p.library(ctx)
 	if err != nil {
 		return service{}, err
 	}
-	server := retrievalserver.New(retrievalserver.Params{Catalog: p.indexes, Library: retrieval.NewLibrary(library), Trees: trees, Parser: client, Jobs: p.jobs})
+	server := retrievalserver.New(retrievalserver.Params{
+		Catalog: p.indexes, Library: retrieval.NewLibrary(library), Trees: trees, Snapshots: uploaded, Blobs: p.blobs, Parser: client, Jobs: p.jobs,
+	})
 	worker := retrievalworker.New(retrievalworker.Params{
 		Store: p.indexes, Rankings: library.Rankings, Trees: trees, Parser: client, Logger: p.logger,
 	})

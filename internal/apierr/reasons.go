@@ -82,6 +82,11 @@ const (
 	// ReasonMaterialTooLarge: the material is larger than the limit; send less, or upload it and name it by ID.
 	ReasonMaterialTooLarge Reason = "MATERIAL_TOO_LARGE"
 
+	// ReasonSnapshotInvalid: the snapshot is no tar of a tree, or has links, devices or paths that leave it; the message says what.
+	ReasonSnapshotInvalid Reason = "SNAPSHOT_INVALID"
+	// ReasonSnapshotTooLarge: the snapshot has too many files or bytes when it is unpacked; leave out what need not be searched.
+	ReasonSnapshotTooLarge Reason = "SNAPSHOT_TOO_LARGE"
+
 	// ReasonConversationNotFound: there is no such conversation, or it is someone else's; check the ID.
 	ReasonConversationNotFound Reason = "CONVERSATION_NOT_FOUND"
 	// ReasonConversationActive: a deliberation runs in the conversation; wait for the job in the metadata.

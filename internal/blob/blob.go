@@ -63,7 +63,9 @@ type Store interface {
 	Stat(ctx context.Context, owner string, sum SHA256) (Ref, error)
 	// Get returns the content, or ErrNotFound.
 	Get(ctx context.Context, owner string, sum SHA256) ([]byte, error)
-	// ReferTx notes that the resource names a blob that is there, or returns ErrNotFound.
+	// Refer notes that the resource names a blob that is there, or returns ErrNotFound.
+	Refer(ctx context.Context, owner, resource string, sum SHA256) error
+	// ReferTx is Refer in a transaction of the caller's.
 	ReferTx(ctx context.Context, tx Tx, owner, resource string, sum SHA256) error
 	// ReleaseTx forgets what the resource names.
 	ReleaseTx(ctx context.Context, tx Tx, resource string) error

@@ -14,6 +14,10 @@ var (
 	ErrIndexNotReady = apierr.Precondition(apierr.ReasonIndexNotReady, "the index cannot be read yet; its job says how far it is")
 	// ErrNotARepository: the folder is no git repository.
 	ErrNotARepository = apierr.Precondition(apierr.ReasonNotARepository, "the folder is no git repository that can be read")
+	// ErrSnapshotInvalid: the uploaded snapshot is none, or breaks a rule.
+	ErrSnapshotInvalid = apierr.Invalid(apierr.ReasonSnapshotInvalid, "the snapshot cannot be read")
+	// ErrSnapshotTooLarge: the uploaded snapshot has more than MaxFiles files or MaxBytes bytes.
+	ErrSnapshotTooLarge = apierr.Invalid(apierr.ReasonSnapshotTooLarge, "the snapshot has more than 50,000 files or 500 MiB when it is unpacked")
 	// ErrRevisionUnknown: the repository has no such commit or tree.
 	ErrRevisionUnknown = apierr.Invalid(apierr.ReasonRevisionUnknown, "the repository has no such commit or tree")
 )

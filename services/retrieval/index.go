@@ -17,8 +17,12 @@ const (
 	Ready State = "READY"
 )
 
-// Source names a tree in a git repository on this machine.
+// Source names a tree: in a git repository on this machine, or in a snapshot.
 type Source struct {
+	// Snapshot is the SHA-256 of a blob of Owner, in hexadecimal digits; empty for a tree of a repository. See package
+	// snapshot for what it holds.
+	Snapshot string `json:"snapshot,omitempty"`
+	Owner    string `json:"owner,omitempty"`
 	// Dir is the absolute path of the work tree or of the git directory.
 	Dir string `json:"dir"`
 	// ObjectDirs are absolute paths of further object directories that hold objects of the tree.

@@ -24,6 +24,9 @@ import (
 	parserv1 "witan.dev/gen/witan/parser/v1"
 	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
 	"witan.dev/internal/auth"
+	"witan.dev/internal/blob"
+	blobpostgres "witan.dev/internal/blob/postgres"
+	blobsqlite "witan.dev/internal/blob/sqlite"
 	"witan.dev/internal/bus/inprocess"
 	"witan.dev/internal/database/postgres"
 	"witan.dev/internal/database/sqlite"
@@ -42,6 +45,7 @@ import (
 	"witan.dev/services/retrieval/gittree"
 	"witan.dev/services/retrieval/parserclient"
 	"witan.dev/services/retrieval/server"
+	"witan.dev/services/retrieval/snapshots"
 	pgstore "witan.dev/services/retrieval/store/postgres"
 	store "witan.dev/services/retrieval/store/sqlite"
 	"witan.dev/services/retrieval/store/storetest"
@@ -61,16 +65,19 @@ type system struct {
 	retrievalv1.RetrievalServiceClient
 	storage
 
-	path   string // of the database file
-	conn   *grpc.ClientConn
-	jobs   *job.Manager
-	rpc    *rpc.Server
-	parsed *atomic.Int64 // files that the parser was given
+	path string // of the database file
+	conn *grpc.ClientConn
+
+	snapshots *snapshots.Snapshots
+	jobs      *job.Manager
+	rpc       *rpc.Server
+	parsed    *atomic.Int64 // files that the parser was given
 }
 
 // storage is what a system keeps in its database.
 type storage struct {
 	store    storetest.Store
+	blobs    blob.Store
 	jobStore job.Store
 	engine   engine.Engine
 	close    func() error
@@ -84,7 +91,7 @@ func inFile(ctx context.Context, path string) (storage, error) {
 		return storage{}, err
 	}
 	eng, err := dbos.NewSQLite(ctx, db, logger)
-	return storage{store.New(db), jobsqlite.New(db, nil), eng, db.Close}, err
+	return storage{store.New(db), blobsqlite.New(db, nil), jobsqlite.New(db, nil), eng, db.Close}, err
 }
 
 // inPostgres is storage in a database that others share.
@@ -98,7 +105,9 @@ func inPostgres(ctx context.Context, url secret.Text) (storage, error) {
 	if err != nil {
 		return storage{}, err
 	}
-	return storage{pgstore.New(db), jobpostgres.New(db, nil, eng.Identity), eng, func() error { db.Close(); return nil }}, nil
+	return storage{
+		pgstore.New(db), blobpostgres.New(db, nil), jobpostgres.New(db, nil, eng.Identity), eng, func() error { db.Close(); return nil },
+	}, nil
 }
 
 const folderToken = "0123456789abcdef0123456789abcdef"
@@ -143,12 +152,13 @@ func run(ctx context.Context, kept storage, library retrieval.LibraryParams, bui
 	}
 	s := &system{storage: kept, conn: conn, jobs: jobs, rpc: srv, parsed: &atomic.Int64{}}
 	client := parserclient.New(counting{conn, s.parsed})
-	git := gittree.New("")
+	s.snapshots = snapshots.New(s.blobs, "")
+	trees := retrieval.Either(gittree.New(""), s.snapshots)
 	index := server.New(server.Params{
-		Catalog: s.store, Library: retrieval.NewLibrary(library), Trees: git, Parser: client, Jobs: jobs,
+		Catalog: s.store, Library: retrieval.NewLibrary(library), Trees: trees, Snapshots: s.snapshots, Blobs: s.blobs, Parser: client, Jobs: jobs,
 	})
 	parse := parserserver.New(parser.NewService(enry.Detector{}, treesitter.New(), logger))
-	jobs.Handle(job.KindIndex, builds, worker.New(worker.Params{Store: wrap(s.store), Rankings: library.Rankings, Trees: git, Parser: client, Logger: logger}).Body)
+	jobs.Handle(job.KindIndex, builds, worker.New(worker.Params{Store: wrap(s.store), Rankings: library.Rankings, Trees: trees, Parser: client, Logger: logger}).Body)
 	s.RetrievalServiceClient = retrievalv1.NewRetrievalServiceClient(conn)
 	return s, errors.Join(srv.Register(parse.Register), srv.Register(index.Register), srv.Start(ctx), jobs.Start(ctx))
 }
@@ -167,6 +177,7 @@ func (s *system) stop(tb testing.TB) {
 	require.NoError(tb, s.jobs.Stop(ctx))
 	require.NoError(tb, s.conn.Close())
 	require.NoError(tb, s.rpc.Stop(ctx))
+	require.NoError(tb, s.snapshots.Close())
 	require.NoError(tb, s.close())
 }
 

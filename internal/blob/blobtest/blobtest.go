@@ -143,6 +143,9 @@ func collect(t *testing.T, f Fixture) {
 	require.NoError(t, f.Write(t.Context(), func(ctx context.Context, tx blob.Tx) error {
 		return f.Store.ReferTx(ctx, tx, owner, "reviews/b", both.SHA256)
 	}))
+	third := put(t, f, "reviews/a", "third")
+	require.NoError(t, f.Store.Refer(t.Context(), owner, "reviews/b", third.SHA256))
+	require.ErrorIs(t, f.Store.Refer(t.Context(), "somebody else", "reviews/b", third.SHA256), blob.ErrNotFound)
 	release := func(resource string) int {
 		require.NoError(t, f.Write(t.Context(), func(ctx context.Context, tx blob.Tx) error { return f.Store.ReleaseTx(ctx, tx, resource) }))
 		n, err := f.Store.Collect(t.Context(), time.Now(), 10)
@@ -154,7 +157,9 @@ func collect(t *testing.T, f Fixture) {
 	got, err := f.Store.Get(t.Context(), owner, both.SHA256)
 	require.NoError(t, err)
 	require.Equal(t, []byte("both"), got)
-	require.Equal(t, 1, release("reviews/b"))
+	_, err = f.Store.Get(t.Context(), owner, third.SHA256)
+	require.NoError(t, err)
+	require.Equal(t, 2, release("reviews/b"))
 	gone(t, f, owner, both.SHA256)
 	require.Equal(t, both, put(t, f, "reviews/c", "both"), "it may come again")
 	got, err = f.Store.Get(t.Context(), owner, both.SHA256)

@@ -179,6 +179,13 @@ func (s *Store) read(ctx context.Context, owner string, sum blob.SHA256, w io.Wr
 	return err
 }
 
+// Refer implements blob.Store.
+func (s *Store) Refer(ctx context.Context, owner, resource string, sum blob.SHA256) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return s.ReferTx(ctx, postgres.Wrap(tx), owner, resource, sum)
+	})
+}
+
 // ReferTx implements blob.Store.
 func (s *Store) ReferTx(ctx context.Context, tx blob.Tx, owner, resource string, sum blob.SHA256) error {
 	q := in(tx)

@@ -171,6 +171,13 @@ func (s *Store) chunks(ctx context.Context, owner string, sum blob.SHA256, w io.
 	return rows.Err()
 }
 
+// Refer implements blob.Store.
+func (s *Store) Refer(ctx context.Context, owner, resource string, sum blob.SHA256) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return s.ReferTx(ctx, sqlite.Wrap(tx), owner, resource, sum)
+	})
+}
+
 // ReferTx implements blob.Store.
 func (s *Store) ReferTx(ctx context.Context, tx blob.Tx, owner, resource string, sum blob.SHA256) error {
 	t := sqlite.Unwrap(tx)

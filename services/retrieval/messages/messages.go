@@ -33,6 +33,9 @@ func Index(i retrieval.Index) *retrievalv1.Index {
 			Dir: i.Source.Dir, ObjectDirs: i.Source.ObjectDirs, ObjectId: i.Source.ObjectID,
 		}},
 	}
+	if i.Source.Snapshot != "" {
+		m.Commit, m.Source = i.Tree, &retrievalv1.Index_SnapshotBlob{SnapshotBlob: i.Source.Snapshot}
+	}
 	if i.State == retrieval.Ready {
 		m.Embedder = retrieval.EmbedderHash
 	}

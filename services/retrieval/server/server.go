@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
-	"witan.dev/internal/apierr"
 	"witan.dev/internal/auth"
+	"witan.dev/internal/blob"
 	"witan.dev/internal/job"
 	"witan.dev/services/retrieval"
 	"witan.dev/services/retrieval/messages"
@@ -28,13 +28,27 @@ type Jobs interface {
 	Delete(ctx context.Context, d job.Deletion) error
 }
 
+// Snapshots say what a snapshot is made of.
+type Snapshots interface {
+	// Packs are the blobs that a snapshot needs beside itself.
+	Packs(ctx context.Context, source retrieval.Source) ([]blob.SHA256, error)
+}
+
+// Blobs is what the server needs of blob.Store.
+type Blobs interface {
+	ReferTx(ctx context.Context, tx blob.Tx, owner, resource string, sum blob.SHA256) error
+}
+
 // Params are the parts of a Server.
 type Params struct {
 	Catalog retrieval.Catalog
 	Library *retrieval.Library
 	Trees   retrieval.Trees
-	Parser  retrieval.Parser
-	Jobs    Jobs
+	// Snapshots and Blobs are those that Trees reads.
+	Snapshots Snapshots
+	Blobs     Blobs
+	Parser    retrieval.Parser
+	Jobs      Jobs
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -59,27 +73,24 @@ func New(p Params) *Server {
 // Register adds the service to a gRPC server.
 func (s *Server) Register(r grpc.ServiceRegistrar) { retrievalv1.RegisterRetrievalServiceServer(r, s) }
 
-// What is not there yet.
-var (
-	errSnapshot = apierr.Unimplemented(apierr.ReasonNotImplemented, "this version indexes git trees only, no uploaded snapshots")
-)
-
 // CreateIndex starts a job, or returns the index that the owner has of the same tree. A request ID that was seen before
 // decides first.
 func (s *Server) CreateIndex(ctx context.Context, request *retrievalv1.CreateIndexRequest) (*retrievalv1.Index, error) {
 	asked := request.GetIndex()
-	tree := asked.GetGitTree()
-	if tree == nil {
-		return nil, errSnapshot
-	}
-	if err := auth.RequireTrusted(ctx); err != nil {
-		return nil, err
+	if asked.GetSnapshotBlob() == "" { // a folder of this machine
+		if err := auth.RequireTrusted(ctx); err != nil {
+			return nil, err
+		}
 	}
 	index, err := s.describe(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
 	existing, err := s.same(ctx, index, parent(asked))
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := s.blobs(ctx, index.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -90,12 +101,37 @@ func (s *Server) CreateIndex(ctx context.Context, request *retrievalv1.CreateInd
 	j, _, err := s.p.Jobs.Create(ctx, job.Creation{
 		ID: job.ID(index.ID), Kind: job.KindIndex, Owner: index.Owner, Parent: parent(asked), Method: "CreateIndex", RequestID: request.GetRequestId(),
 		BodySHA256: sha256.Sum256(body), Resource: messages.Name(index.ID), Labels: index.Labels, Existing: job.ID(existing),
-		Write: func(ctx context.Context, tx job.Tx) error { return s.p.Catalog.Insert(ctx, tx, index) },
+		Write: func(ctx context.Context, tx job.Tx) error {
+			return errors.Join(s.keep(ctx, tx, index, blobs), s.p.Catalog.Insert(ctx, tx, index))
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s.get(ctx, retrieval.ID(j.ID))
+}
+
+// blobs are those that an index is made of.
+func (s *Server) blobs(ctx context.Context, source retrieval.Source) ([]blob.SHA256, error) {
+	if source.Snapshot == "" {
+		return nil, nil
+	}
+	sum, err := blob.ParseSHA256(source.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	packs, err := s.p.Snapshots.Packs(ctx, source)
+	return append(packs, sum), err
+}
+
+// keep notes that the index names its blobs, so that they stay until it is deleted.
+func (s *Server) keep(ctx context.Context, tx job.Tx, index retrieval.Index, blobs []blob.SHA256) error {
+	for _, sum := range blobs {
+		if err := s.p.Blobs.ReferTx(ctx, tx, index.Owner, messages.Name(index.ID), sum); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parent(asked *retrievalv1.Index) job.ID {
@@ -106,6 +142,9 @@ func parent(asked *retrievalv1.Index) job.ID {
 func (s *Server) describe(ctx context.Context, asked *retrievalv1.Index) (retrieval.Index, error) {
 	tree := asked.GetGitTree()
 	source := retrieval.Source{Dir: tree.GetDir(), ObjectDirs: tree.GetObjectDirs(), ObjectID: tree.GetObjectId()}
+	if sum := asked.GetSnapshotBlob(); sum != "" {
+		source = retrieval.Source{Snapshot: sum, Owner: auth.Owner(ctx)}
+	}
 	resolved, err := s.p.Trees.Resolve(ctx, source)
 	if err != nil {
 		return retrieval.Index{}, err

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"witan.dev/internal/blob"
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/retrieval"
@@ -193,6 +194,7 @@ const classSource engine.Class = "SOURCE"
 func sourceFailure(err error) (*engine.Failure, error) {
 	for reason, known := range map[string]error{
 		"NOT_A_REPOSITORY": retrieval.ErrNotARepository, "REVISION_UNKNOWN": retrieval.ErrRevisionUnknown, "TREE_TOO_LARGE": retrieval.ErrTreeTooLarge,
+		"SNAPSHOT_INVALID": retrieval.ErrSnapshotInvalid, "SNAPSHOT_TOO_LARGE": retrieval.ErrSnapshotTooLarge, "BLOB_NOT_FOUND": blob.ErrNotFound,
 	} {
 		if errors.Is(err, known) {
 			return &engine.Failure{Class: classSource, Reason: reason, Message: err.Error()}, nil

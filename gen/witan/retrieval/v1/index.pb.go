@@ -211,7 +211,13 @@ type Index_GitTree struct {
 }
 
 type Index_SnapshotBlob struct {
-	// An uploaded tar of the tree: the hex SHA-256 that UploadMaterial answered.
+	// A blob of the caller's: the hex SHA-256 that UploadMaterial answered. It is a tar of the tree, gzip or not, of at most
+	// 64 MiB; unpacked, at most 50,000 files and 500 MiB. Paths are relative; absolute ones, `..`, the same path twice, hard links
+	// and devices are refused, symbolic links are never followed and counted as left out. Or it is a manifest, as Witan's own
+	// workers write it: gzip with the comment `witan snapshot 1` of JSON `{"packs": […], "files": […]}`, where packs are hex
+	// SHA-256 of blobs of the caller's, each a gzip of a tar whose members are contents named by their git object IDs (SHA-1 or
+	// SHA-256, verified), and files, ordered by path, are objects of `p` (path in Base64), `m` (git's mode), `i` (object ID),
+	// `s` (size) and `k` (number of the pack that has the content, from 1). Contents that are in no pack are left out as MISSING.
 	SnapshotBlob string `protobuf:"bytes,12,opt,name=snapshot_blob,json=snapshotBlob,proto3,oneof"`
 }
 

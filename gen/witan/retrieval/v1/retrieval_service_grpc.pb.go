@@ -36,7 +36,8 @@ const (
 type RetrievalServiceClient interface {
 	// CreateIndex starts a job of kind `index` and answers at once; the index is readable when its job has succeeded.
 	// Errors: ALREADY_EXISTS / REQUEST_ID_REUSED, PERMISSION_DENIED / LOCAL_SOURCE_REFUSED,
-	// FAILED_PRECONDITION / NOT_A_REPOSITORY, INVALID_ARGUMENT / REVISION_UNKNOWN, NOT_FOUND / BLOB_NOT_FOUND.
+	// FAILED_PRECONDITION / NOT_A_REPOSITORY, INVALID_ARGUMENT / REVISION_UNKNOWN, SNAPSHOT_INVALID or SNAPSHOT_TOO_LARGE,
+	// NOT_FOUND / BLOB_NOT_FOUND. What is wrong inside an uploaded archive fails the job.
 	CreateIndex(ctx context.Context, in *CreateIndexRequest, opts ...grpc.CallOption) (*Index, error)
 	// GetIndex reads an index. Errors: NOT_FOUND / INDEX_NOT_FOUND.
 	GetIndex(ctx context.Context, in *GetIndexRequest, opts ...grpc.CallOption) (*Index, error)
@@ -128,7 +129,8 @@ func (c *retrievalServiceClient) GetRelated(ctx context.Context, in *GetRelatedR
 type RetrievalServiceServer interface {
 	// CreateIndex starts a job of kind `index` and answers at once; the index is readable when its job has succeeded.
 	// Errors: ALREADY_EXISTS / REQUEST_ID_REUSED, PERMISSION_DENIED / LOCAL_SOURCE_REFUSED,
-	// FAILED_PRECONDITION / NOT_A_REPOSITORY, INVALID_ARGUMENT / REVISION_UNKNOWN, NOT_FOUND / BLOB_NOT_FOUND.
+	// FAILED_PRECONDITION / NOT_A_REPOSITORY, INVALID_ARGUMENT / REVISION_UNKNOWN, SNAPSHOT_INVALID or SNAPSHOT_TOO_LARGE,
+	// NOT_FOUND / BLOB_NOT_FOUND. What is wrong inside an uploaded archive fails the job.
 	CreateIndex(context.Context, *CreateIndexRequest) (*Index, error)
 	// GetIndex reads an index. Errors: NOT_FOUND / INDEX_NOT_FOUND.
 	GetIndex(context.Context, *GetIndexRequest) (*Index, error)
