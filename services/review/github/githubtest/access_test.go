@@ -89,7 +89,7 @@ func TestTheAppProvesItselfAndGetsTokensOfItsOwnRights(t *testing.T) {
 	asApp.want(404, "POST", "/app/installations/1/access_tokens", m{})
 	made := asApp.want(201, "POST", tokens, m{"permissions": m{"contents": "read"}, "repository_ids": []int64{r.ID()}}).object(t)
 	require.Equal(t, m{"contents": "read", "metadata": "read"}, made["permissions"])
-	reader := as(t, s, made["token"].(string))
+	reader := as(t, s, fmt.Sprint(made["token"]))
 	reader.want(200, "GET", "/repos/acme/tools/git/trees/main", nil)
 	reader.want(404, "GET", "/repos/acme/other", nil)
 	reader.want(403, "GET", "/repos/acme/tools/pulls", nil)
@@ -167,7 +167,7 @@ func TestARenamedRepositoryRedirects(t *testing.T) {
 	require.True(t, strings.HasPrefix(requests[len(requests)-1].Path, "/repositories/"))
 	require.Equal(t, "acme/instruments", c.want(200, "GET", "/repos/acme/instruments", nil).object(t)["full_name"])
 	old := strings.Replace(p.Repository().FetchURL(c.token), "instruments", "tools", 1)
-	require.NoError(t, exec.CommandContext(t.Context(), "git", "ls-remote", "--exit-code", old, "refs/pull/7/head").Run())
+	require.NoError(t, exec.CommandContext(t.Context(), "git", "ls-remote", "--exit-code", old, "refs/pull/7/head").Run()) //nolint:gosec // the test's own server
 }
 
 func TestForksAndDeletedForks(t *testing.T) {
@@ -182,16 +182,16 @@ func TestForksAndDeletedForks(t *testing.T) {
 	require.NoError(t, err)
 	path := "/repos/acme/tools/pulls/" + number(q.Number())
 	got := c.want(200, "GET", path, nil).object(t)
-	require.Equal(t, true, got["head"].(m)["repo"].(m)["fork"])
-	require.Equal(t, "contributor:theirs", got["head"].(m)["label"])
+	require.Equal(t, true, dig(got, "head", "repo", "fork"))
+	require.Equal(t, "contributor:theirs", dig(got, "head", "label"))
 	_, err = q.Push(t.Context(), githubtest.Commit{Message: "More", Files: map[string]string{"theirs.txt": "y\n"}})
 	require.NoError(t, err)
 
 	fork.Delete()
 	got = c.want(200, "GET", path, nil).object(t)
-	require.Nil(t, got["head"].(m)["repo"])
-	require.Equal(t, q.Head(), got["head"].(m)["sha"])
-	out, err := exec.CommandContext(t.Context(), "git", "ls-remote", p.Repository().FetchURL(c.token), "refs/pull/"+number(q.Number())+"/head").Output()
+	require.Nil(t, dig(got, "head", "repo"))
+	require.Equal(t, q.Head(), dig(got, "head", "sha"))
+	out, err := exec.CommandContext(t.Context(), "git", "ls-remote", p.Repository().FetchURL(c.token), "refs/pull/"+number(q.Number())+"/head").Output() //nolint:gosec // the test's own server
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(string(out), q.Head()))
 	c.want(200, "POST", path+"/reviews", m{"event": "COMMENT", "comments": []m{{"path": "theirs.txt", "line": 1, "body": "b"}}})
@@ -240,8 +240,7 @@ func TestLimits(t *testing.T) {
 	out := c.want(403, "GET", pulls, nil)
 	require.Contains(t, string(out.body), "API rate limit exceeded")
 	require.Equal(t, "0", out.header.Get("X-Ratelimit-Remaining"))
-	rate := c.want(200, "GET", "/rate_limit", nil).object(t)["rate"].(m)
-	require.EqualValues(t, 0, rate["remaining"])
+	require.EqualValues(t, 0, dig(c.want(200, "GET", "/rate_limit", nil).object(t), "rate", "remaining"))
 	now.advance(time.Hour)
 	as(t, s, s.InstallationToken(nil)).want(200, "GET", pulls, nil)
 }
@@ -312,7 +311,7 @@ func TestFaults(t *testing.T) {
 	c.want(200, "GET", pulls, nil)
 
 	fault := s.Inject(githubtest.Fault{Kind: githubtest.FailBefore, Status: 503, Path: "/acme/tools.git/*"})
-	require.Error(t, exec.CommandContext(t.Context(), "git", "ls-remote", r.FetchURL(c.token)).Run())
+	require.Error(t, exec.CommandContext(t.Context(), "git", "ls-remote", r.FetchURL(c.token)).Run()) //nolint:gosec // the test's own server
 	require.Positive(t, fault.Hits())
 }
 
@@ -327,13 +326,13 @@ func TestListsAndHeadsThatLag(t *testing.T) {
 	for _, n := range []int{1, 1, 2} {
 		require.Len(t, c.want(200, "GET", "/repos/acme/tools/issues/7/comments", nil).list(t), n)
 	}
-	c.want(200, "GET", "/repos/acme/tools/issues/comments/"+number(int(one["id"].(float64))), nil)
+	c.want(200, "GET", "/repos/acme/tools/issues/comments/"+ref(one), nil)
 
 	old := p.Head()
 	head, err := p.Push(t.Context(), githubtest.Commit{Message: "More", Files: map[string]string{"more.txt": "x\n"}})
 	require.NoError(t, err)
 	p.LagHead(1)
-	shown := func() any { return c.want(200, "GET", pulls, nil).object(t)["head"].(m)["sha"] }
+	shown := func() any { return dig(c.want(200, "GET", pulls, nil).object(t), "head", "sha") }
 	require.Equal(t, old, shown())
 	require.Equal(t, head, shown())
 	p.StaleFiles(true)

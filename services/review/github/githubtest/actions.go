@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,9 +42,7 @@ func (p *PullRequest) notify(ctx context.Context, action, sender string, members
 	}
 	p.s.mu.Lock()
 	body := object{"number": p.p.number, "pull_request": full}
-	for k, v := range members {
-		body[k] = v
-	}
+	maps.Copy(body, members)
 	d, err := p.s.event("pull_request", action, p.p.repo, p.s.account(sender), body)
 	p.s.mu.Unlock()
 	return p.s.deliver(ctx, d, err)

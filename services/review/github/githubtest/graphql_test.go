@@ -28,41 +28,40 @@ func TestThreadsOverGraphQL(t *testing.T) {
 	t.Parallel()
 	s, p := numbered(t)
 	c := as(t, s, s.InstallationToken(nil))
-	var roots []float64
+	var roots []int64
 	for _, line := range []int{10, 11, 12} {
 		root := c.want(201, "POST", pulls+"/comments", m{"commit_id": p.Head(), "path": "f.txt", "line": line, "body": "text"}).object(t)
-		roots = append(roots, root["id"].(float64))
+		roots = append(roots, id(root))
 	}
-	_, err := p.Reply(t.Context(), "dev", int64(roots[0]), "why?")
+	_, err := p.Reply(t.Context(), "dev", roots[0], "why?")
 	require.NoError(t, err)
 	variables := m{"owner": "acme", "name": "tools", "number": 7}
-	page := func(url string) m {
-		return c.graph(url, listThreads, variables)["data"].(m)["repository"].(m)["pullRequest"].(m)["reviewThreads"].(m)
+	page := func(url string) any {
+		return dig(c.graph(url, listThreads, variables), "data", "repository", "pullRequest", "reviewThreads")
 	}
 	first := page(s.GraphQLURL)
-	require.Equal(t, true, first["pageInfo"].(m)["hasNextPage"])
-	nodes := first["nodes"].([]any)
-	require.Len(t, nodes, 2)
-	comments := nodes[0].(m)["comments"].(m)["nodes"].([]any)
+	require.Equal(t, true, dig(first, "pageInfo", "hasNextPage"))
+	require.Len(t, dig(first, "nodes"), 2)
+	comments := dig(first, "nodes", 0, "comments", "nodes")
 	require.Len(t, comments, 2)
-	require.Equal(t, roots[0], comments[0].(m)["databaseId"])
-	require.Equal(t, "witan-review", comments[0].(m)["author"].(m)["login"], "GraphQL leaves the [bot] out")
-	require.Equal(t, "Bot", comments[0].(m)["author"].(m)["__typename"])
-	require.NotContains(t, comments[1].(m)["author"].(m), "id")
-	require.Equal(t, roots[0], comments[1].(m)["replyTo"].(m)["databaseId"])
-	variables["after"] = first["pageInfo"].(m)["endCursor"]
+	require.EqualValues(t, roots[0], dig(comments, 0, "databaseId"))
+	require.Equal(t, "witan-review", dig(comments, 0, "author", "login"), "GraphQL leaves the [bot] out")
+	require.Equal(t, "Bot", dig(comments, 0, "author", "__typename"))
+	require.NotContains(t, dig(comments, 1, "author"), "id")
+	require.EqualValues(t, roots[0], dig(comments, 1, "replyTo", "databaseId"))
+	variables["after"] = dig(first, "pageInfo", "endCursor")
 	second := page(s.URL + "/graphql")
-	require.Equal(t, false, second["pageInfo"].(m)["hasNextPage"])
-	require.Len(t, second["nodes"], 1)
+	require.Equal(t, false, dig(second, "pageInfo", "hasNextPage"))
+	require.Len(t, dig(second, "nodes"), 1)
 
-	id := nodes[0].(m)["id"]
-	done := c.graph(s.GraphQLURL, resolveThread, m{"id": id})
-	require.Equal(t, true, done["data"].(m)["resolveReviewThread"].(m)["thread"].(m)["isResolved"])
+	thread := dig(first, "nodes", 0, "id")
+	done := c.graph(s.GraphQLURL, resolveThread, m{"id": thread})
+	require.Equal(t, true, dig(done, "data", "resolveReviewThread", "thread", "isResolved"))
 	require.True(t, s.PostedBy("witan-review[bot]")[0].Resolved)
 	narrow := as(t, s, s.InstallationToken(map[string]string{"pull_requests": "write", "contents": "read"}))
-	refused := narrow.graph(s.GraphQLURL, resolveThread, m{"id": id})
-	require.Equal(t, "FORBIDDEN", refused["errors"].([]any)[0].(m)["type"])
-	require.NoError(t, p.Resolve(t.Context(), "dev", int64(roots[0]), false))
+	refused := narrow.graph(s.GraphQLURL, resolveThread, m{"id": thread})
+	require.Equal(t, "FORBIDDEN", dig(refused, "errors", 0, "type"))
+	require.NoError(t, p.Resolve(t.Context(), "dev", roots[0], false))
 	require.False(t, s.PostedBy("witan-review[bot]")[0].Resolved)
 	require.Equal(t, 2, s.Count(func(r githubtest.Request) bool { return r.Operation == "resolveReviewThread" && r.Write() }))
 }

@@ -1,6 +1,7 @@
 package githubtest_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -55,9 +56,7 @@ func TestPositions(t *testing.T) {
 		"body over the limit":           {m{"line": 10, "body": strings.Repeat("é", 65_537)}, "too long"},
 	} {
 		comment := m{"path": "f.txt", "body": "text"}
-		for k, v := range tt.comment {
-			comment[k] = v
-		}
+		maps.Copy(comment, tt.comment)
 		before := len(s.Posted())
 		status, alone := 200, 201
 		if tt.refused != "" {
@@ -85,9 +84,7 @@ func TestFileComments(t *testing.T) {
 	c := as(t, s, s.InstallationToken(nil))
 	comment := func(status int, more m) reply {
 		in := m{"commit_id": p.Head(), "path": "f.txt", "body": "whole file", "subject_type": "file"}
-		for k, v := range more {
-			in[k] = v
-		}
+		maps.Copy(in, more)
 		return c.want(status, "POST", pulls+"/comments", in)
 	}
 	require.Equal(t, "file", comment(201, nil).object(t)["subject_type"])
@@ -143,12 +140,12 @@ func TestPendingReviewsAreSeenByTheirAuthorOnly(t *testing.T) {
 	c.want(422, "POST", pulls+"/reviews", m{"body": "a second one"})
 	require.Empty(t, other.want(200, "GET", pulls+"/reviews", nil).list(t))
 	require.Empty(t, other.want(200, "GET", pulls+"/comments", nil).list(t))
-	id := number(int(pending["id"].(float64)))
-	other.want(404, "GET", pulls+"/reviews/"+id, nil)
-	c.want(200, "POST", pulls+"/reviews/"+id+"/events", m{"event": "COMMENT", "body": "done"})
+	review := pulls + "/reviews/" + ref(pending)
+	other.want(404, "GET", review, nil)
+	c.want(200, "POST", review+"/events", m{"event": "COMMENT", "body": "done"})
 	require.Len(t, other.want(200, "GET", pulls+"/comments", nil).list(t), 1)
-	require.Len(t, other.want(200, "GET", pulls+"/reviews/"+id+"/comments", nil).list(t), 1)
-	c.want(422, "DELETE", pulls+"/reviews/"+id, nil)
+	require.Len(t, other.want(200, "GET", review+"/comments", nil).list(t), 1)
+	c.want(422, "DELETE", review, nil)
 }
 
 func TestAPushMovesCommentsOrMakesThemOutdated(t *testing.T) {
@@ -228,7 +225,7 @@ func TestThreadsAreAnsweredAndWrittenByTheirAuthorsOnly(t *testing.T) {
 	p.Repository().SetRole("reader", "read")
 	c, reader := as(t, s, s.InstallationToken(nil)), as(t, s, s.UserToken("reader", githubtest.DefaultPermissions()))
 	root := c.want(201, "POST", pulls+"/comments", m{"commit_id": p.Head(), "path": "f.txt", "line": 10, "body": "text"}).object(t)
-	id := number(int(root["id"].(float64)))
+	id := ref(root)
 	answer := reader.want(201, "POST", pulls+"/comments/"+id+"/replies", m{"body": "why?"}).object(t)
 	require.Equal(t, root["id"], answer["in_reply_to_id"])
 	c.want(201, "POST", pulls+"/comments", m{"in_reply_to": root["id"], "body": "because"})
@@ -249,14 +246,14 @@ func TestConversationAndReactions(t *testing.T) {
 	s, p := numbered(t)
 	c := as(t, s, s.InstallationToken(nil))
 	mine := c.want(201, "POST", "/repos/acme/tools/issues/7/comments", m{"body": "walkthrough"}).object(t)
-	require.Equal(t, "witan-review[bot]", mine["user"].(m)["login"])
-	require.Equal(t, "witan-review", mine["performed_via_github_app"].(m)["slug"])
+	require.Equal(t, "witan-review[bot]", dig(mine, "user", "login"))
+	require.Equal(t, "witan-review", dig(mine, "performed_via_github_app", "slug"))
 	theirs, err := p.Comment(t.Context(), "dev", "/witan review")
 	require.NoError(t, err)
 	c.want(422, "POST", "/repos/acme/tools/issues/7/comments", m{"body": ""})
 	c.want(422, "POST", "/repos/acme/tools/issues/7/comments", m{"body": strings.Repeat("x", 65_537)})
 	c.want(403, "PATCH", "/repos/acme/tools/issues/comments/"+number(int(theirs)), m{"body": "not mine"})
-	c.want(200, "PATCH", "/repos/acme/tools/issues/comments/"+number(int(mine["id"].(float64))), m{"body": "edited"})
+	c.want(200, "PATCH", "/repos/acme/tools/issues/comments/"+ref(mine), m{"body": "edited"})
 	reactions := "/repos/acme/tools/issues/comments/" + number(int(theirs)) + "/reactions"
 	c.want(201, "POST", reactions, m{"content": "eyes"})
 	c.want(200, "POST", reactions, m{"content": "eyes"})
@@ -279,7 +276,7 @@ func TestCheckRuns(t *testing.T) {
 		return list
 	}
 	run := c.want(201, "POST", checks, m{"name": "witan", "head_sha": p.Head(), "status": "in_progress", "details_url": "https://witan.example/j/1"}).object(t)
-	path := checks + "/" + number(int(run["id"].(float64)))
+	path := checks + "/" + ref(run)
 	for name, in := range map[string]m{
 		"51 annotations":          {"output": m{"title": "t", "summary": "s", "annotations": notes(51)}},
 		"no summary":              {"output": m{"title": "t"}},
@@ -297,7 +294,7 @@ func TestCheckRuns(t *testing.T) {
 	c.want(200, "PATCH", path, m{"conclusion": "neutral", "output": m{"title": "t", "summary": "incomplete", "annotations": notes(20)}})
 	got := c.want(200, "GET", path, nil).object(t)
 	require.Equal(t, "completed", got["status"])
-	require.EqualValues(t, 70, got["output"].(m)["annotations_count"])
+	require.EqualValues(t, 70, dig(got, "output", "annotations_count"))
 	require.Len(t, c.want(200, "GET", path+"/annotations?per_page=100", nil).list(t), 70)
 	c.want(422, "POST", checks, m{"name": "witan", "head_sha": strings.Repeat("1", 40)})
 	c.want(422, "POST", checks, m{"name": "witan"})

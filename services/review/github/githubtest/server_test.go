@@ -100,6 +100,33 @@ func (r reply) list(t *testing.T) []m {
 	return l
 }
 
+// dig follows names and indexes into a JSON value; what is not there is nil.
+func dig(v any, path ...any) any {
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			o, _ := v.(m)
+			v = o[step]
+		case int:
+			l, _ := v.([]any)
+			if step >= len(l) {
+				return nil
+			}
+			v = l[step]
+		}
+	}
+	return v
+}
+
+// id is the ID of an object of the API.
+func id(o m) int64 {
+	n, _ := o["id"].(float64)
+	return int64(n)
+}
+
+// ref is the ID as it stands in paths.
+func ref(o m) string { return strconv.FormatInt(id(o), 10) }
+
 func number(n int) string { return strconv.Itoa(n) }
 
 // lines are the numbers from first to last, one a line.
@@ -160,12 +187,12 @@ func TestGitFetchesTheHeadWithAToken(t *testing.T) {
 	s, p := numbered(t)
 	fetch := func(url string) (string, error) {
 		dir := t.TempDir()
-		require.NoError(t, exec.CommandContext(t.Context(), "git", "init", "-q", dir).Run())
-		out, err := exec.CommandContext(t.Context(), "git", "-C", dir, "-c", "credential.helper=", "fetch", "-q", "--filter=blob:none", url, "refs/pull/7/head").CombinedOutput()
+		require.NoError(t, exec.CommandContext(t.Context(), "git", "init", "-q", dir).Run())                                                                                      //nolint:gosec // the test's own folder
+		out, err := exec.CommandContext(t.Context(), "git", "-C", dir, "-c", "credential.helper=", "fetch", "-q", "--filter=blob:none", url, "refs/pull/7/head").CombinedOutput() //nolint:gosec // the test's own server
 		if err != nil {
 			return string(out), err
 		}
-		head, err := exec.CommandContext(t.Context(), "git", "-C", dir, "rev-parse", "FETCH_HEAD").Output()
+		head, err := exec.CommandContext(t.Context(), "git", "-C", dir, "rev-parse", "FETCH_HEAD").Output() //nolint:gosec // the test's own folder
 		return strings.TrimSpace(string(head)), err
 	}
 	head, err := fetch(p.Repository().FetchURL(s.InstallationToken(map[string]string{"contents": "read"})))

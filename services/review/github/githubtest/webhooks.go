@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -152,9 +153,7 @@ func (s *Server) event(name, action string, r *repository, sender *account, memb
 	if a := s.theApp(); !s.hooks.config.Plain && (r == nil || a.installation.repos[r.id]) {
 		body["installation"] = object{"id": a.installation.id, "node_id": node("IntegrationInstallation", a.installation.id)}
 	}
-	for k, v := range members {
-		body[k] = v
-	}
+	maps.Copy(body, members)
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return nil, err

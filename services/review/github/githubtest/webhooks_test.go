@@ -65,10 +65,10 @@ func TestActionsSendSignedWebhooks(t *testing.T) {
 	require.NoError(t, p.Reopen(t.Context(), "dev"))
 	root := c.want(201, "POST", pulls+"/comments", m{"commit_id": p.Head(), "path": "f.txt", "line": 10, "body": "text"}).object(t)
 	s.Settle()
-	require.NoError(t, p.Resolve(t.Context(), "dev", int64(root["id"].(float64)), true))
+	require.NoError(t, p.Resolve(t.Context(), "dev", id(root), true))
 	check := c.want(201, "POST", "/repos/acme/tools/check-runs", m{"name": "witan", "head_sha": p.Head()}).object(t)
 	s.Settle()
-	require.NoError(t, p.Repository().RerequestCheck(t.Context(), "dev", int64(check["id"].(float64))))
+	require.NoError(t, p.Repository().RerequestCheck(t.Context(), "dev", id(check)))
 
 	var got []string
 	for i, header := range h.header {
@@ -96,10 +96,10 @@ func TestRedeliveriesKeepTheirID(t *testing.T) {
 	s.SetWebhook(githubtest.Webhook{URL: h.URL, Secret: "s", Hold: true})
 	require.NoError(t, p.Close(t.Context(), "dev"))
 	require.Empty(t, h.bodies)
-	id := s.Deliveries()[0].ID
+	delivery := s.Deliveries()[0].ID
 	for _, status := range []int{503, 202} {
 		h.status = status
-		got, err := s.Redeliver(t.Context(), id)
+		got, err := s.Redeliver(t.Context(), delivery)
 		require.NoError(t, err)
 		require.Equal(t, status, got)
 	}
@@ -109,7 +109,7 @@ func TestRedeliveriesKeepTheirID(t *testing.T) {
 	_, err := s.Redeliver(t.Context(), "none")
 	require.Error(t, err)
 	h.Close()
-	_, err = s.Redeliver(t.Context(), id)
+	_, err = s.Redeliver(t.Context(), delivery)
 	require.Error(t, err)
 }
 
@@ -219,11 +219,11 @@ func everyEvent(t *testing.T) []githubtest.Delivery {
 	require.NoError(t, p.Close(ctx, "dev"))
 	require.NoError(t, p.Reopen(ctx, "dev"))
 	root := c.want(201, "POST", pulls+"/comments", m{"commit_id": p.Head(), "path": "f.txt", "start_line": 8, "line": 10, "body": "text"}).object(t)
-	id := int64(root["id"].(float64))
-	_, err = p.Reply(ctx, "dev", id, "why?")
+	comment := id(root)
+	_, err = p.Reply(ctx, "dev", comment, "why?")
 	require.NoError(t, err)
-	require.NoError(t, p.Resolve(ctx, "dev", id, true))
-	require.NoError(t, p.Resolve(ctx, "dev", id, false))
+	require.NoError(t, p.Resolve(ctx, "dev", comment, true))
+	require.NoError(t, p.Resolve(ctx, "dev", comment, false))
 	_, err = p.Review(ctx, "dev", "looks good")
 	require.NoError(t, err)
 	talk, err := p.Comment(ctx, "dev", "hello")
@@ -232,7 +232,7 @@ func everyEvent(t *testing.T) []githubtest.Delivery {
 	check := c.want(201, "POST", "/repos/acme/tools/check-runs", m{
 		"name": "witan", "head_sha": p.Head(), "conclusion": "success", "output": m{"title": "t", "summary": "s", "text": "x"},
 	}).object(t)
-	require.NoError(t, p.Repository().RerequestCheck(ctx, "dev", int64(check["id"].(float64))))
+	require.NoError(t, p.Repository().RerequestCheck(ctx, "dev", id(check)))
 	require.NoError(t, p.Merge(ctx, "acme"))
 	list := s.Deliveries()
 	require.Greater(t, len(list), 18)

@@ -55,7 +55,9 @@ func TestAScenarioAndWhatHappensAfterwards(t *testing.T) {
 		_ = json.Unmarshal(raw, &out) // lists are of no interest here
 		return out
 	}
-	tell := func(status int, path, body string) map[string]any { return ask(status, "POST", side.URL+path, "", body) }
+	tell := func(status int, path, body string) map[string]any {
+		return ask(status, "POST", side.URL+path, "", body)
+	}
 	require.Contains(t, ask(200, "GET", side.URL+"/", "", "")["repositories"], "acme/tools")
 	token, isText := tell(200, "/tokens", `{"user": "dev", "permissions": {"pull_requests": "write", "issues": "write", "contents": "read"}}`)["token"].(string)
 	require.True(t, isText)
@@ -64,7 +66,8 @@ func TestAScenarioAndWhatHappensAfterwards(t *testing.T) {
 
 	const pull = "/repositories/acme/tools/pulls/3"
 	head := tell(200, pull+"/push", `{"user": "dev", "message": "More", "files": {"a.txt": "three\n"}}`)["head"]
-	require.Equal(t, head, ask(200, "GET", s.APIURL+"/repos/acme/tools/pulls/3", token, "")["head"].(map[string]any)["sha"])
+	shown, _ := ask(200, "GET", s.APIURL+"/repos/acme/tools/pulls/3", token, "")["head"].(map[string]any)
+	require.Equal(t, head, shown["sha"])
 	for _, action := range []string{"draft", "ready", "close", "reopen", "lock", "rebase", "prune", "announce", "stale-files"} {
 		tell(200, pull+"/"+action, `{"message": "m", "action": "opened"}`)
 	}
@@ -88,7 +91,7 @@ func TestAScenarioAndWhatHappensAfterwards(t *testing.T) {
 
 	tell(400, "/faults", `{"kind": "earthquake"}`)
 	tell(400, "/faults", `{"kind": "slow", "delay": "long"}`)
-	tell(400, "/webhook", `{"adress": "x"}`)
+	tell(400, "/webhook", `{"colour": "red"}`)
 	tell(404, pull+"/dance", "")
 	tell(404, "/repositories/acme/none/pulls/1/close", "")
 	tell(404, "/repositories/acme/tools/pulls/99/close", "")

@@ -206,7 +206,7 @@ func (r *Repository) List(ctx context.Context, a, b string, limit int) ([]Info, 
 		return nil, err
 	}
 	var list []Info
-	for _, id := range strings.Fields(string(out)) {
+	for id := range strings.FieldsSeq(string(out)) {
 		c, err := r.Info(ctx, id)
 		if err != nil {
 			return nil, err
