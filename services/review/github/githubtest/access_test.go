@@ -72,6 +72,7 @@ func TestTheAppProvesItselfAndGetsTokensOfItsOwnRights(t *testing.T) {
 		"another issuer": jwt(t, key, m{"iss": "1", "iat": at, "exp": at + 300}),
 		"expired":        jwt(t, key, m{"iss": fmt.Sprint(app.ID), "iat": at - 600, "exp": at - 1}),
 		"too long":       jwt(t, key, m{"iss": fmt.Sprint(app.ID), "iat": at, "exp": at + 900}),
+		"ends too late":  jwt(t, key, m{"iss": fmt.Sprint(app.ID), "iat": at + 50, "exp": at + 700}),
 		"from later":     jwt(t, key, m{"iss": fmt.Sprint(app.ID), "iat": at + 300, "exp": at + 500}),
 		"no dates":       jwt(t, key, m{"iss": fmt.Sprint(app.ID)}),
 	} {

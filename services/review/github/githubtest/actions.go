@@ -284,6 +284,18 @@ func (p *PullRequest) Label(ctx context.Context, by, name string, on bool) error
 	return p.notify(ctx, action, by, object{"label": label})
 }
 
+// RequestReview asks somebody for a review and sends pull_request.review_requested.
+func (p *PullRequest) RequestReview(ctx context.Context, by, reviewer string) error {
+	p.s.mu.Lock()
+	a := p.s.account(reviewer)
+	if !slices.Contains(p.p.reviewers, a) {
+		p.p.reviewers = append(p.p.reviewers, a)
+	}
+	o := p.s.userObject(a)
+	p.s.mu.Unlock()
+	return p.notify(ctx, "review_requested", by, object{"requested_reviewer": o})
+}
+
 // DeleteHeadBranch deletes the head branch; refs/pull/N/head stays, as at GitHub.
 func (p *PullRequest) DeleteHeadBranch(ctx context.Context) error {
 	head := p.headRepository()
@@ -415,8 +427,43 @@ func (s *Server) resolve(t *thread, by *account, resolved bool) (*Delivery, erro
 	})
 }
 
+// DeleteComment deletes a comment of a thread or of the conversation, as a user who may, and sends the webhook of it.
+func (p *PullRequest) DeleteComment(ctx context.Context, login string, id int64) error {
+	s := p.s
+	s.mu.Lock()
+	d, err := s.deleteAs(p.p, s.account(login), id)
+	s.mu.Unlock()
+	return s.deliver(ctx, d, err)
+}
+
+// deleteAs deletes a comment of either kind. The caller holds the lock.
+func (s *Server) deleteAs(p *pull, by *account, id int64) (*Delivery, error) {
+	for _, m := range p.comments {
+		if m.id == id && !m.deleted {
+			m.deleted = true
+			return s.event("pull_request_review_comment", "deleted", p.repo, by, object{"comment": s.commentObject(m), "pull_request": s.pullObject(p)})
+		}
+	}
+	for _, m := range p.talk {
+		if m.id == id && !m.deleted {
+			m.deleted = true
+			return s.event("issue_comment", "deleted", p.repo, by, object{"comment": s.talkObject(m), "issue": s.issueObject(p)})
+		}
+	}
+	return nil, fmt.Errorf("comment %d: %w", id, ErrNotFound)
+}
+
+// RequestAction presses one of a check run's buttons as a user: check_run.requested_action.
+func (r *Repository) RequestAction(ctx context.Context, login string, id int64, identifier string) error {
+	return r.check(ctx, login, id, "requested_action", object{"requested_action": object{"identifier": identifier}})
+}
+
 // RerequestCheck asks for a check run again as a user: check_run.rerequested.
 func (r *Repository) RerequestCheck(ctx context.Context, login string, id int64) error {
+	return r.check(ctx, login, id, "rerequested", nil)
+}
+
+func (r *Repository) check(ctx context.Context, login string, id int64, action string, members object) error {
 	s := r.s
 	s.mu.Lock()
 	i := slices.IndexFunc(r.r.checks, func(c *checkRun) bool { return c.id == id })
@@ -424,7 +471,9 @@ func (r *Repository) RerequestCheck(ctx context.Context, login string, id int64)
 		s.mu.Unlock()
 		return fmt.Errorf("check run %d: %w", id, ErrNotFound)
 	}
-	d, err := s.event("check_run", "rerequested", r.r, s.account(login), object{"check_run": s.checkEvent(r.r.checks[i])})
+	body := object{"check_run": s.checkEvent(r.r.checks[i])}
+	maps.Copy(body, members)
+	d, err := s.event("check_run", action, r.r, s.account(login), body)
 	s.mu.Unlock()
 	return s.deliver(ctx, d, err)
 }

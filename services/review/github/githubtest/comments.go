@@ -754,7 +754,11 @@ func (s *Server) editComment(c *call) answer {
 	if b := bodyProblem(in.Body); b != "" {
 		return refusal(http.StatusUnprocessableEntity, "Validation Failed", object{"resource": "PullRequestReviewComment", "code": "custom", "field": "body", "message": b})
 	}
+	was := m.Body
 	s.edit(m.post, in.Body)
+	s.announce("pull_request_review_comment", "edited", m.pull.repo, c.who.account, object{
+		"changes": object{"body": object{"from": was}}, "comment": s.commentObject(m), "pull_request": s.pullObject(m.pull),
+	})
 	return ok(s.commentObject(m))
 }
 

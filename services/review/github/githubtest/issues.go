@@ -132,8 +132,11 @@ func (s *Server) editTalk(c *call) answer {
 	if b := bodyProblem(in.Body); b != "" {
 		return talkInvalid(b)
 	}
+	was := m.Body
 	s.edit(m.post, in.Body)
-	s.announceTalk(m, "edited", c.who.account)
+	s.announce("issue_comment", "edited", m.pull.repo, c.who.account, object{
+		"changes": object{"body": object{"from": was}}, "comment": s.talkObject(m), "issue": s.issueObject(m.pull),
+	})
 	return ok(s.talkObject(m))
 }
 

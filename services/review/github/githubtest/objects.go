@@ -110,6 +110,10 @@ func (s *Server) pullObject(p *pull) object {
 			"id": id, "node_id": node("Label", id), "url": s.repoAPI(r) + "/labels/" + l, "name": l, "color": "ededed", "default": false, "description": "",
 		})
 	}
+	reviewers := []any{}
+	for _, a := range p.reviewers {
+		reviewers = append(reviewers, s.userObject(a))
+	}
 	var body, merged any
 	if p.body != "" {
 		body = p.body
@@ -122,7 +126,7 @@ func (s *Server) pullObject(p *pull) object {
 		"url": api, "id": p.id, "node_id": node("PullRequest", p.id), "html_url": page, "diff_url": page + ".diff", "patch_url": page + ".patch",
 		"issue_url": issue, "number": p.number, "state": p.state(), "locked": p.locked, "title": p.title, "user": s.userObject(p.author), "body": body,
 		"created_at": date(p.created), "updated_at": date(p.updated), "closed_at": date(p.closedAt), "merged_at": merged, "merge_commit_sha": nil,
-		"assignee": nil, "assignees": []any{}, "requested_reviewers": []any{}, "requested_teams": []any{}, "labels": labels, "milestone": nil, "draft": p.draft,
+		"assignee": nil, "assignees": []any{}, "requested_reviewers": reviewers, "requested_teams": []any{}, "labels": labels, "milestone": nil, "draft": p.draft,
 		"commits_url": api + "/commits", "review_comments_url": api + "/comments", "review_comment_url": s.repoAPI(r) + "/pulls/comments{/number}",
 		"comments_url": issue + "/comments", "statuses_url": statuses, "author_association": association(r, p.author), "auto_merge": nil, "active_lock_reason": nil,
 		"head": s.tipObject(p.headOwner, p.headRepo, p.headRef, head), "base": s.tipObject(r.owner, r, p.baseRef, p.baseSHA),

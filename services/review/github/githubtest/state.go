@@ -53,6 +53,7 @@ type pull struct {
 	created, updated time.Time
 	closedAt         time.Time
 	labels           []string
+	reviewers        []*account
 	former           []string // earlier heads, oldest first
 	staleFiles       bool
 	lagging          int // reads that still show the head before the last push

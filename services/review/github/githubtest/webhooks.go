@@ -264,3 +264,54 @@ func (s *Server) issueObject(p *pull) object {
 	}
 	return o
 }
+
+// NotifyInstallation sends installation.<action>: created, deleted, suspend, unsuspend or new_permissions_accepted. It
+// tells and changes nothing: see Suspend, Grant and Repository.Install.
+func (s *Server) NotifyInstallation(ctx context.Context, action string) error {
+	s.mu.Lock()
+	a := s.theApp()
+	o := s.installationObject(a)
+	members := object{"installation": o, "repositories": s.shortRepositories()}
+	d, err := s.event("installation", action, nil, a.owner, members)
+	s.mu.Unlock()
+	return s.deliver(ctx, d, err)
+}
+
+// shortRepositories are the installation's in the form of deliveries. The caller holds the lock.
+func (s *Server) shortRepositories() []any {
+	list := []any{}
+	for _, id := range slices.Sorted(maps.Keys(s.theApp().installation.repos)) {
+		if r := s.repos[id]; r != nil {
+			list = append(list, shortRepository(r))
+		}
+	}
+	return list
+}
+
+func shortRepository(r *repository) object {
+	return object{"id": r.id, "node_id": node("Repository", r.id), "name": r.name, "full_name": r.fullName(), "private": r.private}
+}
+
+// NotifyInstalled sends installation_repositories: the App was put on the repository, or taken off. See Install.
+func (r *Repository) NotifyInstalled(ctx context.Context, installed bool) error {
+	s := r.s
+	s.mu.Lock()
+	action, added, removed := "added", []any{shortRepository(r.r)}, []any{}
+	if !installed {
+		action, added, removed = "removed", removed, added
+	}
+	d, err := s.event("installation_repositories", action, nil, r.r.owner, object{
+		"installation": s.installationObject(s.theApp()), "repository_selection": "selected", "repositories_added": added, "repositories_removed": removed, "requester": nil,
+	})
+	s.mu.Unlock()
+	return s.deliver(ctx, d, err)
+}
+
+// NotifyRenamed sends repository.renamed from a former name. See Rename.
+func (r *Repository) NotifyRenamed(ctx context.Context, from string) error {
+	s := r.s
+	s.mu.Lock()
+	d, err := s.event("repository", "renamed", r.r, r.r.owner, object{"changes": object{"repository": object{"name": object{"from": from}}}})
+	s.mu.Unlock()
+	return s.deliver(ctx, d, err)
+}

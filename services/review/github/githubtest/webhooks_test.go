@@ -229,12 +229,24 @@ func everyEvent(t *testing.T) []githubtest.Delivery {
 	talk, err := p.Comment(ctx, "dev", "hello")
 	require.NoError(t, err)
 	require.NoError(t, p.EditComment(ctx, "dev", talk, "hello again"))
+	require.NoError(t, p.DeleteComment(ctx, "dev", talk))
+	require.NoError(t, p.DeleteComment(ctx, "dev", comment))
+	require.ErrorIs(t, p.DeleteComment(ctx, "dev", comment), githubtest.ErrNotFound)
+	require.NoError(t, p.RequestReview(ctx, "dev", "witan-review[bot]"))
 	check := c.want(201, "POST", "/repos/acme/tools/check-runs", m{
 		"name": "witan", "head_sha": p.Head(), "conclusion": "success", "output": m{"title": "t", "summary": "s", "text": "x"},
 	}).object(t)
 	require.NoError(t, p.Repository().RerequestCheck(ctx, "dev", id(check)))
+	require.NoError(t, p.Repository().RequestAction(ctx, "dev", id(check), "retry"))
+	for _, action := range []string{"created", "suspend", "unsuspend", "new_permissions_accepted", "deleted"} {
+		require.NoError(t, s.NotifyInstallation(ctx, action))
+	}
+	require.NoError(t, p.Repository().NotifyInstalled(ctx, true))
+	require.NoError(t, p.Repository().NotifyInstalled(ctx, false))
+	p.Repository().Rename("instruments")
+	require.NoError(t, p.Repository().NotifyRenamed(ctx, "tools"))
 	require.NoError(t, p.Merge(ctx, "acme"))
 	list := s.Deliveries()
-	require.Greater(t, len(list), 18)
+	require.Greater(t, len(list), 29)
 	return list
 }

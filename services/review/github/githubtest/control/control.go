@@ -61,14 +61,17 @@ type handler struct {
 //	POST   /repositories                        a repository of a scenario
 //	POST   /repositories/{owner}/{name}/pulls   a pull request of a scenario; it is announced
 //	POST   /repositories/{owner}/{name}/pulls/{number}/{action}
+//	POST   /repositories/{owner}/{name}/{change} install {"on"}, rename {"name"}, push {"branch", "message", "files", "delete"}
+//	POST   /installation                        {"action"}: created, deleted, suspend, unsuspend, new_permissions_accepted
 //	POST   /tokens                              {"user", "permissions"} → {"token"}; without a user the App's
 //	POST   /webhook                             where deliveries go
+//	POST   /settle                              waits until no delivery is under way → {"deliveries": n}
 //	POST   /deliveries/{id}/redeliver           → {"status"}
 //	POST   /faults, DELETE /faults/{n}          a fault of a scenario → {"fault": n}
 //	POST   /lag                                 {"reads"}: lists lag by so many reads
 //
 // Actions: announce {"action"}, push {"message", "files", "delete"}, rebase, close, reopen, draft, ready, merge, lock,
-// retitle {"title", "body"}, base {"branch"}, comment {"body"}, reply {"comment", "body"}, resolve and unresolve
+// retitle {"title", "body"}, base {"branch"}, request-review {"reviewer"}, delete-comment {"comment"}, comment {"body"}, reply {"comment", "body"}, resolve and unresolve
 // {"comment"}, stale-files {"on"}, prune, lose-head, delete-branch. Each takes "user", by default the owner.
 // It has no protection of its own: serve it on loopback only.
 func Handler(s *githubtest.Server) http.Handler {
@@ -85,6 +88,12 @@ func Handler(s *githubtest.Server) http.Handler {
 		"POST /repositories":                                        h.addRepository,
 		"POST /repositories/{owner}/{name}/pulls":                   h.openPull,
 		"POST /repositories/{owner}/{name}/pulls/{number}/{action}": h.act,
+		"POST /repositories/{owner}/{name}/{change}":                h.change,
+		"POST /installation":                                        h.installation,
+		"POST /settle": func(*http.Request) (any, error) {
+			s.Settle()
+			return map[string]int{"deliveries": len(s.Deliveries())}, nil
+		},
 		"POST /tokens":                    h.makeToken,
 		"POST /webhook":                   h.setWebhook,
 		"POST /deliveries/{id}/redeliver": h.redeliver,
@@ -194,16 +203,18 @@ func (h *handler) openPull(r *http.Request) (any, error) {
 
 // action is what the actions on a pull request take, each its own part of it.
 type action struct {
-	User    string            `json:"user"`
-	Action  string            `json:"action"`
-	Message string            `json:"message"`
-	Files   map[string]string `json:"files"`
-	Delete  []string          `json:"delete"`
-	Title   string            `json:"title"`
-	Body    string            `json:"body"`
-	Branch  string            `json:"branch"`
-	Comment int64             `json:"comment"`
-	On      bool              `json:"on"`
+	User     string            `json:"user"`
+	Action   string            `json:"action"`
+	Message  string            `json:"message"`
+	Files    map[string]string `json:"files"`
+	Delete   []string          `json:"delete"`
+	Title    string            `json:"title"`
+	Body     string            `json:"body"`
+	Branch   string            `json:"branch"`
+	Name     string            `json:"name"`
+	Reviewer string            `json:"reviewer"`
+	Comment  int64             `json:"comment"`
+	On       bool              `json:"on"`
 }
 
 func (h *handler) act(r *http.Request) (any, error) {
@@ -263,6 +274,10 @@ func (in action) do(ctx context.Context, p *githubtest.PullRequest, name string)
 		return comment(p.Reply(ctx, in.User, in.Comment, in.Body))
 	case "resolve", "unresolve":
 		return nil, p.Resolve(ctx, in.User, in.Comment, name == "resolve")
+	case "request-review":
+		return nil, p.RequestReview(ctx, in.User, in.Reviewer)
+	case "delete-comment":
+		return nil, p.DeleteComment(ctx, in.User, in.Comment)
 	case "stale-files":
 		p.StaleFiles(in.On)
 		return nil, nil
@@ -274,6 +289,42 @@ func (in action) do(ctx context.Context, p *githubtest.PullRequest, name string)
 		return nil, p.DeleteHeadBranch(ctx)
 	}
 	return nil, fmt.Errorf("action %q: %w", name, githubtest.ErrNotFound)
+}
+
+// change is what happens to a repository as a whole.
+func (h *handler) change(r *http.Request) (any, error) {
+	var in action
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	repo, err := h.repository(r)
+	if err != nil {
+		return nil, err
+	}
+	switch r.PathValue("change") {
+	case "install":
+		repo.Install(in.On)
+		return nil, repo.NotifyInstalled(r.Context(), in.On)
+	case "rename":
+		_, from, _ := strings.Cut(repo.Name(), "/")
+		repo.Rename(in.Name)
+		return nil, repo.NotifyRenamed(r.Context(), from)
+	case "push":
+		id, err := repo.Push(r.Context(), githubtest.Commit{Branch: in.Branch, Message: in.Message, Author: in.User, Files: in.Files, Delete: in.Delete})
+		return map[string]any{"head": id}, err
+	}
+	return nil, fmt.Errorf("change %q: %w", r.PathValue("change"), githubtest.ErrNotFound)
+}
+
+func (h *handler) installation(r *http.Request) (any, error) {
+	var in action
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	if in.Action == "suspend" || in.Action == "unsuspend" {
+		h.server.Suspend(in.Action == "suspend")
+	}
+	return nil, h.server.NotifyInstallation(r.Context(), in.Action)
 }
 
 func (h *handler) makeToken(r *http.Request) (any, error) {

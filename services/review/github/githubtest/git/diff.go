@@ -344,14 +344,10 @@ func (r *Repository) MapLine(ctx context.Context, from, to, path string, line in
 func (f *Changed) carry(line int) (int, bool) {
 	offset := 0
 	for _, h := range f.Hunks {
-		first := h.OldStart
-		if h.OldLines == 0 {
-			first++ // git names the line before an insertion
-		}
-		if line < first {
+		if line < h.OldStart {
 			break
 		}
-		if line >= first+h.OldLines {
+		if line >= h.OldStart+h.OldLines {
 			offset += h.NewLines - h.OldLines
 			continue
 		}
