@@ -169,6 +169,9 @@ type purpose string
 const (
 	toRead  purpose = "read"
 	toWrite purpose = "write"
+	// toResolve closes and opens threads, for which GitHub wants Apps to be able to write contents too. It is asked for
+	// where a thread is to be set and for nothing else, and an App need not have it.
+	toResolve purpose = "resolve"
 	// asApp is the App itself, which sees its installations and nothing in them.
 	asApp purpose = "app"
 )

@@ -17,7 +17,7 @@ func (c *connection) authenticate(next http.RoundTripper) (http.RoundTripper, er
 	p := c.client.p
 	if p.AppID == 0 {
 		token := plain{p.Token}
-		if c.key.purpose == toWrite && !p.WriteToken.IsZero() {
+		if c.key.purpose != toRead && !p.WriteToken.IsZero() {
 			token = plain{p.WriteToken}
 		}
 		c.tokens = token
@@ -45,8 +45,12 @@ func (c *connection) authenticate(next http.RoundTripper) (http.RoundTripper, er
 // permissions are those that a token is minted with: never more than its purpose needs, whatever the App has.
 func permissions(why purpose) *appgithub.InstallationPermissions {
 	read, write := "read", "write"
-	if why == toWrite {
+	switch why {
+	case toResolve:
+		return &appgithub.InstallationPermissions{Metadata: &read, PullRequests: &write, Contents: &write}
+	case toWrite:
 		return &appgithub.InstallationPermissions{Metadata: &read, PullRequests: &write, Checks: &write}
+	case toRead, asApp:
 	}
 	return &appgithub.InstallationPermissions{Metadata: &read, Contents: &read, PullRequests: &read}
 }

@@ -77,6 +77,7 @@ func (s *Server) repositoryRoutes() []route {
 		{"GET /git/blobs/{sha}", contents, s.getBlob},
 		{"GET /git/trees/{sha}", contents, s.getTree},
 		{"GET /contents/{path...}", contents, s.getContents},
+		{"GET /commits/{commit}/check-runs", need{"checks", read}, func(c *call) answer { return s.listChecks(c, c.PathValue("commit")) }},
 		{"GET /commits/{ref...}", contents, s.getCommit},
 		{"GET /branches", contents, s.listBranches},
 		{"GET /branches/{branch...}", contents, s.getBranch},

@@ -1,0 +1,162 @@
+package github
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"witan.dev/services/review"
+	"witan.dev/services/review/publish"
+)
+
+// The only GraphQL documents there are: REST knows no threads.
+const (
+	listThreads = `query($owner: String!, $name: String!, $number: Int!, $after: String) {
+  repository(owner: $owner, name: $name) {
+    pullRequest(number: $number) {
+      reviewThreads(first: 100, after: $after) {
+        pageInfo { hasNextPage endCursor }
+        nodes { id isResolved isOutdated resolvedBy { login } comments(first: 1) { nodes { databaseId } } }
+      }
+    }
+  }
+}`
+	resolveThread = `mutation($thread: ID!) {
+  resolveReviewThread(input: {threadId: $thread}) { thread { id isResolved } }
+}`
+	unresolveThread = `mutation($thread: ID!) {
+  unresolveReviewThread(input: {threadId: $thread}) { thread { id isResolved } }
+}`
+)
+
+type graphRequest struct {
+	Query     string         `json:"query"`
+	Variables map[string]any `json:"variables"`
+}
+
+type graphErrors []struct {
+	Type    string `json:"type"`
+	Message string `json:"message"`
+}
+
+// err says what the errors mean: the status of the answer is 200 with them, too.
+func (e graphErrors) err(what string) error {
+	if len(e) == 0 {
+		return nil
+	}
+	answer := &answerError{what: what, status: http.StatusOK, message: line(e[0].Type+" "+e[0].Message, maxMessage)}
+	switch e[0].Type {
+	case "NOT_FOUND":
+		return fmt.Errorf("%w: %w", publish.ErrGone, answer)
+	case "FORBIDDEN", "INSUFFICIENT_SCOPES":
+		return fmt.Errorf("%w: %w", publish.ErrForbidden, answer)
+	case "RATE_LIMITED", "SERVICE_UNAVAILABLE":
+		return fmt.Errorf("%w: %w", review.ErrUnavailable, answer)
+	}
+	return fmt.Errorf("%w: %w", publish.ErrRefused, answer)
+}
+
+type threadPage struct {
+	Errors graphErrors `json:"errors"`
+	Data   struct {
+		Repository struct {
+			PullRequest struct {
+				Threads struct {
+					Page struct {
+						More bool   `json:"hasNextPage"`
+						End  string `json:"endCursor"`
+					} `json:"pageInfo"`
+					Nodes []threadNode `json:"nodes"`
+				} `json:"reviewThreads"`
+			} `json:"pullRequest"`
+		} `json:"repository"`
+	} `json:"data"`
+}
+
+type threadNode struct {
+	ID         string `json:"id"`
+	Resolved   bool   `json:"isResolved"`
+	Outdated   bool   `json:"isOutdated"`
+	ResolvedBy struct {
+		Login string `json:"login"`
+	} `json:"resolvedBy"`
+	Comments struct {
+		Nodes []struct {
+			ID int64 `json:"databaseId"`
+		} `json:"nodes"`
+	} `json:"comments"`
+}
+
+// thread leaves out nodes without a comment: there is nothing to recognise them by. GraphQL gives an App's login without
+// the ending that REST adds.
+func (n *threadNode) thread(self string) (publish.Thread, bool) {
+	if n.ID == "" || len(n.Comments.Nodes) == 0 {
+		return publish.Thread{}, false
+	}
+	by := strings.TrimSuffix(n.ResolvedBy.Login, "[bot]")
+	return publish.Thread{
+		ID: n.ID, Root: n.Comments.Nodes[0].ID, Resolved: n.Resolved, Outdated: n.Outdated,
+		ResolvedByUs: by != "" && strings.EqualFold(by, strings.TrimSuffix(self, "[bot]")),
+	}, true
+}
+
+// Threads implements publish.Reader.
+func (w *Writer) Threads(ctx context.Context, ref review.PullRef) ([]publish.Thread, error) {
+	self, err := w.login(ctx)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	conn, err := w.client.connect(ctx, toRead, ref.Repo)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	var all []publish.Thread
+	after := ""
+	for range maxPages {
+		variables := map[string]any{"owner": ref.Owner, "name": ref.Name, "number": ref.Number}
+		if after != "" {
+			variables["after"] = after
+		}
+		var page threadPage
+		if _, err := conn.send(ctx, http.MethodPost, w.client.gql.String(), graphRequest{listThreads, variables}, &page); err != nil {
+			return nil, refusal(err)
+		}
+		if err := page.Errors.err("list threads"); err != nil {
+			return nil, err
+		}
+		threads := &page.Data.Repository.PullRequest.Threads
+		for i := range threads.Nodes {
+			if t, ok := threads.Nodes[i].thread(self); ok {
+				all = append(all, t)
+			}
+		}
+		if !threads.Page.More || threads.Page.End == after {
+			return all, nil
+		}
+		after = threads.Page.End
+	}
+	return nil, fmt.Errorf("there are more than %d threads: %w", maxPages*perPage, publish.ErrRefused)
+}
+
+// ResolveThread implements publish.Resolver. It is publish.ErrForbidden for an App that may not write contents: GitHub asks
+// that of Apps that resolve threads.
+func (w *Writer) ResolveThread(ctx context.Context, ref review.PullRef, thread string) error {
+	return w.setThread(ctx, ref, resolveThread, thread)
+}
+
+// UnresolveThread implements publish.Resolver.
+func (w *Writer) UnresolveThread(ctx context.Context, ref review.PullRef, thread string) error {
+	return w.setThread(ctx, ref, unresolveThread, thread)
+}
+
+func (w *Writer) setThread(ctx context.Context, ref review.PullRef, document, thread string) error {
+	var answer struct {
+		Errors graphErrors `json:"errors"`
+	}
+	request := graphRequest{document, map[string]any{"thread": thread}}
+	if err := w.writeAs(ctx, toResolve, ref.Repo, http.MethodPost, w.client.gql.String(), request, &answer); err != nil {
+		return err
+	}
+	return answer.Errors.err("set a thread")
+}

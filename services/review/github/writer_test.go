@@ -1,0 +1,199 @@
+package github_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/diff"
+	"witan.dev/internal/secret"
+	"witan.dev/services/review"
+	"witan.dev/services/review/github"
+	"witan.dev/services/review/github/githubtest"
+	"witan.dev/services/review/publish"
+)
+
+// desk is a pull request at a simulated GitHub, and a writer as the App.
+type desk struct {
+	*githubtest.Server
+	*github.Writer
+
+	app  githubtest.App
+	pull *githubtest.PullRequest
+	ref  review.PullRef
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{Server: githubtest.New(t, githubtest.Options{})}
+	repo, err := d.AddRepository(t.Context(), githubtest.RepositorySpec{Owner: "octocat", Name: "hello", Files: map[string]string{"f.txt": "one\ntwo\nthree\n"}})
+	require.NoError(t, err)
+	_, err = repo.Commit(t.Context(), githubtest.Commit{Branch: "topic", Files: map[string]string{"f.txt": "one\n2\n3\nthree\n"}})
+	require.NoError(t, err)
+	d.pull, err = repo.OpenPullRequest(t.Context(), githubtest.PullRequestSpec{Title: "Numbers", Head: "topic", Author: "contributor"})
+	require.NoError(t, err)
+	d.app, err = d.App()
+	require.NoError(t, err)
+	client, err := github.NewClient(github.Params{
+		BaseURL: d.URL, AppID: d.app.ID, PrivateKey: secret.New(string(d.app.PrivateKey)), WritePace: -1,
+	})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	d.Writer = github.NewWriter(client)
+	d.ref = review.PullRef{Repo: review.Repo{Host: client.Host(), Owner: "octocat", Name: "hello"}, Number: int64(d.pull.Number())}
+	return d
+}
+
+func inline(body string) publish.Inline {
+	return publish.Inline{Path: "f.txt", Side: diff.Right, StartLine: 2, Line: 3, Body: body}
+}
+
+func TestWriterPostsEveryKindAndRecognisesItsOwn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ctx := t.Context()
+	made, err := d.CreateReview(ctx, d.ref, d.pull.Head(), []publish.Inline{
+		inline("both"), {Path: "f.txt", Side: diff.Left, Line: 2, Body: "gone"},
+	})
+	require.NoError(t, err)
+	require.Len(t, made, 2)
+	file, err := d.CreateFileComment(ctx, d.ref, d.pull.Head(), "f.txt", "whole")
+	require.NoError(t, err)
+	reply, err := d.Reply(ctx, d.ref, made[0].ID, "an answer")
+	require.NoError(t, err)
+	require.Equal(t, made[0].ID, reply.InReplyTo)
+	talk, err := d.CreateComment(ctx, d.ref, "hello")
+	require.NoError(t, err)
+	_, err = d.EditComment(ctx, d.ref, publish.KindConversation, talk.ID, "hello again")
+	require.NoError(t, err)
+	foreign, err := d.pull.Comment(ctx, "octocat", "mine")
+	require.NoError(t, err)
+	require.NoError(t, d.React(ctx, d.ref, publish.KindConversation, foreign, publish.ReactionEyes))
+
+	all, err := d.Comments(ctx, d.ref)
+	require.NoError(t, err)
+	kinds := map[string]publish.Kind{}
+	for _, c := range all {
+		if c.Body == "" {
+			continue // the review over the comments
+		}
+		kinds[c.Body] = c.Kind
+		require.Equal(t, c.Body != "mine", c.Ours, c.Body)
+	}
+	require.Equal(t, map[string]publish.Kind{
+		"both": publish.KindInline, "gone": publish.KindInline, "whole": publish.KindFile, "an answer": publish.KindInline,
+		"hello again": publish.KindConversation, "mine": publish.KindConversation,
+	}, kinds)
+	require.Equal(t, publish.KindFile, file.Kind)
+	require.NoError(t, d.CheckPositions(ctx))
+	for _, p := range d.PostedBy(d.app.Bot) {
+		require.Equal(t, "write", p.Permissions["pull_requests"])
+		require.Empty(t, p.Permissions["contents"], "the writing token reads no code")
+	}
+}
+
+func TestWriterResolvesThreads(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.Grant(map[string]string{"metadata": "read", "contents": "write", "pull_requests": "write", "checks": "write"})
+	ctx := t.Context()
+	made, err := d.CreateReview(ctx, d.ref, d.pull.Head(), []publish.Inline{inline("one")})
+	require.NoError(t, err)
+	threads, err := d.Threads(ctx, d.ref)
+	require.NoError(t, err)
+	require.Len(t, threads, 1)
+	require.Equal(t, made[0].ID, threads[0].Root)
+	require.False(t, threads[0].Resolved)
+	require.NoError(t, d.ResolveThread(ctx, d.ref, threads[0].ID))
+	threads, err = d.Threads(ctx, d.ref)
+	require.NoError(t, err)
+	require.True(t, threads[0].Resolved)
+	require.True(t, threads[0].ResolvedByUs)
+	require.NoError(t, d.UnresolveThread(ctx, d.ref, threads[0].ID))
+	require.NoError(t, d.pull.Resolve(ctx, "octocat", made[0].ID, true))
+	threads, err = d.Threads(ctx, d.ref)
+	require.NoError(t, err)
+	require.True(t, threads[0].Resolved)
+	require.False(t, threads[0].ResolvedByUs, "a person did")
+	require.ErrorIs(t, d.ResolveThread(ctx, d.ref, "nothing"), publish.ErrGone)
+	d.Grant(map[string]string{"metadata": "read", "contents": "read", "pull_requests": "write", "checks": "write"})
+	d.RevokeTokens()
+	require.ErrorIs(t, d.UnresolveThread(ctx, d.ref, threads[0].ID), publish.ErrForbidden, "without contents: write")
+}
+
+func TestWriterKeepsOneCheckRun(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ctx := t.Context()
+	made, err := d.CreateCheck(ctx, d.ref.Repo, publish.Check{
+		Name: "witan", ExternalID: "key", Head: d.pull.Head(), Status: publish.CheckInProgress, Title: "under way", Summary: "…",
+	})
+	require.NoError(t, err)
+	made.Status, made.Conclusion, made.Title, made.Summary = publish.CheckCompleted, publish.Neutral, "in part", "two files"
+	_, err = d.UpdateCheck(ctx, d.ref.Repo, made)
+	require.NoError(t, err)
+	all, err := d.Checks(ctx, d.ref.Repo, d.pull.Head())
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.Equal(t, "key", all[0].ExternalID)
+	require.Equal(t, publish.Neutral, all[0].Conclusion)
+	_, err = d.CreateCheck(ctx, d.ref.Repo, publish.Check{Name: "witan", Head: "1111111111111111111111111111111111111111", Status: publish.CheckInProgress})
+	require.ErrorIs(t, err, review.ErrHeadGone)
+}
+
+// TestWriterSaysWhetherSomethingMayHaveHappened: whoever publishes looks before writing again only where it must.
+func TestWriterSaysWhetherSomethingMayHaveHappened(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fault githubtest.Fault
+		want  error
+	}{
+		"failed behind it":   {githubtest.Fault{Kind: githubtest.FailAfter}, publish.ErrAmbiguous},
+		"failed before it":   {githubtest.Fault{Kind: githubtest.FailBefore}, publish.ErrAmbiguous},
+		"cut behind it":      {githubtest.Fault{Kind: githubtest.CutAfter}, publish.ErrAmbiguous},
+		"cut before it":      {githubtest.Fault{Kind: githubtest.CutBefore}, publish.ErrAmbiguous},
+		"not permitted":      {githubtest.Fault{Kind: githubtest.Forbidden}, publish.ErrForbidden},
+		"asked for a pause":  {githubtest.Fault{Kind: githubtest.SecondaryLimit, RetryAfter: time.Minute}, review.ErrUnavailable},
+		"called it spamming": {githubtest.Fault{Kind: githubtest.Spammed}, review.ErrUnavailable},
+		"no requests left":   {githubtest.Fault{Kind: githubtest.PrimaryLimit, RetryAfter: time.Minute}, review.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			_, err := d.CreateComment(t.Context(), d.ref, "before")
+			require.NoError(t, err)
+			c.fault.Method, c.fault.Path, c.fault.Times = "POST", "/repos/*/*/issues/*/comments", 1
+			d.Inject(c.fault)
+			_, err = d.CreateComment(t.Context(), d.ref, "in doubt")
+			require.ErrorIs(t, err, c.want)
+			done := slices.ContainsFunc(d.Posted(), func(p githubtest.Post) bool { return p.Body == "in doubt" })
+			require.Equal(t, c.fault.Kind == githubtest.FailAfter || c.fault.Kind == githubtest.CutAfter, done)
+		})
+	}
+}
+
+func TestWriterNamesWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ctx := t.Context()
+	_, err := d.CreateReview(ctx, d.ref, d.pull.Head(), []publish.Inline{inline("good"), {Path: "f.txt", Side: diff.Right, Line: 99, Body: "bad"}})
+	require.ErrorIs(t, err, publish.ErrRefused)
+	require.Empty(t, d.PostedBy(d.app.Bot), "all or nothing")
+	old := d.pull.Head()
+	_, err = d.pull.Rebase(ctx, "again")
+	require.NoError(t, err)
+	require.NoError(t, d.pull.Prune(ctx))
+	_, err = d.CreateReview(ctx, d.ref, old, []publish.Inline{inline("late")})
+	require.ErrorIs(t, err, review.ErrHeadGone)
+	_, err = d.Reply(ctx, d.ref, 1, "to nobody")
+	require.ErrorIs(t, err, publish.ErrGone)
+	d.RevokeTokens()
+	_, err = d.CreateComment(ctx, d.ref, "with a new token")
+	require.NoError(t, err)
+	d.Grant(map[string]string{"metadata": "read", "contents": "read", "pull_requests": "read"})
+	d.RevokeTokens()
+	_, err = d.CreateComment(ctx, d.ref, "without permission")
+	require.ErrorIs(t, err, publish.ErrForbidden)
+}
