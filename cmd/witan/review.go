@@ -26,6 +26,8 @@ const (
 	maxDiff     = 50 << 20 // what a review accepts
 	inlineDiff  = 2 << 20  // above it the diff is uploaded
 	uploadChunk = 1 << 20
+	// maxReports is how many reports a review accepts; inlineReports is what they may add to a request all together.
+	maxReports, inlineReports = 32, 512 << 10
 )
 
 type reviewFlags struct {
@@ -35,6 +37,7 @@ type reviewFlags struct {
 	council                     string
 	pull                        string
 	publish                     bool
+	reports                     []string
 }
 
 func (a *app) reviewCommand() *cobra.Command {
@@ -52,7 +55,7 @@ like that of any other review; with --publish it is shown there as well, as comm
 
 Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage, 3 the job failed, 4 cancelled,
 5 reviewed in part, 69 server not reachable, 130 left with Ctrl-C.`,
-		Example: "  witan review --base main\n  witan review --staged --fail-on medium\n  git diff | witan review --diff - --format sarif\n  witan review --pr octocat/hello-world#42 --publish",
+		Example: "  witan review --base main\n  witan review --staged --fail-on medium\n  git diff | witan review --diff - --format sarif\n  witan review --pr octocat/hello-world#42 --publish\n  witan review --base main --report golangci.sarif --report eslint.json",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.review(cmd, f) },
 	}
@@ -68,6 +71,7 @@ Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage,
 	flags.StringVar(&f.format, "format", "text", "text, json, sarif, rdjson or markdown")
 	flags.StringVar(&f.failOn, "fail-on", "high", "low, medium, high or critical: findings from here on make exit code 1")
 	flags.StringVar(&f.council, "council", "", "council to ask (default: the default council)")
+	flags.StringArrayVar(&f.reports, "report", nil, "report of another tool about the change (SARIF, rdjson, rdjsonl or checkstyle), which joins the vote; repeatable")
 	flags.BoolVar(&f.detach, "detach", false, "start the review and leave; needs a running server")
 	flags.StringVar(&f.server, "server", "", "address of a server (host:port); the change is uploaded")
 	cmd.MarkFlagsMutuallyExclusive("staged", "uncommitted", "diff", "base", "pr")
@@ -102,11 +106,18 @@ func (a *app) review(cmd *cobra.Command, f reviewFlags) error {
 	if f.detach && s.inside {
 		return errors.New("--detach needs a running server: start `witan serve`, or leave --detach out")
 	}
+	reports, err := readReports(f.reports)
+	if err != nil {
+		return err
+	}
 	source := pull
 	if source == nil {
 		if source, err = a.source(ctx, s, f); err != nil {
 			return err
 		}
+	}
+	if source.Reports, err = reportMaterials(ctx, s, reports); err != nil {
+		return err
 	}
 	review := &reviewv1.Review{Source: source, FailOn: failOn, Publish: f.publish}
 	if f.council != "" {
@@ -279,6 +290,54 @@ func (a *app) diffSource(ctx context.Context, s *session, file string) (*reviewv
 		return nil, fmt.Errorf("the diff is larger than %d MiB", maxDiff>>20)
 	}
 	return diffMaterial(ctx, s, raw, title)
+}
+
+// report is a file that another tool wrote.
+type report struct {
+	title   string
+	content []byte
+}
+
+// readReports reads the files before anything is sent.
+func readReports(files []string) ([]report, error) {
+	if len(files) > maxReports {
+		return nil, fmt.Errorf("--report: %d files, at most %d", len(files), maxReports)
+	}
+	out := make([]report, 0, len(files))
+	for _, file := range files {
+		opened, err := os.Open(file) //nolint:gosec // the user names the file
+		if err != nil {
+			return nil, fmt.Errorf("--report: %w", err)
+		}
+		content, err := io.ReadAll(io.LimitReader(opened, maxDiff+1))
+		if err := errors.Join(err, opened.Close()); err != nil {
+			return nil, fmt.Errorf("--report: %w", err)
+		}
+		if len(content) > maxDiff {
+			return nil, fmt.Errorf("--report: %s is larger than %d MiB", file, maxDiff>>20)
+		}
+		out = append(out, report{filepath.Base(file), content})
+	}
+	return out, nil
+}
+
+// reportMaterials sends small reports in the request and uploads the others before.
+func reportMaterials(ctx context.Context, s *session, reports []report) ([]*reviewv1.Material, error) {
+	out := make([]*reviewv1.Material, 0, len(reports))
+	room := inlineReports
+	for _, r := range reports {
+		if room -= len(r.content); room >= 0 {
+			out = append(out, &reviewv1.Material{Content: &reviewv1.Material_Data{Data: r.content}, Title: r.title})
+			continue
+		}
+		room += len(r.content)
+		blob, err := upload(ctx, s, r.content)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &reviewv1.Material{Content: &reviewv1.Material_Blob{Blob: blob}, Title: r.title})
+	}
+	return out, nil
 }
 
 // diffMaterial sends a small diff in the request and uploads a large one before.

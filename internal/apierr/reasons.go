@@ -144,6 +144,9 @@ const (
 	ReasonCombinedDiff Reason = "COMBINED_DIFF"
 	// ReasonSeveralPatches: several patches follow each other; send one diff.
 	ReasonSeveralPatches Reason = "SEVERAL_PATCHES"
+	// ReasonReportMalformed: a linter's report is in none of the formats that are read; send SARIF 2.1.0, rdjson, rdjsonl or
+	// checkstyle.
+	ReasonReportMalformed Reason = "REPORT_MALFORMED"
 	// ReasonSourceNotSupported: this version cannot review such a source; use a git range, a working tree or a diff.
 	ReasonSourceNotSupported Reason = "SOURCE_NOT_SUPPORTED"
 	// ReasonFormatNotSupported: this version cannot write the format; take another one.

@@ -43,7 +43,8 @@ func report() *finding.Report {
 				},
 				Rule: "structure/removed-definition", Related: []finding.Location{{Path: "cmd/b.go", Side: finding.Right, StartLine: 7, EndLine: 7}},
 				Tally: finding.Tally{Confirmed: 3, Rejected: 1, Planned: 4, Required: 2}, Sources: []string{"structure", "m1"}, Outcome: finding.Published, Status: finding.Open,
-				Votes: []finding.Vote{{Voter: "structure", Choice: finding.Confirmed, Proposed: true}, {Voter: "m2", Choice: finding.RejectedVote, Reason: "It is\nunused."}},
+				Alternatives: []string{"b.go calls *Load*, which is gone"},
+				Votes:        []finding.Vote{{Voter: "structure", Choice: finding.Confirmed, Proposed: true}, {Voter: "m2", Choice: finding.RejectedVote, Reason: "It is\nunused."}},
 			},
 			{
 				Name: "reviews/abc/findings/2", Fingerprint: "v1:bb", Severity: finding.SeverityCritical, Category: finding.Security, Title: "Escape \x1b[2J and \u202eturn",

@@ -112,10 +112,13 @@ func (m *markdownWriter) finding(f *Finding) {
 		m.line("%s\n", FenceMarkdown(f.Location.Code))
 	}
 	m.paragraphs(shown(f.Reason, maxReason))
+	for _, other := range f.Alternatives {
+		m.line("- also: %s", EscapeMarkdown(shown(other, maxTitle)))
+	}
 	for _, l := range f.Related {
 		m.line("- see %s", CodeSpan(Place(l)))
 	}
-	if len(f.Related) > 0 {
+	if len(f.Related)+len(f.Alternatives) > 0 {
 		m.line("")
 	}
 	if f.Suggestion != "" {

@@ -129,6 +129,9 @@ func rdMessage(f *Finding, acted bool) string {
 	if !acted || f.Location.Side == Left || path != f.Location.Path {
 		lines = append(lines, "- at "+CodeSpan(Place(f.Location)))
 	}
+	for _, other := range f.Alternatives {
+		lines = append(lines, "- also: "+EscapeMarkdown(shown(other, maxTitle)))
+	}
 	for _, l := range f.Related {
 		lines = append(lines, "- see "+CodeSpan(Place(l)))
 	}

@@ -99,6 +99,9 @@ func (t *textWriter) finding(f *Finding) {
 	}
 	t.code(indent, f.Location.Code)
 	t.paragraph(indent, shown(f.Reason, maxReason))
+	for _, other := range f.Alternatives {
+		t.paragraph(indent, "also: "+oneLine(shown(other, maxTitle)))
+	}
 	for _, l := range f.Related {
 		t.line("%ssee %s", indent, Visible(Place(l)))
 	}

@@ -3,10 +3,12 @@ package review
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 
+	"witan.dev/internal/blob"
 	"witan.dev/internal/diff"
 )
 
@@ -42,4 +44,17 @@ func UnpackPatch(content []byte) ([]byte, error) {
 		return nil, ErrMaterialTooLarge.With("detail", "the diff has more than 50 MB")
 	}
 	return text, nil
+}
+
+// ReadReport reads a report of another tool back from the blob store.
+func ReadReport(ctx context.Context, blobs blob.Store, owner string, ref ReportRef) ([]byte, error) {
+	sum, err := blob.ParseSHA256(ref.Blob)
+	if err != nil {
+		return nil, err
+	}
+	content, err := blobs.Get(ctx, owner, sum)
+	if err != nil {
+		return nil, fmt.Errorf("read report %q: %w", ref.Title, err)
+	}
+	return UnpackPatch(content)
 }

@@ -37,6 +37,14 @@ type Source struct {
 	Owner string `json:"owner,omitempty"`
 	// Pull names the pull request of a SourcePull.
 	Pull PullRef `json:"pull,omitzero"`
+	// Reports are those of other tools about the change.
+	Reports []ReportRef `json:"reports,omitempty"`
+}
+
+// ReportRef is a report of another tool that lies in the blob store of the review's owner.
+type ReportRef struct {
+	Title string `json:"title,omitempty"` // name for people, a file name for example
+	Blob  string `json:"blob"`            // SHA-256
 }
 
 // Pinned is a source that cannot change any more: everything in it is an object ID.

@@ -8,6 +8,7 @@ import (
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/apierr"
 	"witan.dev/internal/auth"
+	"witan.dev/internal/job"
 	"witan.dev/services/review"
 	"witan.dev/services/review/starter"
 	"witan.dev/services/review/wire"
@@ -59,13 +60,19 @@ func requested(rev *review.Review, in *reviewv1.Review) {
 }
 
 // startPull starts the review of a pull request.
-func (s *Server) startPull(ctx context.Context, req *reviewv1.CreateReviewRequest, rev review.Review) (*reviewv1.Review, error) {
+func (s *Server) startPull(ctx context.Context, req *reviewv1.CreateReviewRequest, rev review.Review, unread error) (*reviewv1.Review, error) {
 	body, err := bodyHash(req)
 	if err != nil {
 		return nil, err
 	}
 	made, err := s.starter.Start(ctx, rev, starter.Request{
 		Method: reviewv1.ReviewService_CreateReview_FullMethodName, ID: req.GetRequestId(), Body: body,
+		Also: func(ctx context.Context, tx job.Tx) error {
+			if unread != nil { // a report; what an earlier request made is answered all the same
+				return unread
+			}
+			return s.refer(ctx, tx, &rev)
+		},
 	})
 	if err != nil {
 		return nil, err

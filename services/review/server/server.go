@@ -22,6 +22,7 @@ import (
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/linters"
 	"witan.dev/services/review/starter"
 	"witan.dev/services/review/wire"
 )
@@ -98,18 +99,25 @@ func (s *Server) CreateReview(ctx context.Context, req *reviewv1.CreateReviewReq
 		ID: job.NewID(), Owner: owner, Labels: req.GetReview().GetLabels(), Council: req.GetReview().GetCouncil(),
 		FailOn: wire.SeverityFrom(req.GetReview().GetFailOn()), CreatedAt: s.p.Clock().UTC().Truncate(time.Microsecond), Revision: 1,
 	}
+	var pinError error
+	source.Reports, pinError = s.reports(ctx, owner, req.GetReview().GetSource().GetReports())
 	if source.Kind == review.SourcePull { // pinned by its job, which asks the forge; so is what it fails on
 		requested(&rev, req.GetReview())
 		rev.Pinned = review.Pinned{Source: source, Subject: source.Pull.Subject()}
-		return s.startPull(ctx, req, rev)
+		if pinError != nil && req.GetRequestId() == "" {
+			return nil, pinError
+		}
+		return s.startPull(ctx, req, rev, pinError)
 	}
 	if rev.FailOn == finding.SeverityUnspecified {
 		rev.FailOn = defaultFailOn
 	}
 	// An earlier request with the same ID is answered even when its source has gone meanwhile: the error counts only
 	// where a review is really made.
-	var pinError error
-	if rev.Pinned, pinError = s.p.Repository.Pin(ctx, rev.ID, source); pinError != nil && req.GetRequestId() == "" {
+	if pinError == nil {
+		rev.Pinned, pinError = s.p.Repository.Pin(ctx, rev.ID, source)
+	}
+	if pinError != nil && req.GetRequestId() == "" {
 		return nil, pinError
 	}
 	made, err := s.create(ctx, req, &rev, pinError)
@@ -136,7 +144,7 @@ func (s *Server) create(ctx context.Context, req *reviewv1.CreateReviewRequest, 
 			if pinError != nil {
 				return pinError
 			}
-			if err := s.p.Store.Create(ctx, tx, *rev); err != nil || rev.Pinned.HasTree() {
+			if err := s.p.Store.Create(ctx, tx, *rev); err != nil {
 				return err
 			}
 			return s.refer(ctx, tx, rev)
@@ -159,13 +167,25 @@ func (s *Server) create(ctx context.Context, req *reviewv1.CreateReviewRequest, 
 	return wire.Review(&first, nil), nil
 }
 
-// refer keeps the uploaded diff as long as the review needs it.
+// refer keeps the uploaded diff and reports as long as the review needs them.
 func (s *Server) refer(ctx context.Context, tx job.Tx, rev *review.Review) error {
-	sum, err := blob.ParseSHA256(rev.Pinned.Source.Blob)
-	if err != nil {
-		return err
+	var blobs []string
+	if !rev.Pinned.HasTree() {
+		blobs = append(blobs, rev.Pinned.Source.Blob)
 	}
-	return s.p.Blobs.ReferTx(ctx, tx, rev.Owner, wire.ReviewName(rev.ID), sum)
+	for _, r := range rev.Pinned.Source.Reports {
+		blobs = append(blobs, r.Blob)
+	}
+	for _, b := range blobs {
+		sum, err := blob.ParseSHA256(b)
+		if err != nil {
+			return err
+		}
+		if err := s.p.Blobs.ReferTx(ctx, tx, rev.Owner, wire.ReviewName(rev.ID), sum); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bodyHash is the digest of the request without its ID.
@@ -181,14 +201,11 @@ func bodyHash(req *reviewv1.CreateReviewRequest) ([sha256.Size]byte, error) {
 // store.
 func (s *Server) source(ctx context.Context, owner string, rev *reviewv1.Review) (review.Source, error) {
 	in := rev.GetSource()
-	if from := in.GetPullRequest(); from != nil && len(in.GetReports()) == 0 {
+	if from := in.GetPullRequest(); from != nil {
 		return s.pullOf(ctx, from, rev)
 	}
 	if err := onlyForPulls(rev); err != nil {
 		return review.Source{}, err
-	}
-	if len(in.GetReports()) > 0 {
-		return review.Source{}, review.ErrSourceNotSupported.Field("review.source.reports", "reports of linters are not read yet")
 	}
 	switch from := in.GetSource().(type) {
 	case *reviewv1.Source_GitRange:
@@ -220,15 +237,45 @@ func (s *Server) patch(ctx context.Context, owner string, m *reviewv1.Material) 
 	if out.Blob != "" {
 		return out, nil
 	}
-	packed, err := review.PackPatch(m.GetData())
+	var err error
+	out.Blob, err = s.keep(ctx, owner, m.GetData())
+	return out, err
+}
+
+// keep packs content that came inside a request and stores it until the review refers to it.
+func (s *Server) keep(ctx context.Context, owner string, content []byte) (string, error) {
+	packed, err := review.PackPatch(content)
 	if err != nil {
-		return out, err
+		return "", err
 	}
 	ref, err := s.p.Blobs.Upload(ctx, owner, bytes.NewReader(packed), s.p.Clock().Add(inlineKeep))
 	if err != nil {
-		return out, fmt.Errorf("keep the diff: %w", err)
+		return "", fmt.Errorf("keep what came with the request: %w", err)
 	}
-	out.Blob = ref.SHA256.String()
+	return ref.SHA256.String(), nil
+}
+
+// reports reads the reports of other tools once, so that what cannot be read is refused before a job exists, and stores
+// those that came inside the request.
+func (s *Server) reports(ctx context.Context, owner string, in []*reviewv1.Material) ([]review.ReportRef, error) {
+	var out []review.ReportRef
+	var tools []linters.Tool
+	for _, m := range in {
+		ref, content := review.ReportRef{Title: m.GetTitle(), Blob: m.GetBlob()}, m.GetData()
+		var err error
+		if ref.Blob == "" {
+			ref.Blob, err = s.keep(ctx, owner, content)
+		} else {
+			content, err = review.ReadReport(ctx, s.p.Blobs, owner, ref)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if tools, err = linters.Collect(tools, m.GetTitle(), content); err != nil {
+			return nil, err
+		}
+		out = append(out, ref)
+	}
 	return out, nil
 }
 

@@ -42,6 +42,8 @@ func New(p Params) *Starter { return &Starter{p: p} }
 type Request struct {
 	Method, ID string
 	Body       [sha256.Size]byte
+	// Also joins the transaction that makes a new review; nil does nothing.
+	Also func(ctx context.Context, tx job.Tx) error
 }
 
 // Start makes the review with its job, or returns the one that answers the request: an earlier one of the same request, or
@@ -60,7 +62,10 @@ func (s *Starter) Start(ctx context.Context, rev review.Review, r Request) (revi
 					return err
 				}
 			}
-			return s.p.Store.Create(ctx, tx, rev)
+			if err := s.p.Store.Create(ctx, tx, rev); err != nil || r.Also == nil {
+				return err
+			}
+			return r.Also(ctx, tx)
 		},
 	}
 	if rev.Publish && rev.Pinned.Subject != "" {

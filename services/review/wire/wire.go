@@ -130,6 +130,17 @@ func change(f *finding.FileCoverage) reviewv1.FileCoverage_Change {
 
 // Source returns the source as it was asked for; contents stay in the blob store.
 func Source(s review.Source) *reviewv1.Source {
+	out := source(s)
+	if out == nil {
+		return nil
+	}
+	for _, r := range s.Reports {
+		out.Reports = append(out.Reports, &reviewv1.Material{Content: &reviewv1.Material_Blob{Blob: r.Blob}, Title: r.Title})
+	}
+	return out
+}
+
+func source(s review.Source) *reviewv1.Source {
 	switch s.Kind {
 	case review.SourceRange:
 		return &reviewv1.Source{Source: &reviewv1.Source_GitRange{GitRange: &reviewv1.GitRange{Dir: s.Dir, Base: s.Base, Head: s.Head}}}

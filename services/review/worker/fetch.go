@@ -52,7 +52,7 @@ func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) 
 		return nil // a patch alone, or the parser is away
 	}
 	needed := false
-	for _, r := range s.reviewers() {
+	for _, r := range s.builtin() {
 		if user, ok := r.(review.IndexUser); ok {
 			needed = needed || user.NeedsIndex(*in)
 		}

@@ -12,6 +12,7 @@ import (
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/linters"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
@@ -42,7 +43,10 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		if got.planned.Ready {
 			in.BaseIndex, in.HeadIndex = got.fetched.BaseIndex, got.fetched.Index
 		}
-		reviewers := s.reviewers()
+		reviewers, err := s.reviewers(ctx)
+		if err != nil {
+			return inspected{}, err
+		}
 		reports := make([]review.Report, len(reviewers))
 		out := inspected{Outcomes: make([]review.ReviewerOutcome, len(reviewers)), Notes: s.off()}
 		var group errgroup.Group
@@ -56,7 +60,7 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		if err := group.Wait(); err != nil {
 			return inspected{}, err
 		}
-		proposals := collect(reports, out.Outcomes)
+		proposals := collect(reports, out.Outcomes, len(s.builtin()))
 		if err := s.clean(ctx, &in, proposals); err != nil {
 			if fatal(ctx, err) {
 				return inspected{}, err
@@ -71,6 +75,26 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		}
 		return out, s.announceReviewers(ctx, in.Change, out.Outcomes)
 	})
+}
+
+// reviewers are the configured ones that the repository has not switched off, and one for each tool whose report came
+// with the review.
+func (s *session) reviewers(ctx context.Context) ([]review.Reviewer, error) {
+	out := s.builtin()
+	var tools []linters.Tool
+	for _, ref := range s.review.Pinned.Source.Reports {
+		content, err := review.ReadReport(ctx, s.p.Blobs, s.review.Owner, ref)
+		if err != nil {
+			return nil, err
+		}
+		if tools, err = linters.Collect(tools, ref.Title, content); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range tools {
+		out = append(out, linters.New(t, s.review.Pinned.Source.Dir))
+	}
+	return out, nil
 }
 
 // examine runs one reviewer. Its failure is an outcome; only the end of this execution is an error.
@@ -179,9 +203,10 @@ func (s *session) blame(outcomes []review.ReviewerOutcome) {
 	}
 }
 
-// collect takes the proposals of all reviewers, the worst ones where there are too many. The files of those that are left
-// out are not reviewed in full, and their coverage says so.
-func collect(reports []review.Report, outcomes []review.ReviewerOutcome) []review.Proposal {
+// collect takes the proposals of all reviewers. Where there are too many it takes those of the first, our own, before
+// those of reports, which anybody may have written, and of each the worst. The files of those that are left out are not
+// reviewed in full, and their coverage says so.
+func collect(reports []review.Report, outcomes []review.ReviewerOutcome, own int) []review.Proposal {
 	type from struct {
 		review.Proposal
 
@@ -195,7 +220,10 @@ func collect(reports []review.Report, outcomes []review.ReviewerOutcome) []revie
 		}
 	}
 	if len(all) > maxProposals {
-		slices.SortStableFunc(all, func(a, b from) int { return cmp.Compare(b.Severity, a.Severity) })
+		foreign := func(p from) int { return min(max(p.reviewer-own+1, 0), 1) }
+		slices.SortStableFunc(all, func(a, b from) int {
+			return cmp.Or(cmp.Compare(foreign(a), foreign(b)), cmp.Compare(b.Severity, a.Severity))
+		})
 	}
 	var out []review.Proposal
 	for n, p := range all {
@@ -225,7 +253,7 @@ func place(l finding.Location) string {
 
 // redactProposal takes secrets out of everything that a reviewer quotes, from whatever file.
 func redactProposal(ctx context.Context, r *secrets.Redactor, p *review.Proposal) (err error) {
-	texts := []*string{&p.Claim, &p.Reason, &p.Location.Code, &p.Location.Symbol}
+	texts := []*string{&p.Claim, &p.Reason, &p.Rule, &p.Location.Code, &p.Location.Symbol}
 	for i := range p.Related {
 		texts = append(texts, &p.Related[i].Code)
 	}

@@ -47,7 +47,7 @@ func TestProposalsThatAreLeftOutShowInTheCoverage(t *testing.T) {
 		{Severity: finding.SeverityCritical, Location: finding.Location{Path: "worst"}},
 	}}
 	outcomes := []review.ReviewerOutcome{{Name: "a"}, {Name: "b"}}
-	out := collect([]review.Report{many, one}, outcomes)
+	out := collect([]review.Report{many, one}, outcomes, 2)
 	require.Len(t, out, maxProposals)
 	require.Equal(t, "b-2", out[0].ID)
 	require.Equal(t, []review.Reason{finding.ReasonBudget}, outcomes[1].Limits["low"])
@@ -56,6 +56,11 @@ func TestProposalsThatAreLeftOutShowInTheCoverage(t *testing.T) {
 	require.Equal(t, 1, outcomes[1].Proposals)
 
 	few := []review.ReviewerOutcome{{Name: "b"}}
-	require.Len(t, collect([]review.Report{one}, few), 2)
+	require.Len(t, collect([]review.Report{one}, few, 1), 2)
 	require.Empty(t, few[0].Limits)
+
+	mixed := []review.ReviewerOutcome{{Name: "a"}, {Name: "linter/b"}}
+	out = collect([]review.Report{many, one}, mixed, 1)
+	require.Equal(t, "a-1", out[0].ID, "what a report calls critical does not displace our own")
+	require.Zero(t, mixed[1].Proposals)
 }

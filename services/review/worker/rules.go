@@ -123,8 +123,8 @@ func characters(text string, n int) (string, bool) {
 	return text, false
 }
 
-// reviewers are the static reviewers that the repository has not switched off.
-func (s *session) reviewers() []review.Reviewer {
+// builtin are the static reviewers that the repository has not switched off.
+func (s *session) builtin() []review.Reviewer {
 	return slices.DeleteFunc(slices.Clone(s.p.Reviewers), func(r review.Reviewer) bool {
 		return s.resolution.Settings.Reviewers[r.Name()].Off
 	})

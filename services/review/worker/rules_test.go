@@ -90,7 +90,7 @@ func TestTheRepositorySaysWhichProposalsItWants(t *testing.T) {
 		Reviewers: map[string]review.ReviewerSettings{"structure": {Severity: finding.SeverityLow}, "tests": {Off: true}},
 	})
 	s.p.Reviewers = []review.Reviewer{s.p.Secrets, named("structure"), named("tests")}
-	require.Equal(t, []review.Reviewer{s.p.Secrets, named("structure")}, s.reviewers())
+	require.Equal(t, []review.Reviewer{s.p.Secrets, named("structure")}, s.builtin())
 	require.Equal(t, []string{"tests is switched off by the repository's configuration"}, s.off())
 	proposals := func() []review.Proposal {
 		return []review.Proposal{
