@@ -92,7 +92,7 @@ func (p *PullRequest) SetHead(ctx context.Context, commit string) error {
 			return err
 		}
 	}
-	if p.p.closed {
+	if p.s.view(p.p).closed {
 		return nil
 	}
 	return p.notify(ctx, "synchronize", p.p.author.login, object{"before": before, "after": commit})
@@ -132,7 +132,7 @@ func (p *PullRequest) Rebase(ctx context.Context, message string) (string, error
 	if err != nil {
 		return "", err
 	}
-	onto, err := v.repo.Resolve(ctx, "refs/heads/"+p.p.baseRef)
+	onto, err := v.repo.Resolve(ctx, "refs/heads/"+v.baseRef)
 	if err != nil {
 		return "", err
 	}
@@ -155,7 +155,7 @@ func (p *PullRequest) Rebase(ctx context.Context, message string) (string, error
 		return "", errors.New("the head repository was deleted")
 	}
 	if head.r != p.p.repo {
-		if err := head.r.git.Fetch(ctx, p.p.repo.git, "refs/heads/"+p.p.baseRef); err != nil {
+		if err := head.r.git.Fetch(ctx, p.p.repo.git, "refs/heads/"+v.baseRef); err != nil {
 			return "", err
 		}
 	}
@@ -186,7 +186,7 @@ func (p *PullRequest) Merge(ctx context.Context, by string) error {
 	if err != nil {
 		return err
 	}
-	tip, err := v.repo.Resolve(ctx, "refs/heads/"+p.p.baseRef)
+	tip, err := v.repo.Resolve(ctx, "refs/heads/"+v.baseRef)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (p *PullRequest) Merge(ctx context.Context, by string) error {
 	if err != nil {
 		return err
 	}
-	if err := v.repo.SetRef(ctx, "refs/heads/"+p.p.baseRef, id); err != nil {
+	if err := v.repo.SetRef(ctx, "refs/heads/"+v.baseRef, id); err != nil {
 		return err
 	}
 	return p.set(ctx, by, "closed", func(q *pull) { q.closed, q.merged, q.closedAt = true, true, p.s.now() })

@@ -159,7 +159,7 @@ func (s *Server) selectRepositories(a *app, in tokenRequest) (map[int64]bool, *a
 	for _, name := range in.Repositories {
 		found := int64(0)
 		for id, r := range s.repos {
-			if strings.EqualFold(r.name, name) && a.installation.repos[id] {
+			if strings.EqualFold(r.name(), name) && a.installation.repos[id] {
 				found = id
 			}
 		}

@@ -317,7 +317,7 @@ func (s *Server) checkObject(r *checkRun) object {
 // shortPull is the form in which check runs name the pull requests of their commit.
 func (s *Server) shortPull(p *pull) object {
 	tip := func(ref, sha string, r *repository) object {
-		return object{"ref": ref, "sha": sha, "repo": object{"id": r.id, "url": s.repoAPI(r), "name": r.name}}
+		return object{"ref": ref, "sha": sha, "repo": object{"id": r.id, "url": s.repoAPI(r), "name": r.name()}}
 	}
 	return object{
 		"id": p.id, "number": p.number, "url": fmt.Sprintf("%s/pulls/%d", s.repoAPI(p.repo), p.number),

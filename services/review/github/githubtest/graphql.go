@@ -111,7 +111,7 @@ func (s *Server) queryObject(c *call) *graphql.Object {
 
 func (s *Server) repositoryNode(c *call, r *repository) *graphql.Object {
 	return &graphql.Object{Type: "Repository", Fields: map[string]graphql.Resolver{
-		"id": graphql.Value(node("Repository", r.id)), "databaseId": graphql.Value(r.id), "nameWithOwner": graphql.Value(r.fullName()), "name": graphql.Value(r.name),
+		"id": graphql.Value(node("Repository", r.id)), "databaseId": graphql.Value(r.id), "nameWithOwner": graphql.Value(r.fullName()), "name": graphql.Value(r.name()),
 		"pullRequest": func(a graphql.Arguments) (any, error) {
 			n, _, err := a.Int("number")
 			if err != nil {

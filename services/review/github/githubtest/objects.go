@@ -64,7 +64,7 @@ func (s *Server) repositoryObject(r *repository) any {
 		}
 	}
 	o := object{
-		"id": r.id, "node_id": node("Repository", r.id), "name": r.name, "full_name": r.fullName(), "private": r.private, "owner": s.userObject(r.owner),
+		"id": r.id, "node_id": node("Repository", r.id), "name": r.name(), "full_name": r.fullName(), "private": r.private, "owner": s.userObject(r.owner),
 		"html_url": page, "description": nil, "fork": r.parent != nil, "url": api, "created_at": date(r.created), "updated_at": date(r.pushed),
 		"pushed_at": date(r.pushed), "git_url": "git" + strings.TrimPrefix(page, "http") + ".git", "ssh_url": "git@localhost:" + r.fullName() + ".git",
 		"clone_url": page + ".git", "svn_url": page, "homepage": nil, "size": 0, "stargazers_count": 0, "watchers_count": 0, "language": nil,

@@ -66,7 +66,7 @@ func (s *Server) getPull(c *call) answer {
 		s.mu.Unlock()
 		return *missing
 	}
-	v := view{p.repo.git, p.baseSHA, p.shownHead()}
+	v := view{repo: p.repo.git, base: p.baseSHA, head: p.shownHead()}
 	if p.lagging > 0 {
 		defer func() {
 			s.mu.Lock()
@@ -142,7 +142,7 @@ func (s *Server) listFiles(c *call) answer {
 		s.mu.Unlock()
 		return *missing
 	}
-	v := view{p.repo.git, p.baseSHA, p.shownHead()}
+	v := view{repo: p.repo.git, base: p.baseSHA, head: p.shownHead()}
 	if p.staleFiles && len(p.former) > 0 {
 		v.head = p.former[len(p.former)-1]
 	}
@@ -185,7 +185,7 @@ func (s *Server) listPullCommits(c *call) answer {
 		s.mu.Unlock()
 		return *missing
 	}
-	v := view{p.repo.git, p.baseSHA, p.shownHead()}
+	v := view{repo: p.repo.git, base: p.baseSHA, head: p.shownHead()}
 	s.mu.Unlock()
 	list, err := v.repo.List(c.Context(), v.base, v.head, maxListedCommit)
 	if err != nil {

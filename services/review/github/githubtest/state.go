@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"witan.dev/services/review/github/githubtest/git"
@@ -23,7 +24,7 @@ type account struct {
 type repository struct {
 	id            int64
 	owner         *account
-	name          string
+	now           atomic.Pointer[string] // its name; Rename changes it under readers without the lock
 	private       bool
 	defaultBranch string
 	parent        *repository
@@ -36,7 +37,9 @@ type repository struct {
 	clock         time.Time // of the commits that are made here, so that they have the same IDs in each run
 }
 
-func (r *repository) fullName() string { return r.owner.login + "/" + r.name }
+func (r *repository) name() string { return *r.now.Load() }
+
+func (r *repository) fullName() string { return r.owner.login + "/" + r.name() }
 
 type pull struct {
 	id               int64
@@ -129,11 +132,13 @@ func (s *Server) newRepository(ctx context.Context, spec RepositorySpec) (*repos
 	if err != nil {
 		return nil, err
 	}
-	return &repository{
-		id: id, owner: owner, name: spec.Name, private: !spec.Public, defaultBranch: spec.DefaultBranch, git: bare,
+	r := &repository{
+		id: id, owner: owner, private: !spec.Public, defaultBranch: spec.DefaultBranch, git: bare,
 		roles: map[string]string{strings.ToLower(spec.Owner): "admin"}, pulls: map[int]*pull{}, created: s.now(), pushed: s.now(),
 		clock: time.Date(2024, 2, 1, 12, 0, 0, 0, time.UTC),
-	}, nil
+	}
+	r.now.Store(&spec.Name)
+	return r, nil
 }
 
 // account returns the account of a login and makes it where it is missing.
@@ -253,7 +258,7 @@ func (r *Repository) SetBranch(ctx context.Context, branch, commit string) error
 func (r *Repository) Rename(name string) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	r.r.name = name
+	r.r.now.Store(&name)
 	r.s.names[strings.ToLower(r.r.fullName())] = r.r.id
 }
 
@@ -262,11 +267,11 @@ func (r *Repository) Fork(ctx context.Context, owner string) (*Repository, error
 	s := r.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := strings.ToLower(owner + "/" + r.r.name)
+	key := strings.ToLower(owner + "/" + r.r.name())
 	if _, taken := s.names[key]; taken {
 		return nil, fmt.Errorf("repository %s: the name is taken", key)
 	}
-	f, err := s.newRepository(ctx, RepositorySpec{Owner: owner, Name: r.r.name, Public: !r.r.private, DefaultBranch: r.r.defaultBranch})
+	f, err := s.newRepository(ctx, RepositorySpec{Owner: owner, Name: r.r.name(), Public: !r.r.private, DefaultBranch: r.r.defaultBranch})
 	if err != nil {
 		return nil, err
 	}
@@ -412,12 +417,14 @@ func (p *PullRequest) Diff(ctx context.Context) ([]byte, error) {
 type view struct {
 	repo       *git.Repository
 	base, head string
+	baseRef    string
+	closed     bool
 }
 
 func (s *Server) view(p *pull) view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return view{p.repo.git, p.baseSHA, p.headSHA}
+	return view{p.repo.git, p.baseSHA, p.headSHA, p.baseRef, p.closed}
 }
 
 func (v view) diff(ctx context.Context) (*git.Diff, error) {

@@ -289,7 +289,7 @@ func (s *Server) shortRepositories() []any {
 }
 
 func shortRepository(r *repository) object {
-	return object{"id": r.id, "node_id": node("Repository", r.id), "name": r.name, "full_name": r.fullName(), "private": r.private}
+	return object{"id": r.id, "node_id": node("Repository", r.id), "name": r.name(), "full_name": r.fullName(), "private": r.private}
 }
 
 // NotifyInstalled sends installation_repositories: the App was put on the repository, or taken off. See Install.
