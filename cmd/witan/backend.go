@@ -67,6 +67,7 @@ type indexStore interface {
 type reviewStore interface {
 	review.Store
 	review.Subjects
+	review.Ledger
 }
 
 // deliveryBuffer is where accepted webhooks wait, from both ends.

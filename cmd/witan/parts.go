@@ -240,11 +240,11 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		Configuration: repositoryConfiguration(reviewers, limits.ContextTokens),
 		Repository:    repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
 		Blobs: p.blobs, Secrets: leaks, Reviewers: reviewers, Logger: p.logger,
-		Limits: limits, Subjects: p.reviews, States: p.jobs.StatesTx,
+		Limits: limits, Subjects: p.reviews, States: p.jobs.StatesTx, Ledger: p.reviews, Version: version(),
 	})
 	server := reviewserver.New(reviewserver.Params{
 		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
-		Subjects: p.reviews, Logger: p.logger, Forge: hub != nil, Host: host,
+		Subjects: p.reviews, Ledger: p.reviews, Logger: p.logger, Forge: hub != nil, Host: host,
 	})
 	return service{register: server.Register, body: worker.Body}, nil
 }

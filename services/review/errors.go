@@ -29,6 +29,10 @@ var (
 	ErrMaterialTooLarge = apierr.ResourceExhausted(apierr.ReasonMaterialTooLarge, "the change is larger than one review takes")
 	// ErrSourceNotSupported: this version cannot review such a source.
 	ErrSourceNotSupported = apierr.Unimplemented(apierr.ReasonSourceNotSupported, "this version cannot review such a source; use a git range, a working tree or a diff")
+	// ErrFindingNotFound: the review has no such finding.
+	ErrFindingNotFound = apierr.NotFound(apierr.ReasonFindingNotFound, "there is no such finding")
+	// ErrSubjectClosed: the pull request is closed, and its findings stay as they are.
+	ErrSubjectClosed = apierr.Precondition(apierr.ReasonSubjectClosed, "the findings of a closed pull request are frozen")
 	// ErrCouncilNotFound: no council has that name.
 	ErrCouncilNotFound = apierr.NotFound(apierr.ReasonCouncilNotFound, "there is no such council")
 )

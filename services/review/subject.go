@@ -155,6 +155,8 @@ type Subjects interface {
 // Ledger keeps what lasts of findings, and what was written at the forge, as long as the subject has a review. Safe for
 // concurrent use. Suite: services/review/store/storetest.
 type Ledger interface {
+	// Write runs fn in a transaction of its own, for what is written outside a job. fn may be run again.
+	Write(ctx context.Context, fn func(ctx context.Context, tx job.Tx) error) error
 	// Known returns all findings of a subject, in the order of their IDs.
 	Known(ctx context.Context, subject string) ([]Known, error)
 	// KnownByID returns one of them; ErrNotFound.

@@ -158,7 +158,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 	params := reviewworker.Params{
 		Repository: repository, Parser: code, Index: graph, Council: council, Jobs: jobsBeside{peers.NewJobs(conn)},
 		Store: reviews, Blobs: blobs, Secrets: scanner, Reviewers: []review.Reviewer{scanner, structure.New(code, graph), tests.New()}, Logger: logger,
-		Limits: reviewworker.Limits{Retry: 10 * time.Millisecond},
+		Limits: reviewworker.Limits{Retry: 10 * time.Millisecond}, Ledger: reviews,
 	}
 	for _, c := range change {
 		c(&params)
@@ -172,7 +172,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 		}))
 		jobsserver.New(jobsserver.Params{Jobs: jobs, Watcher: hub}).Register(r)
 		reviewserver.New(reviewserver.Params{
-			Jobs: jobs, Store: reviews, Repository: repository, Blobs: blobs, Council: council, Version: "test",
+			Jobs: jobs, Store: reviews, Repository: repository, Blobs: blobs, Council: council, Version: "test", Ledger: reviews,
 		}).Register(r)
 	}))
 	require.NoError(t, server.Start(ctx))

@@ -12,7 +12,9 @@ import (
 )
 
 // lags are the pauses between looks for what may have been written: a list may lag behind (own choice).
-func lags() []time.Duration { return []time.Duration{2 * time.Second, 5 * time.Second, 15 * time.Second} }
+func lags() []time.Duration {
+	return []time.Duration{2 * time.Second, 5 * time.Second, 15 * time.Second}
+}
 
 // tries is how often something is created whose answer was lost and which did not appear.
 const tries = 3

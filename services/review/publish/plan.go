@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
@@ -157,6 +158,17 @@ func (p *Plan) comments(in *PlanInput, known map[string]*review.Known, written m
 	for batch := range slices.Chunk(inline, MaxBatch) {
 		p.Inline = append(p.Inline, batch)
 	}
+}
+
+// longestRange is where locations are cut; a suggestion for more lines would replace too few.
+const longestRange = 30
+
+// Replaceable says whether a finding's suggestion is for lines of the new file, and for all of those that it means.
+func Replaceable(f *finding.Finding) bool {
+	l := &f.Location
+	return f.Suggestion != "" && l.Side == finding.Right && l.StartLine > 0 && l.EndLine-l.StartLine+1 < longestRange &&
+		l.Placement != finding.PlacedSymbol && l.Placement != finding.PlacedFile && l.Placement != finding.PlacedNone &&
+		strings.TrimSuffix(f.Suggestion, "\n") != l.Code
 }
 
 // Shown says whether a finding is one to be commented: open, published, and severe enough.

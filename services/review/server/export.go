@@ -106,23 +106,7 @@ func (s *Server) exportJSON(ctx context.Context, r *review.Review) ([]byte, erro
 }
 
 func (s *Server) report(ctx context.Context, r *review.Review) (*finding.Report, error) {
-	out := &finding.Report{
-		Name: wire.ReviewName(r.ID), Job: wire.JobName(r.ID), ToolVersion: s.p.Version, Subject: r.Pinned.Subject, Base: r.Pinned.Base,
-		Head: r.Pinned.Head, MergeBase: r.Pinned.MergeBase, Disposition: string(r.Disposition), DeclinedReason: r.DeclinedReason,
-		Summary: r.Summary, FailOn: r.FailOn, Coverage: r.Coverage, Cost: cost(r), Duration: r.PublishedAt.Sub(r.CreatedAt),
-	}
-	err := s.each(ctx, r.ID, func(f *review.NumberedFinding) { out.Findings = append(out.Findings, f.Finding) })
+	out := wire.Report(r, s.p.Version)
+	err := s.each(ctx, r, func(f *review.NumberedFinding) { out.Findings = append(out.Findings, f.Finding) })
 	return out, err
-}
-
-// cost says in words what the models cost; empty when none was asked.
-func cost(r *review.Review) string {
-	switch {
-	case r.Usage.CostMicros != nil:
-		return fmt.Sprintf("%.4f %s", float64(*r.Usage.CostMicros)/1e6, r.Usage.Currency)
-	case r.Usage.InputTokens+r.Usage.OutputTokens > 0:
-		return "unknown"
-	default:
-		return ""
-	}
 }

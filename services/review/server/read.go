@@ -13,6 +13,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/internal/pagetoken"
 	"witan.dev/services/review"
+	"witan.dev/services/review/lifecycle"
 	"witan.dev/services/review/wire"
 )
 
@@ -61,21 +62,28 @@ func (s *Server) full(ctx context.Context, r *review.Review) (*reviewv1.Review, 
 		return out, err
 	}
 	wire.Files(out, r.Coverage)
-	err = s.each(ctx, r.ID, func(f *review.NumberedFinding) {
+	err = s.each(ctx, r, func(f *review.NumberedFinding) {
 		out.Findings = append(out.Findings, wire.Finding(&f.Finding))
 	})
 	return out, err
 }
 
 // each calls fn with every finding of a review in its order.
-func (s *Server) each(ctx context.Context, id job.ID, fn func(*review.NumberedFinding)) error {
-	q := review.FindingQuery{Review: id, Limit: findingsPage}
+func (s *Server) each(ctx context.Context, r *review.Review, fn func(*review.NumberedFinding)) error {
+	people, err := s.people(ctx, r)
+	if err != nil {
+		return err
+	}
+	q := review.FindingQuery{Review: r.ID, Limit: findingsPage}
 	for {
 		page, err := s.p.Store.Findings(ctx, q)
 		if err != nil {
 			return err
 		}
 		for i := range page {
+			if k := people[lifecycle.KnownID(page[i].Name)]; k != nil {
+				said(&page[i].Finding, k)
+			}
 			fn(&page[i])
 			q.After = page[i].Ordinal
 		}
@@ -169,7 +177,14 @@ func (s *Server) ListFindings(ctx context.Context, req *reviewv1.ListFindingsReq
 			return nil, err
 		}
 	}
+	people, err := s.people(ctx, &r)
+	if err != nil {
+		return nil, err
+	}
 	for i := range page {
+		if k := people[lifecycle.KnownID(page[i].Name)]; k != nil {
+			said(&page[i].Finding, k)
+		}
 		out.Findings = append(out.Findings, wire.Finding(&page[i].Finding))
 	}
 	return out, nil

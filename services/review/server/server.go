@@ -35,6 +35,7 @@ type Params struct {
 	Jobs       Jobs
 	Store      review.Store
 	Subjects   review.Subjects
+	Ledger     review.Ledger // nil: findings have no life beyond their review
 	Repository review.Repository
 	Blobs      blob.Store
 	Council    review.Council
@@ -277,9 +278,4 @@ func (s *Server) reports(ctx context.Context, owner string, in []*reviewv1.Mater
 		out = append(out, ref)
 	}
 	return out, nil
-}
-
-// UpdateFinding implements reviewv1.ReviewServiceServer: findings have no life across reviews yet.
-func (s *Server) UpdateFinding(context.Context, *reviewv1.UpdateFindingRequest) (*reviewv1.Finding, error) {
-	return nil, apierr.Unimplemented(apierr.ReasonNotImplemented, "this version does not keep what people think of findings")
 }

@@ -17,8 +17,8 @@ func Finding(f *finding.Finding) *reviewv1.Finding {
 		Category: reviewv1.Finding_Category(reviewv1.Finding_Category_value[string(f.Category)]),
 		Title:    text(f.Title), Reason: text(f.Reason), Location: location(&f.Location), Suggestion: text(f.Suggestion),
 		Tally: tally(f.Tally), Sources: texts(f.Sources), Alternatives: texts(f.Alternatives),
-		Status:       reviewv1.Finding_Status(reviewv1.Finding_Status_value[f.Status.String()]),
-		StatusReason: reviewv1.Finding_StatusReason(reviewv1.Finding_StatusReason_value[f.StatusReason]),
+		Status:       Status(f.Status),
+		StatusReason: StatusReason(f.StatusReason),
 		FirstReview:  f.FirstReview, Outcome: Outcome(f.Outcome), OutcomeReason: f.OutcomeReason, Rule: f.Rule,
 	}
 	out.FixedIn, out.Publication = f.FixedIn, Publication(f.Publication)
@@ -30,6 +30,16 @@ func Finding(f *finding.Finding) *reviewv1.Finding {
 		out.Votes = append(out.Votes, vote(&f.Votes[i]))
 	}
 	return out
+}
+
+// Status returns the message's status.
+func Status(s finding.Status) reviewv1.Finding_Status {
+	return reviewv1.Finding_Status(reviewv1.Finding_Status_value[s.String()])
+}
+
+// StatusReason returns the message's reason of a status.
+func StatusReason(name string) reviewv1.Finding_StatusReason {
+	return reviewv1.Finding_StatusReason(reviewv1.Finding_StatusReason_value[name])
 }
 
 // Publication returns where something is shown; nil where it is nowhere.

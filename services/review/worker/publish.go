@@ -11,6 +11,7 @@ import (
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/wire"
 )
@@ -18,8 +19,8 @@ import (
 // usage is what the models took, as it is stored with a step.
 type usage = job.Usage
 
-// publish stores the result with its findings and ends the job, in one transaction. A cancellation that comes now is too
-// late: everything is done.
+// publish gives the findings their life, shows the review at the forge where that is asked for, and stores the result,
+// which ends the job. A cancellation that comes now is too late: what was begun is carried out.
 func (s *session) publish(got *progress) error {
 	ctx := context.WithoutCancel(s.run.Context())
 	in, err := s.load(ctx)
@@ -35,34 +36,71 @@ func (s *session) publish(got *progress) error {
 	}
 	findings := review.OriginalFindings(stored)
 	result := s.result(got, in, findings)
-	state, reason := result.Outcome()
-	frozen, err := s.frozenResult(result, findings)
+	d, f, err := s.decide(in, findings, &result)
 	if err != nil {
 		return err
 	}
-	published, err := newEvent(stepPublish+"/published/0", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Published{Published: &reviewv1.Published{}}})
+	if f != nil {
+		return s.end(f)
+	}
+	failure, err := s.show(d, &result)
 	if err != nil {
 		return err
+	}
+	return s.conclude(ctx, got, in, d.findings, &result, failure)
+}
+
+// conclude stores the result and ends the job. A failure of showing it is the job's: its findings are kept all the same.
+func (s *session) conclude(
+	ctx context.Context, got *progress, in *review.Inspection, findings []finding.Finding, result *review.Result, failure *engine.Failure,
+) error {
+	result.PublishedAt = s.p.Clock().UTC()
+	frozen, err := s.frozenResult(*result, findings)
+	if err != nil {
+		return err
+	}
+	o := job.Outcome{Result: frozen}
+	o.State, o.Reason = result.Outcome()
+	if failure != nil {
+		o.State, o.Reason = job.StateFailed, failure.Reason
+		o.Error = &job.Error{Code: codes[failure.Class], Reason: failure.Reason, Message: failure.Message}
+	} else {
+		event := &reviewv1.Published{Comments: s.commented(findings), Url: result.Publication.URL}
+		published, err := newEvent(stepPublish+"/published/0", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Published{Published: event}})
+		if err != nil {
+			return err
+		}
+		o.Events = append(o.Events, published)
 	}
 	if err := s.run.Commit(ctx, job.Update{Stage: stepPublish, Progress: stageProgress(stepPublish)}); err != nil {
 		return err
 	}
-	err = s.finish(ctx, job.Outcome{
-		State: state, Reason: reason, Result: frozen, Events: []job.NewEvent{published},
-		Write: func(ctx context.Context, tx job.Tx) error {
+	o.Write = func(ctx context.Context, tx job.Tx) error {
+		if failure == nil {
 			if err := s.settle(ctx, tx, got, in, result.Coverage); err != nil {
 				return err
 			}
-			return s.write(ctx, tx, state, result, findings)
-		},
-	})
-	if err != nil {
+		}
+		return s.write(ctx, tx, o.State, *result, findings)
+	}
+	if err := s.finish(ctx, o); err != nil {
 		return err
 	}
-	if state == job.StateSucceeded {
+	if o.State == job.StateSucceeded {
 		s.release(ctx)
 	}
 	return nil
+}
+
+// commented counts the findings that this review has comments for.
+func (s *session) commented(findings []finding.Finding) int32 {
+	n := 0
+	for i := range findings {
+		if finding.Current(&findings[i]) && findings[i].Publication.URL != "" {
+			n++
+		}
+	}
+	return wire.Number(n)
 }
 
 // write stores the result. What the steps kept is not needed any more when nothing can be retried.

@@ -12,6 +12,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/publish"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
@@ -429,6 +430,7 @@ func (s *session) endDeclined() error {
 	if err != nil {
 		return err
 	}
+	s.closeCheck(ctx, ending{publish.Neutral, "Not reviewed", s.resolution.Declined})
 	state, reason := result.Outcome()
 	return s.finish(ctx, job.Outcome{
 		State: state, Reason: reason, Result: frozen,

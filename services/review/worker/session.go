@@ -17,6 +17,7 @@ import (
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/patience"
+	"witan.dev/services/review/publish"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
@@ -33,6 +34,9 @@ type session struct {
 	// superseded is the newer review that took this one's place; empty: none.
 	superseded job.ID
 	patience   *patience.Patience
+	// desk is where this execution writes at the forge, opened at the first write; checked says that there is a check run.
+	desk    *publish.Desk
+	checked bool
 
 	paths      review.PathRules
 	pathsError error // why the repository's own patterns are not used

@@ -12,11 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"witan.dev/internal/apierr"
 	"witan.dev/internal/blob"
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/patience"
+	"witan.dev/services/review/publish"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
@@ -32,6 +34,17 @@ type Params struct {
 	Blobs      blob.Store
 	// Forge reads pull requests; nil where there are no credentials for one.
 	Forge review.Forge
+	// Publisher writes at that forge, with the only token that may; nil where nothing is published. PublishKeys are by what it
+	// knows its own writes again, JobURL is where people look at a job; nil: nowhere.
+	Publisher   publish.Forge
+	PublishKeys publish.Keys
+	JobURL      func(id job.ID) string
+	// Ledger keeps the life of findings; nil: they have none beyond their review.
+	Ledger review.Ledger
+	// Version is the program's, as it is shown.
+	Version string
+	// Wait pauses between two looks for what was written; nil means to wait on the clock.
+	Wait func(ctx context.Context, d time.Duration) error
 	// Subjects remember what was reviewed of a pull request.
 	Subjects review.Subjects
 	// States says in a transaction how jobs stand.
@@ -86,6 +99,9 @@ func New(p Params) *Worker {
 	if p.Clock == nil {
 		p.Clock = time.Now
 	}
+	if p.Wait == nil {
+		p.Wait = wait
+	}
 	w := &Worker{p: p}
 	if p.AtOnce > 0 {
 		w.busy = make(chan struct{}, p.AtOnce)
@@ -131,6 +147,9 @@ func (s *session) steps() (*engine.Failure, error) {
 	}
 	if over, err := s.over(); over || err != nil {
 		return nil, err
+	}
+	if f, err := s.openCheck(); f != nil || err != nil {
+		return f, err
 	}
 	free, err := s.place()
 	if err != nil {
@@ -182,6 +201,30 @@ func step[T any](s *session, name string, into *T, fn func(ctx context.Context) 
 	})
 }
 
+// lastStep is a step that is carried out although the job was cancelled or its deadline has passed. Only a pause that the
+// forge asks for is not waited for then: it ends as the failure.
+func lastStep[T any](s *session, name string, into *T, fn func(ctx context.Context) (T, error)) (*engine.Failure, error) {
+	return s.patience.Again(name, func(name string) (*engine.Failure, error) {
+		value, failure, err := job.LastStep(s.run, name, engine.Policy{}, func(ctx context.Context) (T, *engine.Failure, error) {
+			var none T
+			if err := s.run.Commit(ctx, job.Update{Stage: stageOf(name), Progress: stageProgress(stageOf(name))}); err != nil {
+				return none, nil, err
+			}
+			value, err := fn(ctx)
+			f := s.failureOf(ctx, err)
+			if f == nil {
+				return value, nil, err
+			}
+			if f.Class == patience.ClassPause && s.run.Context().Err() != nil {
+				f = &engine.Failure{Class: classUnavailable, Reason: string(apierr.ReasonForgeUnavailable), Message: "the forge did not answer, and the job was over"}
+			}
+			return value, f, nil
+		})
+		*into = value
+		return failure, err
+	})
+}
+
 // stageOf is the stage of a step, which its name begins with.
 func stageOf(name string) string {
 	stage, _, _ := strings.Cut(name, "/")
@@ -213,6 +256,7 @@ func (s *session) end(f *engine.Failure) error {
 	}
 	ctx := context.WithoutCancel(s.run.Context())
 	s.dismiss(ctx)
+	s.closeCheck(ctx, s.ending(ctx, f))
 	return s.finish(ctx, o)
 }
 

@@ -16,6 +16,11 @@ import (
 
 var _ review.Ledger = (*Store)(nil)
 
+// Write implements review.Ledger.
+func (s *Store) Write(ctx context.Context, fn func(ctx context.Context, tx job.Tx) error) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx pgx.Tx) error { return fn(ctx, postgres.Wrap(tx)) })
+}
+
 // Known implements review.Ledger.
 func (s *Store) Known(ctx context.Context, subject string) ([]review.Known, error) {
 	rows, err := s.read().KnownFindings(ctx, subject)

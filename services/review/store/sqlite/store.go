@@ -17,13 +17,14 @@ import (
 
 // Store is a review.Store on SQLite. Safe for concurrent use.
 type Store struct {
+	db     *sqlite.DB
 	reader *sql.DB
 }
 
 var _ review.Store = (*Store)(nil)
 
 // NewStore returns a store on the database, whose schema is up to date since it is open.
-func NewStore(db *sqlite.DB) *Store { return &Store{reader: db.Reader()} }
+func NewStore(db *sqlite.DB) *Store { return &Store{db: db, reader: db.Reader()} }
 
 // Create implements review.Store.
 func (s *Store) Create(ctx context.Context, tx job.Tx, r review.Review) error {

@@ -1,0 +1,105 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+	"witan.dev/services/review/publish"
+)
+
+const (
+	stepCheck = stepResolve + "/check"
+	// checkName is how the check run is called; rules of a repository name it.
+	checkName = "witan"
+	// closeTime bounds the attempt to end the check run of a review that has no result (own choice).
+	closeTime = 30 * time.Second
+)
+
+// checkRun is the review's check run, as far as it is always the same.
+func (s *session) checkRun() publish.Check {
+	return publish.Check{
+		ExternalID: publish.CheckKey(s.p.PublishKeys, s.review.Pinned.Subject, string(s.review.ID)), Name: checkName,
+		Head: s.resolution.Pinned.Head, DetailsURL: s.jobURL(),
+	}
+}
+
+func (s *session) checking() bool {
+	return s.showing() && s.resolution.Settings.Check && s.resolution.Pinned.Head != "" && !s.resolution.Silent
+}
+
+// openCheck shows at the forge that the review runs.
+func (s *session) openCheck() (*engine.Failure, error) {
+	if !s.checking() {
+		return nil, nil //nolint:nilnil // no failure
+	}
+	var placed publish.Placed
+	f, err := step(s, stepCheck, &placed, func(ctx context.Context) (publish.Placed, error) {
+		desk, err := s.atDesk(ctx)
+		if err != nil {
+			return publish.Placed{}, err
+		}
+		check := s.checkRun()
+		check.Status, check.Title, check.Summary = publish.CheckInProgress, "Reviewing", "The review runs."
+		return desk.Check(ctx, check)
+	})
+	s.checked = placed.Done
+	return f, err
+}
+
+// ending is what a check run says of a review that has no result.
+type ending struct {
+	conclusion publish.Conclusion
+	title, why string
+}
+
+func (s *session) ending(ctx context.Context, f *engine.Failure) ending {
+	switch {
+	case s.superseded != "" || f.Class == engine.ClassCancelled && s.isSuperseded(ctx):
+		return ending{publish.Neutral, "Superseded", "A newer review took this one's place."}
+	case f.Class == engine.ClassCancelled:
+		return ending{publish.Cancelled, "Cancelled", "The review was cancelled before it was finished."}
+	}
+	return ending{publish.Neutral, "Not reviewed: " + words(f.Reason), cmp.Or(f.Message, words(f.Reason))}
+}
+
+// isSuperseded says whether a newer review took this one's place, whoever noticed.
+func (s *session) isSuperseded(ctx context.Context) bool {
+	stored, err := s.p.Store.Get(ctx, s.review.ID, "")
+	return err == nil && stored.Disposition == review.DispositionSuperseded
+}
+
+// words turns a reason in UPPER_SNAKE into words.
+func words(reason string) string { return strings.ToLower(strings.ReplaceAll(reason, "_", " ")) }
+
+// closeCheck ends the check run of a review that has no result, with the reason. What cannot be written within a moment is
+// logged: the job says the same.
+func (s *session) closeCheck(ctx context.Context, e ending) {
+	if !s.checking() || !s.checked && s.resolution.Declined == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
+	err := s.patiently(ctx, func(ctx context.Context) error {
+		desk, err := s.atDesk(ctx)
+		if err != nil {
+			return err
+		}
+		check := s.checkRun()
+		check.Status, check.Conclusion, check.Title = publish.CheckCompleted, e.conclusion, finding.Visible(e.title)
+		check.Summary = finding.EscapeMarkdown(e.why)
+		_, err = desk.Check(ctx, check)
+		if limit, ok := errors.AsType[*review.LimitError](err); ok {
+			return errors.New(limit.Error()) // not for a few moments
+		}
+		return err
+	})
+	if err != nil {
+		s.p.Logger.WarnContext(ctx, "the check run was not ended", "review", string(s.review.ID), "error", err)
+	}
+}
