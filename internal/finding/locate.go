@@ -33,9 +33,9 @@ func (m *Material) Locate(q Quote) Location {
 			return m.location(h, PlacedExact)
 		}
 	}
-	norm := normalisedPattern(m.syntax, lines)
+	worded, norm := normalisedPattern(Syntax{}, lines), normalisedPattern(m.syntax, lines)
 	for _, side := range s.sides() {
-		if h, ok := s.normalised(m.hunks[side], norm); ok {
+		if h, ok := s.normalised(m.hunks[side], worded, norm); ok {
 			return m.location(h, PlacedNormalised)
 		}
 	}
@@ -46,7 +46,7 @@ func (m *Material) Locate(q Quote) Location {
 		if h, ok := s.exact(m.whole[side], exactPattern(lines)); ok {
 			return m.location(h, PlacedExact)
 		}
-		if h, ok := s.normalised(m.whole[side], norm); ok {
+		if h, ok := s.normalised(m.whole[side], worded, norm); ok {
 			return m.location(h, PlacedNormalised)
 		}
 	}
@@ -96,10 +96,19 @@ func (s *search) exact(sections []*section, p pattern) (hit, bool) {
 	return s.choose(hits)
 }
 
-func (s *search) normalised(sections []*section, p pattern) (hit, bool) {
+// normalised compares without blanks: the lines with their comments first, since a quote may be of nothing else, then the
+// code alone.
+func (s *search) normalised(sections []*section, worded, code pattern) (hit, bool) {
+	if h, ok := s.among(sections, worded, (*section).worded); ok {
+		return h, true
+	}
+	return s.among(sections, code, func(sec *section) []numberedLine { return sec.normalised(s.m.syntax) })
+}
+
+func (s *search) among(sections []*section, p pattern, of func(*section) []numberedLine) (hit, bool) {
 	var hits []hit
 	for _, sec := range sections {
-		lines := sec.normalised(s.m.syntax)
+		lines := of(sec)
 		for at := 0; at+len(p.lines) <= len(lines) && len(hits) < maxHits; at++ {
 			if s.run(p.lines, func(i int) string { return lines[at+i].text }) {
 				hits = append(hits, hit{sec, lines[at].number, lines[at+len(p.lines)-1].number})
@@ -129,10 +138,10 @@ func (s *search) marked(lines []string) (Location, bool) {
 	if !ok {
 		return Location{}, false
 	}
-	if h, ok := s.normalised(s.m.hunks[Right], normalisedPattern(s.m.syntax, newLines)); ok {
+	if h, ok := s.normalised(s.m.hunks[Right], normalisedPattern(Syntax{}, newLines), normalisedPattern(s.m.syntax, newLines)); ok {
 		return s.m.location(h, PlacedNormalised), true
 	}
-	if h, ok := s.normalised(s.m.hunks[Left], normalisedPattern(s.m.syntax, oldLines)); ok {
+	if h, ok := s.normalised(s.m.hunks[Left], normalisedPattern(Syntax{}, oldLines), normalisedPattern(s.m.syntax, oldLines)); ok {
 		return s.m.location(h, PlacedNormalised), true
 	}
 	return Location{}, false

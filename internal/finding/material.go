@@ -41,8 +41,13 @@ type section struct {
 	first int // number of the first line
 	texts []string
 
-	once sync.Once
-	norm []numberedLine
+	code, words normalLines
+}
+
+// normalLines are a section's lines made comparable, once somebody asks for them.
+type normalLines struct {
+	once  sync.Once
+	lines []numberedLine
 }
 
 type numberedLine struct {
@@ -102,17 +107,23 @@ func textSection(text []byte, side Side) *section {
 func (s *section) last() int { return s.first + len(s.texts) - 1 }
 
 // normalised returns the lines that hold code, with their numbers.
-func (s *section) normalised(syntax Syntax) []numberedLine {
-	s.once.Do(func() {
+func (s *section) normalised(syntax Syntax) []numberedLine { return s.code.of(s, syntax) }
+
+// worded returns all lines that are not blank, comments among them, with their numbers; blanks in strings do not count
+// either.
+func (s *section) worded() []numberedLine { return s.words.of(s, Syntax{}) }
+
+func (l *normalLines) of(s *section, syntax Syntax) []numberedLine {
+	l.once.Do(func() {
 		until := ""
 		for i, text := range s.texts {
 			var n normLine
 			if n, until = normalise(syntax, text, until); n.tokens > 0 {
-				s.norm = append(s.norm, numberedLine{n, s.first + i})
+				l.lines = append(l.lines, numberedLine{n, s.first + i})
 			}
 		}
 	})
-	return s.norm
+	return l.lines
 }
 
 // text returns the lines from start to end that the section holds.
