@@ -46,7 +46,9 @@ also printed as json, sarif, rdjson or markdown.`,
 	return cmd
 }
 
-func attachFormats() []string { return []string{"text", "jsonl", "json", "sarif", "rdjson", "markdown"} }
+func attachFormats() []string {
+	return []string{"text", "jsonl", "json", "sarif", "rdjson", "markdown"}
+}
 
 // jobName accepts a job by its name, its ID or the name of its resource.
 func jobName(arg string) string {

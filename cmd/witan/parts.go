@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,14 +43,17 @@ import (
 	"witan.dev/services/retrieval/vek"
 	retrievalworker "witan.dev/services/retrieval/worker"
 	"witan.dev/services/review"
+	"witan.dev/services/review/events"
 	reviewgit "witan.dev/services/review/git"
 	"witan.dev/services/review/github"
 	"witan.dev/services/review/peers"
+	"witan.dev/services/review/publish"
 	"witan.dev/services/review/repoconfig"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/reviewers/structure"
 	"witan.dev/services/review/reviewers/tests"
 	reviewserver "witan.dev/services/review/server"
+	"witan.dev/services/review/starter"
 	reviewworker "witan.dev/services/review/worker"
 )
 
@@ -77,6 +81,8 @@ type service struct {
 	body     job.Body
 	// edge takes webhooks at an address of its own; nil: there is none.
 	edge *ingestserver.Edge
+	// deliveries is the body of jobs of kind delivery, which share the queue of reviews; nil: it has none.
+	deliveries job.Body
 }
 
 // draining stops jobs within the drain limit, whatever time the rest of the stop has.
@@ -235,9 +241,10 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	if hub != nil {
 		forge, host = hub, hub.Host()
 	}
+	configuration := repositoryConfiguration(reviewers, limits.ContextTokens)
 	worker := reviewworker.New(reviewworker.Params{
 		Forge:         forge,
-		Configuration: repositoryConfiguration(reviewers, limits.ContextTokens),
+		Configuration: configuration,
 		Repository:    repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
 		Blobs: p.blobs, Secrets: leaks, Reviewers: reviewers, Logger: p.logger,
 		Limits: limits, Subjects: p.reviews, States: p.jobs.StatesTx, Ledger: p.reviews, Version: version(),
@@ -245,8 +252,15 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	server := reviewserver.New(reviewserver.Params{
 		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
 		Subjects: p.reviews, Ledger: p.reviews, Logger: p.logger, Forge: hub != nil, Host: host,
+		App: strings.TrimSuffix(p.config.GitHub.User, "[bot]"),
 	})
-	return service{register: server.Register, body: worker.Body}, nil
+	deliveries := events.New(events.Params{
+		Jobs: peers.NewJobs(p.conn), Store: p.reviews, Subjects: p.reviews, Ledger: p.reviews, Repository: repository, Advisor: members,
+		Starter: starter.New(starter.Params{Jobs: p.jobs, Store: p.reviews, Subjects: p.reviews, Logger: p.logger, Clock: time.Now}),
+		Forge:   forge, Keys: publish.NewKeys(p.key), Configuration: configuration, Secrets: leaks, Logger: p.logger,
+		Patience: p.config.Reviews.Patience,
+	})
+	return service{register: server.Register, body: worker.Body, deliveries: deliveries.Body}, nil
 }
 
 // newGitHub is the client of the configured GitHub, nil where there are no credentials.

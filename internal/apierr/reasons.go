@@ -130,6 +130,8 @@ const (
 	ReasonForgeUnavailable Reason = "FORGE_UNAVAILABLE"
 	// ReasonTriggerRefused: a caller named what a review was started by, which only the service does; leave the field out.
 	ReasonTriggerRefused Reason = "TRIGGER_REFUSED"
+	// ReasonEventRefused: a caller said what happened at a forge, which only the service itself does; send a webhook instead.
+	ReasonEventRefused Reason = "EVENT_REFUSED"
 	// ReasonNotARepository: the folder is no git repository; name one.
 	ReasonNotARepository Reason = "NOT_A_REPOSITORY"
 	// ReasonRepositoryUnreadable: git fails on the repository, which may be damaged or incomplete; the detail has git's words.

@@ -31,6 +31,8 @@ type Subject struct {
 	// Joined are the triggers that the waiting review answers beside its own, Joins counts them with their repetitions.
 	Joined []Trigger `json:"joined,omitempty"`
 	Joins  int       `json:"joins,omitempty"`
+	// Asked is what the author asked for in comments lately, where that is counted.
+	Asked []Asked `json:"asked,omitempty"`
 	// FirstPush and LastPush are when the pushes came that the waiting review is for.
 	FirstPush time.Time `json:"first_push"`
 	LastPush  time.Time `json:"last_push"`
@@ -46,6 +48,12 @@ type Subject struct {
 	DoneCouncil string    `json:"done_council,omitempty"`
 	// Files are the changed files that were reviewed in full, by path.
 	Files CoveredFiles `json:"files,omitempty"`
+}
+
+// Asked is a command of the author, by what it is known.
+type Asked struct {
+	Key string    `json:"key"`
+	At  time.Time `json:"at"`
 }
 
 // CoveredFiles are files by their paths.

@@ -1,0 +1,167 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"witan.dev/internal/diff"
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/secrets"
+)
+
+// maxEvidence bounds the change that a question is asked about, in bytes (own choice): about 15,000 tokens.
+const maxEvidence = 60_000
+
+// ask puts the question to the council and answers with what it says.
+func (o *order) ask() (*engine.Failure, error) {
+	if o.Text == "" {
+		return o.say("empty", "Ask something: `/witan ask QUESTION`.")
+	}
+	var d review.Deliberation
+	f, err := step(o.session, o.step("ask"), &d, func(ctx context.Context) (review.Deliberation, error) {
+		q, err := o.question(ctx)
+		if err != nil {
+			return review.Deliberation{}, err
+		}
+		return o.p.Advisor.Ask(ctx, q)
+	})
+	if err != nil {
+		return f, err
+	}
+	if f != nil && f.Class == classRefused {
+		return o.reply("cannot", "The council cannot answer:", f.Message, nil)
+	}
+	if f != nil {
+		return f, nil
+	}
+	var answer string
+	f, err = step(o.session, o.step("answer"), &answer, func(ctx context.Context) (string, error) {
+		waiting, stop := o.session.run.UntilDraining(ctx)
+		defer stop()
+		state, err := o.p.Jobs.Wait(waiting, d.Job)
+		if err != nil || !state.Done() {
+			return "", err
+		}
+		return o.p.Advisor.Advice(ctx, d.Name)
+	})
+	if f != nil || err != nil {
+		return f, err
+	}
+	if strings.TrimSpace(answer) == "" {
+		return o.say("none", "The council came to no answer; its deliberation is "+finding.CodeSpan(d.Name)+".")
+	}
+	return o.reply("say", "The council's answer:", answer, nil)
+}
+
+// question gathers what the council is to know. Secrets are taken out of all of it; what cannot be scanned is not sent.
+func (o *order) question(ctx context.Context) (review.Question, error) {
+	q := review.Question{ParentJob: o.job(), RequestID: o.requestID("ask")}
+	redactor := o.p.Secrets.NewRedactor()
+	clean := func(path, text string) (string, error) {
+		if text == "" {
+			return "", nil
+		}
+		return redactor.Redact(ctx, secrets.Text{Path: path, Text: strings.ToValidUTF8(text, "\uFFFD")})
+	}
+	pull, err := o.p.Forge.PullRequest(ctx, o.pull.PullRef)
+	if err != nil {
+		return q, err
+	}
+	thread, path, err := o.thread(ctx)
+	if err != nil {
+		return q, err
+	}
+	change, err := o.hunks(ctx, &pull, path)
+	if err != nil {
+		return q, err
+	}
+	for _, e := range []struct{ title, text string }{
+		{"The author's words on the pull request", strings.TrimSpace(pull.Title + "\n\n" + pull.Body)},
+		{"The finding that is talked about", thread}, {"The change", change},
+	} {
+		text, err := clean(path, e.text)
+		if err != nil {
+			return q, fmt.Errorf("look for secrets before asking: %w", err)
+		}
+		q.Evidence = append(q.Evidence, review.Evidence{Title: e.title, Text: text})
+	}
+	if q.Text, err = clean("", o.Text); err != nil {
+		return q, fmt.Errorf("look for secrets before asking: %w", err)
+	}
+	set, _, err := o.settings(ctx, &pull)
+	q.Council = set.Council
+	return q, err
+}
+
+// thread is the finding of the thread that the comment stands in, and its file; empty where there is none of ours.
+func (o *order) thread(ctx context.Context) (text, path string, err error) {
+	known, err := o.p.Ledger.KnownByComment(ctx, o.pull.Subject(), o.root())
+	if errors.Is(err, review.ErrNotFound) || o.root() == 0 {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	f := &known.Finding
+	return strings.TrimSpace(f.Title + "\n\n" + f.Reason + "\n\n" + f.Location.Code), f.Location.Path, nil
+}
+
+// hunks is the change as text: of one file where the question is about one, else as much of all as there is room for.
+func (o *order) hunks(ctx context.Context, pull *review.PullRequest, path string) (string, error) {
+	id := o.session.run.Job().ID
+	source := review.Source{Kind: review.SourcePull, Pull: pull.PullRef, Base: pull.BaseTip, Head: pull.Head}
+	pinned, err := o.p.Repository.Pin(ctx, id, source)
+	if err != nil {
+		return "", o.without(ctx, err)
+	}
+	defer func() {
+		if err := o.p.Repository.Release(context.WithoutCancel(ctx), id); err != nil {
+			o.p.Logger.WarnContext(ctx, "what was fetched for a question was not removed", "job_id", string(id), "error", err)
+		}
+	}()
+	change, err := o.p.Repository.Load(ctx, pinned)
+	if err != nil {
+		return "", o.without(ctx, err)
+	}
+	var b strings.Builder
+	for i := range change.Files {
+		f := &change.Files[i]
+		if path != "" && f.Path != path && f.OldPath != path {
+			continue
+		}
+		writeFile(&b, f)
+		if b.Len() > maxEvidence {
+			return b.String()[:maxEvidence] + "\n(the change goes on)\n", nil
+		}
+	}
+	return b.String(), nil
+}
+
+// without lets a question be asked without the change that cannot be read. What passes is waited for.
+func (o *order) without(ctx context.Context, err error) error {
+	if waits(err) || ctx.Err() != nil || engine.Interrupted(err) {
+		return err
+	}
+	o.p.Logger.WarnContext(ctx, "a question is asked without the change", "pull", o.pull.Subject(), "error", err)
+	return nil
+}
+
+func writeFile(b *strings.Builder, f *review.File) {
+	fmt.Fprintf(b, "--- %s\n+++ %s\n", diff.DisplayPath(f.OldPath), diff.DisplayPath(f.Path))
+	for i := range f.Hunks {
+		h := &f.Hunks[i]
+		fmt.Fprintf(b, "@@ -%d,%d +%d,%d @@\n", h.OldStart, h.OldLines, h.NewStart, h.NewLines)
+		for _, l := range h.Lines {
+			b.WriteByte(l.Op)
+			b.WriteString(l.Text)
+			b.WriteByte('\n')
+			if b.Len() > maxEvidence {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,345 @@
+package events
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+	"witan.dev/services/review/commands"
+	"witan.dev/services/review/lifecycle"
+	"witan.dev/services/review/publish"
+	"witan.dev/services/review/publish/render"
+	"witan.dev/services/review/starter"
+	"witan.dev/services/review/wire"
+)
+
+// An author who may not write to the repository may still ask for this many reviews and answers in a day (own choice).
+const (
+	authorRuns = 5
+	authorDay  = 24 * time.Hour
+)
+
+// order is one command while it is carried out.
+type order struct {
+	*session
+
+	commands.Command
+
+	comment *reviewv1.CommentWritten
+	n       int // of the comment
+	// pull is the pull request as the forge told of it when the command was looked at.
+	pull review.PullRequest
+}
+
+// commented carries out the commands of a comment, one after the other.
+func (s *session) commented(c *reviewv1.CommentWritten) (*engine.Failure, error) {
+	if s.p.Forge == nil {
+		return nil, nil //nolint:nilnil // nobody can be asked what the sender may do
+	}
+	helped := false
+	for i, command := range s.spec.Commands {
+		o := &order{session: s, Command: command, comment: c, n: i}
+		if command.Name == commands.Unknown || command.Name == commands.Help {
+			if helped { // once a comment
+				continue
+			}
+			helped = true
+		}
+		if f, err := o.carryOut(); f != nil || err != nil {
+			return f, err
+		}
+	}
+	return nil, nil //nolint:nilnil // no failure
+}
+
+func (o *order) step(what string) string { return fmt.Sprintf("command/%d/%s", o.n, what) }
+
+// key is what a request or an answer of this command is known by, whichever delivery brought the comment.
+func (o *order) key(what string) string {
+	return fmt.Sprintf("%s/comment/%d/%d/%d/%s", o.session.pull(o.comment.GetNumber()).Subject(), o.comment.GetPlace(), o.comment.GetCommentId(), o.n, what)
+}
+
+func (o *order) requestID(what string) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(o.key(what))).String()
+}
+
+// verdict is whether a sender may do what they ask for.
+type verdict struct {
+	Allowed bool               `json:"allowed"`
+	Pull    review.PullRequest `json:"pull"`
+}
+
+// carryOut does what the command says.
+func (o *order) carryOut() (*engine.Failure, error) {
+	if f, err := o.react("seen", publish.ReactionEyes); f != nil || err != nil {
+		return f, err
+	}
+	var v verdict
+	if f, err := step(o.session, o.step("permission"), &v, o.judge); f != nil || err != nil {
+		return f, err
+	}
+	if o.pull = v.Pull; !v.Allowed {
+		return o.react("refused", publish.ReactionConfused)
+	}
+	switch o.Name {
+	case commands.Review:
+		return o.review()
+	case commands.Ask:
+		return o.ask()
+	case commands.Pause:
+		return o.pause()
+	case commands.Resume:
+		return o.resume()
+	case commands.Dismiss:
+		return o.dismiss()
+	case commands.Config:
+		return o.config()
+	default:
+		return o.say("help", help)
+	}
+}
+
+// judge asks the forge what the sender may do. The author of a pull request may ask for a few reviews and answers without
+// being able to write to the repository.
+func (o *order) judge(ctx context.Context) (v verdict, err error) {
+	sender := o.event.GetSender()
+	if v.Pull, err = o.p.Forge.PullRequest(ctx, o.session.pull(o.comment.GetNumber())); err != nil {
+		return v, err
+	}
+	v.Pull.Body, v.Pull.Title = "", "" // not needed, and not to be stored unscanned
+	may, err := o.p.Forge.Permission(ctx, v.Pull.Repo, sender)
+	if err != nil {
+		return v, err
+	}
+	switch o.Name {
+	case commands.Config, commands.Help, commands.Unknown:
+		v.Allowed = may >= review.PermissionRead
+	case commands.Review, commands.Ask:
+		if v.Allowed = may >= review.PermissionWrite; !v.Allowed && strings.EqualFold(sender, v.Pull.Author) {
+			v.Allowed, err = o.asAuthor(ctx, v.Pull.Subject())
+		}
+	default:
+		v.Allowed = may >= review.PermissionWrite
+	}
+	return v, err
+}
+
+// asAuthor counts what the author asks for.
+func (o *order) asAuthor(ctx context.Context, subject string) (allowed bool, err error) {
+	now, key := o.p.Clock().UTC(), o.key("author")
+	err = o.change(ctx, subject, func(s *review.Subject) {
+		s.Asked = slices.DeleteFunc(s.Asked, func(a review.Asked) bool { return now.Sub(a.At) >= authorDay })
+		if allowed = slices.ContainsFunc(s.Asked, func(a review.Asked) bool { return a.Key == key }); allowed {
+			return
+		}
+		if allowed = len(s.Asked) < authorRuns; allowed {
+			s.Asked = append(s.Asked, review.Asked{Key: key, At: now})
+		}
+	})
+	return allowed, err
+}
+
+// review starts a review.
+func (o *order) review() (*engine.Failure, error) {
+	scope := review.ScopeDefault
+	if word, _, _ := strings.Cut(o.Text, " "); strings.EqualFold(word, "full") {
+		scope = review.ScopeWhole
+	}
+	var done bool
+	return step(o.session, o.step("start"), &done, func(ctx context.Context) (bool, error) {
+		return true, o.start(ctx, o.pull.PullRef, review.TriggerCommand, scope, o.key("review"))
+	})
+}
+
+// start starts the review of a pull request, once for what it is asked by.
+func (s *session) start(ctx context.Context, ref review.PullRef, t review.Trigger, scope review.Scope, by string) error {
+	rev := review.Review{
+		ID: job.NewID(), Owner: s.run.Job().Owner, Trigger: t, Publish: true, Scope: scope, Revision: 1,
+		Pinned:    review.Pinned{Source: review.Source{Kind: review.SourcePull, Pull: ref}, Subject: ref.Subject()},
+		CreatedAt: s.p.Clock().UTC().Truncate(time.Microsecond),
+	}
+	if t != review.TriggerCommand { // a command is known by its comment, all else by its delivery
+		by = fmt.Sprintf("%s/%s#%d", s.event.GetDelivery(), by, ref.Number)
+	}
+	_, err := s.p.Starter.Start(ctx, rev, starter.Request{
+		Method: "HandleEvent/start", ID: uuid.NewSHA1(uuid.NameSpaceURL, []byte(by)).String(), Body: sha256.Sum256([]byte(by)),
+	})
+	return err
+}
+
+// pause stops the reviews of the pull request that are under way, and those that start by themselves.
+func (o *order) pause() (*engine.Failure, error) {
+	var ids []job.ID
+	f, err := step(o.session, o.step("pause"), &ids, func(ctx context.Context) (ids []job.ID, err error) {
+		err = o.change(ctx, o.pull.Subject(), func(s *review.Subject) { s.Paused, ids = true, Unended(s) })
+		return ids, err
+	})
+	if f != nil || err != nil {
+		return f, err
+	}
+	if f, err := o.cancel(o.step("cancel"), ids); f != nil || err != nil {
+		return f, err
+	}
+	return o.react("done", publish.ReactionUp)
+}
+
+func (o *order) resume() (*engine.Failure, error) {
+	var done bool
+	f, err := step(o.session, o.step("resume"), &done, func(ctx context.Context) (bool, error) {
+		return true, o.change(ctx, o.pull.Subject(), func(s *review.Subject) { s.Paused = false })
+	})
+	if f != nil || err != nil {
+		return f, err
+	}
+	return o.react("done", publish.ReactionUp)
+}
+
+// dismiss notes that a finding is not wanted: that of the thread, or the one that is named.
+func (o *order) dismiss() (*engine.Failure, error) {
+	var found bool
+	f, err := step(o.session, o.step("dismiss"), &found, func(ctx context.Context) (bool, error) {
+		for range putTries {
+			known, reason, err := o.meant(ctx)
+			if errors.Is(err, review.ErrNotFound) {
+				return false, nil
+			}
+			if err != nil {
+				return false, err
+			}
+			err = o.put(ctx, lifecycle.Dismiss(known, reason))
+			if !errors.Is(err, review.ErrChanged) {
+				return err == nil, err
+			}
+		}
+		return false, review.ErrChanged
+	})
+	switch {
+	case f != nil || err != nil:
+		return f, err
+	case found:
+		return o.react("done", publish.ReactionUp)
+	}
+	return o.say("unknown", "There is no such finding here. Use `/witan dismiss` in the finding's own thread, or name it: `/witan dismiss ID reason`.")
+}
+
+// putTries is how often a row is read again that somebody else changed meanwhile.
+const putTries = 5
+
+// put stores a finding.
+func (o *order) put(ctx context.Context, k review.Known) error {
+	return o.session.run.Commit(ctx, job.Update{Write: func(ctx context.Context, tx job.Tx) error {
+		return o.p.Ledger.PutKnown(ctx, tx, k)
+	}})
+}
+
+// meant is the finding that a dismissal is about, and its reason.
+func (o *order) meant(ctx context.Context) (k review.Known, reason string, err error) {
+	subject := o.pull.Subject()
+	word, rest, _ := strings.Cut(o.Text, " ")
+	if word != "" {
+		if k, err = o.p.Ledger.KnownByID(ctx, subject, strings.ToLower(strings.Trim(word, "`"))); !errors.Is(err, review.ErrNotFound) {
+			return k, strings.TrimSpace(rest), err
+		}
+	}
+	if root := o.comment.GetInReplyTo(); root != 0 {
+		k, err = o.p.Ledger.KnownByComment(ctx, subject, root)
+		return k, o.Text, err
+	}
+	return k, "", review.ErrNotFound
+}
+
+// kind is where the comment stands.
+func (o *order) kind() publish.Kind {
+	switch o.comment.GetPlace() {
+	case reviewv1.CommentWritten_THREAD:
+		return publish.KindInline
+	case reviewv1.CommentWritten_REVIEW:
+		return publish.KindReview
+	default:
+		return publish.KindConversation
+	}
+}
+
+// react gives the comment a sign. Where that is not permitted, or the comment is gone, nothing is lost. The text of a review
+// takes none.
+func (o *order) react(what string, r publish.Reaction) (*engine.Failure, error) {
+	if o.p.Publisher == nil || o.kind() == publish.KindReview {
+		return nil, nil //nolint:nilnil // no failure
+	}
+	var done bool
+	return step(o.session, o.step(what), &done, func(ctx context.Context) (bool, error) {
+		err := o.p.Publisher.React(ctx, o.session.pull(o.comment.GetNumber()), o.kind(), o.comment.GetCommentId(), r)
+		if err == nil || waits(err) {
+			return err == nil, err
+		}
+		if errors.Is(err, publish.ErrAmbiguous) {
+			return false, fmt.Errorf("%w: %w", review.ErrUnavailable, err)
+		}
+		o.p.Logger.WarnContext(ctx, "a comment took no reaction", "comment", o.comment.GetCommentId(), "error", err)
+		return false, ctx.Err()
+	})
+}
+
+func waits(err error) bool {
+	_, limit := errors.AsType[*review.LimitError](err)
+	return limit || errors.Is(err, review.ErrUnavailable)
+}
+
+// say answers the comment, in its thread where it has one. The answer is known by the comment's ID: a second delivery of it
+// gets no second answer.
+func (o *order) say(what, heading string, lines ...string) (*engine.Failure, error) {
+	return o.reply(what, heading, "", lines)
+}
+
+func (o *order) reply(what, heading, text string, lines []string) (*engine.Failure, error) {
+	if o.p.Publisher == nil {
+		return nil, nil //nolint:nilnil // no failure
+	}
+	key := o.p.Keys.Key(o.pull.Subject(), "answer", o.key("answer"))
+	body := render.Answer(heading, text, lines, publish.Mark(key))
+	var done publish.Placed
+	tried := false
+	return step(o.session, o.step(what), &done, func(ctx context.Context) (publish.Placed, error) {
+		desk := &publish.Desk{
+			Forge: o.p.Publisher, Ref: o.pull.PullRef, Begun: map[string]bool{key: tried || o.session.run.Epoch() > 1},
+			Begin: func(context.Context, []string) error { return nil }, Wait: pause, Logger: o.p.Logger,
+		}
+		tried = true
+		return desk.Say(ctx, key, o.root(), body)
+	})
+}
+
+// root is the thread that is answered in; 0 for the conversation.
+func (o *order) root() int64 {
+	if o.comment.GetPlace() != reviewv1.CommentWritten_THREAD {
+		return 0
+	}
+	if root := o.comment.GetInReplyTo(); root != 0 {
+		return root
+	}
+	return o.comment.GetCommentId()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// job names the job for others.
+func (o *order) job() string { return wire.JobName(o.session.run.Job().ID) }

@@ -1,0 +1,348 @@
+// Package events holds the body of jobs of kind delivery: what follows from something that happened at a forge and is no
+// review, where it takes time or has to ask the forge. What such an event changes at once was changed in the transaction
+// that made its job.
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+	"witan.dev/services/review/commands"
+	"witan.dev/services/review/patience"
+	"witan.dev/services/review/publish"
+	"witan.dev/services/review/reviewers/secrets"
+	"witan.dev/services/review/starter"
+	"witan.dev/services/review/wire"
+)
+
+// Spec is what a job of kind delivery is told.
+type Spec struct {
+	// Event is a ForgeEvent, encoded.
+	Event []byte `json:"event"`
+	// Cancel are the reviews that it ends, as they were when it was taken in.
+	Cancel []job.ID `json:"cancel,omitempty"`
+	// Commands are those of a comment.
+	Commands []commands.Command `json:"commands,omitempty"`
+}
+
+// Configuration reads what a repository says of its own reviews.
+type Configuration interface {
+	Read(ctx context.Context, read func(ctx context.Context, path string) ([]byte, error)) (review.Settings, []string, error)
+}
+
+// Params are what a worker needs.
+type Params struct {
+	Jobs       review.Jobs
+	Store      review.Store
+	Subjects   review.Subjects
+	Ledger     review.Ledger
+	Repository review.Repository
+	Starter    *starter.Starter
+	Advisor    review.Advisor
+	// Forge reads; nil where there are no credentials for one. Publisher writes; nil: nothing is answered.
+	Forge     review.Forge
+	Publisher publish.Forge
+	Keys      publish.Keys
+	// Configuration reads what repositories say.
+	Configuration Configuration
+	Secrets       *secrets.Reviewer
+	Logger        *slog.Logger
+	// Patience bounds how long a job waits in all for the forge; 0: 2 hours.
+	Patience time.Duration
+	// Clock tells the time; nil: time.Now.
+	Clock func() time.Time
+}
+
+// Worker does what events ask for. Safe for concurrent use.
+type Worker struct{ p Params }
+
+// New returns a worker.
+func New(p Params) *Worker {
+	if p.Patience == 0 {
+		p.Patience = 2 * time.Hour
+	}
+	if p.Clock == nil {
+		p.Clock = time.Now
+	}
+	return &Worker{p: p}
+}
+
+// session is one execution.
+type session struct {
+	*Worker
+
+	run      *job.Run
+	spec     Spec
+	event    *reviewv1.ForgeEvent
+	patience *patience.Patience
+}
+
+// Body is the job.Body of kind delivery.
+func (w *Worker) Body(r *job.Run) error {
+	s := &session{Worker: w, run: r, event: &reviewv1.ForgeEvent{}, patience: &patience.Patience{Run: r, Limit: w.p.Patience}}
+	if err := json.Unmarshal(r.Job().Spec, &s.spec); err != nil {
+		return fmt.Errorf("decode the spec of job %s: %w", r.Job().ID, err)
+	}
+	if err := proto.Unmarshal(s.spec.Event, s.event); err != nil {
+		return fmt.Errorf("decode the event of job %s: %w", r.Job().ID, err)
+	}
+	f, err := s.handle()
+	if err != nil {
+		return err
+	}
+	return r.Finish(context.WithoutCancel(r.Context()), outcome(f))
+}
+
+func outcome(f *engine.Failure) job.Outcome {
+	switch {
+	case f == nil:
+		return job.Outcome{State: job.StateSucceeded}
+	case f.Class == engine.ClassCancelled:
+		return job.Outcome{State: job.StateCancelled, Reason: job.ReasonCancelled}
+	}
+	code := job.CodeInternal
+	if f.Class == patience.ClassUnavailable {
+		code = codeUnavailable
+	}
+	return job.Outcome{State: job.StateFailed, Reason: f.Reason, Error: &job.Error{Code: code, Reason: f.Reason, Message: f.Message}}
+}
+
+// codeUnavailable is google.rpc.Code UNAVAILABLE.
+const codeUnavailable uint32 = 14
+
+// handle does what the event asks for.
+func (s *session) handle() (*engine.Failure, error) {
+	switch e := s.event.GetEvent().(type) {
+	case *reviewv1.ForgeEvent_Drafted:
+		return s.drafted(e.Drafted)
+	case *reviewv1.ForgeEvent_Comment:
+		return s.commented(e.Comment)
+	case *reviewv1.ForgeEvent_Installation:
+		return s.installed(e.Installation)
+	case *reviewv1.ForgeEvent_RepositoryChanged:
+		return s.repositoryChanged(e.RepositoryChanged)
+	case *reviewv1.ForgeEvent_CheckAction:
+		return s.checkAction(e.CheckAction)
+	default:
+		return s.cancel("cancel", s.spec.Cancel)
+	}
+}
+
+// classRefused marks what the forge or the council refuses for good.
+const classRefused engine.Class = "REFUSED"
+
+// step runs a named step, and waits where the forge wants that.
+func step[T any](s *session, name string, into *T, fn func(ctx context.Context) (T, error)) (*engine.Failure, error) {
+	return s.patience.Again(name, func(name string) (*engine.Failure, error) {
+		value, f, err := job.Step(s.run, name, engine.Policy{}, func(ctx context.Context) (T, *engine.Failure, error) {
+			value, err := fn(ctx)
+			if err == nil || ctx.Err() != nil || engine.Interrupted(err) || errors.Is(err, job.ErrFenced) {
+				return value, nil, err
+			}
+			if pause := patience.Pause(err, s.p.Clock()); pause != nil {
+				s.p.Logger.WarnContext(ctx, "the forge keeps a delivery waiting", "job_id", string(s.run.Job().ID), "error", err)
+				return value, pause, nil
+			}
+			if e, ok := errors.AsType[*apierr.Error](err); ok && e.Kind() != apierr.KindInternal {
+				return value, &engine.Failure{Class: classRefused, Reason: string(e.Reason()), Message: e.Message()}, nil
+			}
+			return value, nil, err
+		})
+		*into = value
+		return f, err
+	})
+}
+
+// cancel stops reviews. What has ended stays as it is.
+func (s *session) cancel(name string, ids []job.ID) (*engine.Failure, error) {
+	if len(ids) == 0 {
+		return nil, nil //nolint:nilnil // no failure
+	}
+	var done bool
+	return step(s, name, &done, func(ctx context.Context) (bool, error) {
+		for _, id := range ids {
+			if err := s.p.Jobs.Cancel(ctx, wire.JobName(id)); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
+// repo is the event's repository.
+func (s *session) repo() review.Repo { return Repo(s.event.GetRepository()) }
+
+// Repo reads a repository.
+func Repo(r *reviewv1.ForgeRepository) review.Repo {
+	return review.Repo{Host: r.GetHost(), Owner: r.GetOwner(), Name: r.GetName(), ID: r.GetId(), Installation: r.GetInstallationId()}
+}
+
+func (s *session) pull(number int64) review.PullRef {
+	return review.PullRef{Repo: s.repo(), Number: number}
+}
+
+// drafted stops the reviews of a pull request that became a draft, where drafts are not reviewed.
+func (s *session) drafted(e *reviewv1.PullRequestDrafted) (*engine.Failure, error) {
+	var drafts bool
+	if s.p.Forge == nil {
+		return nil, nil //nolint:nilnil // nobody reviews anything
+	}
+	f, err := step(s, "settings", &drafts, func(ctx context.Context) (bool, error) {
+		pull, err := s.p.Forge.PullRequest(ctx, s.pull(e.GetNumber()))
+		if err != nil {
+			return false, err
+		}
+		set, _, err := s.settings(ctx, &pull)
+		return set.Drafts, err
+	})
+	if f != nil || err != nil || drafts {
+		return f, err
+	}
+	return s.cancel("cancel", s.spec.Cancel)
+}
+
+// settings reads the repository's configuration at the tip of the base branch.
+func (s *session) settings(ctx context.Context, p *review.PullRequest) (review.Settings, []string, error) {
+	if s.p.Configuration == nil {
+		return review.DefaultSettings(), nil, nil
+	}
+	return s.p.Configuration.Read(ctx, func(ctx context.Context, path string) ([]byte, error) {
+		return s.p.Forge.File(ctx, p.Repo, path, p.BaseTip)
+	})
+}
+
+// subjectsPage is how many subjects are looked at in one step.
+const subjectsPage = 200
+
+// each calls fn with the subjects of a query, a step for each page.
+func (s *session) each(name string, q review.SubjectQuery, fn func(ctx context.Context, subject *review.Subject) error) (*engine.Failure, error) {
+	q.Limit = subjectsPage
+	for n := 1; ; n++ {
+		var last string
+		f, err := step(s, fmt.Sprintf("%s/%d", name, n), &last, func(ctx context.Context) (string, error) {
+			page, err := s.p.Subjects.ListSubjects(ctx, q)
+			if err != nil {
+				return "", err
+			}
+			for i := range page {
+				if err := fn(ctx, &page[i]); err != nil {
+					return "", err
+				}
+			}
+			if len(page) < subjectsPage {
+				return "", nil
+			}
+			return page[len(page)-1].Name, nil
+		})
+		if f != nil || err != nil || last == "" {
+			return f, err
+		}
+		q.After = last
+	}
+}
+
+// change changes a subject in a transaction of its own.
+func (s *session) change(ctx context.Context, name string, fn func(*review.Subject)) error {
+	return s.run.Commit(ctx, job.Update{Write: func(ctx context.Context, tx job.Tx) error {
+		subject, err := s.p.Subjects.Lock(ctx, tx, name, s.run.Job().Owner)
+		if err != nil {
+			return err
+		}
+		fn(&subject)
+		return s.p.Subjects.Put(ctx, tx, subject)
+	}})
+}
+
+// installed stops what was under way where we may not look any more.
+func (s *session) installed(e *reviewv1.InstallationChanged) (*engine.Failure, error) {
+	if e.GetChange() != reviewv1.InstallationChanged_REMOVED {
+		return nil, nil //nolint:nilnil // tokens are asked for when they are needed
+	}
+	if len(e.GetRepositories()) == 0 {
+		return s.each("stop", review.SubjectQuery{Installation: e.GetInstallationId()}, s.stop)
+	}
+	for i, r := range e.GetRepositories() {
+		f, err := s.each(fmt.Sprintf("stop/%d", i), review.SubjectQuery{Host: r.GetHost(), Repository: r.GetId()}, s.stop)
+		if f != nil || err != nil {
+			return f, err
+		}
+	}
+	return nil, nil //nolint:nilnil // no failure
+}
+
+// stop ends the reviews of a subject.
+func (s *session) stop(ctx context.Context, subject *review.Subject) error {
+	for _, id := range Unended(subject) {
+		if err := s.p.Jobs.Cancel(ctx, wire.JobName(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unended are the reviews of a subject that may be under way.
+func Unended(subject *review.Subject) []job.ID {
+	var out []job.ID
+	for _, id := range []job.ID{subject.Current, subject.Running} {
+		if id != "" && (len(out) == 0 || out[0] != id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// repositoryChanged follows a repository to its new name. What it is known by is its ID.
+func (s *session) repositoryChanged(e *reviewv1.RepositoryChanged) (*engine.Failure, error) {
+	repo := s.repo()
+	q := review.SubjectQuery{Host: repo.Host, Repository: repo.ID}
+	switch e.GetChange() {
+	case reviewv1.RepositoryChanged_DELETED:
+		return s.each("stop", q, s.stop)
+	case reviewv1.RepositoryChanged_RENAMED:
+		return s.each("rename", q, func(ctx context.Context, subject *review.Subject) error {
+			return s.change(ctx, subject.Name, func(subject *review.Subject) {
+				subject.Pull.Owner, subject.Pull.Name = repo.Owner, repo.Name
+			})
+		})
+	default:
+		return nil, nil //nolint:nilnil // recorded
+	}
+}
+
+// checkAction starts the review of the pull requests that a check run stands at. Where the forge names none, as for forks,
+// they are those that were reviewed at its commit.
+func (s *session) checkAction(e *reviewv1.CheckAction) (*engine.Failure, error) {
+	repo := s.repo()
+	if len(e.GetNumbers()) > 0 {
+		for _, number := range e.GetNumbers() {
+			if f, err := s.recheck(review.PullRef{Repo: repo, Number: number}); f != nil || err != nil {
+				return f, err
+			}
+		}
+		return nil, nil //nolint:nilnil // no failure
+	}
+	return s.each("find", review.SubjectQuery{Host: repo.Host, Repository: repo.ID}, func(ctx context.Context, subject *review.Subject) error {
+		if subject.DoneHead != e.GetHead() {
+			return nil
+		}
+		return s.start(ctx, subject.Pull, review.TriggerCheckRequested, review.ScopeDefault, "check")
+	})
+}
+
+func (s *session) recheck(ref review.PullRef) (*engine.Failure, error) {
+	var done bool
+	return step(s, fmt.Sprintf("start/%d", ref.Number), &done, func(ctx context.Context) (bool, error) {
+		return true, s.start(ctx, ref, review.TriggerCheckRequested, review.ScopeDefault, "check")
+	})
+}

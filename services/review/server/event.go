@@ -1,0 +1,234 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/auth"
+	"witan.dev/internal/job"
+	"witan.dev/services/review"
+	"witan.dev/services/review/commands"
+	"witan.dev/services/review/events"
+	"witan.dev/services/review/lifecycle"
+	"witan.dev/services/review/wire"
+)
+
+// ErrEventRefused: only the service itself says what happened at a forge.
+var ErrEventRefused = apierr.PermissionDenied(apierr.ReasonEventRefused, "events of a forge are taken from the service itself only")
+
+// Why an event changes nothing. The words are stored with the delivery: they never change.
+const (
+	ignoredBot       = "BOT"
+	ignoredNoCommand = "NO_COMMAND"
+	ignoredNotOurs   = "NOT_OURS"
+	ignoredFrozen    = "SUBJECT_CLOSED"
+	ignoredUnknown   = "NO_REVIEWS_HERE"
+	ignoredRecorded  = "RECORDED"
+	ignoredNoForge   = "FORGE_NOT_CONFIGURED"
+)
+
+// effect is what an event comes to: nothing, for a reason, or a job of kind delivery.
+type effect struct {
+	ignored  string
+	commands []commands.Command
+	// onSubject changes the locked subject of a pull request. It returns the reviews that the job ends.
+	number    int64
+	onSubject func(*review.Subject) []job.ID
+	// write changes what is kept beside it.
+	write func(ctx context.Context, tx job.Tx) error
+}
+
+// putTries is how often a row is read again that somebody else changed meanwhile.
+const putTries = 5
+
+// HandleEvent implements reviewv1.ReviewServiceServer. What an event changes at once is changed in the transaction that makes
+// its job, so that events follow each other in the order in which they were taken in.
+func (s *Server) HandleEvent(ctx context.Context, req *reviewv1.HandleEventRequest) (*reviewv1.HandleEventResponse, error) {
+	if p := auth.From(ctx); !p.Service && !p.Trusted {
+		return nil, ErrEventRefused
+	}
+	for try := 1; ; try++ {
+		answer, err := s.handle(ctx, req)
+		if !errors.Is(err, review.ErrChanged) || try == putTries {
+			return answer, err
+		}
+	}
+}
+
+func (s *Server) handle(ctx context.Context, req *reviewv1.HandleEventRequest) (*reviewv1.HandleEventResponse, error) {
+	e, err := s.effect(ctx, req.GetEvent())
+	if err != nil {
+		return nil, err
+	}
+	if e.ignored != "" {
+		return &reviewv1.HandleEventResponse{IgnoredReason: e.ignored}, nil
+	}
+	id, err := s.deliver(ctx, req, &e)
+	if err != nil {
+		return nil, err
+	}
+	return &reviewv1.HandleEventResponse{Resource: wire.JobName(id)}, nil
+}
+
+// deliver makes the job with what the event changes.
+func (s *Server) deliver(ctx context.Context, req *reviewv1.HandleEventRequest, e *effect) (job.ID, error) {
+	encode := proto.MarshalOptions{Deterministic: true}
+	event, err := encode.Marshal(req.GetEvent())
+	if err != nil {
+		return "", fmt.Errorf("encode the event of %s: %w", req.GetEvent().GetDelivery(), err)
+	}
+	owner := auth.Owner(ctx)
+	spec := events.Spec{Event: event, Commands: e.commands}
+	raw, err := json.Marshal(spec)
+	if err != nil {
+		return "", fmt.Errorf("encode the spec of %s: %w", req.GetEvent().GetDelivery(), err)
+	}
+	c := job.Creation{
+		ID: job.NewID(), Kind: job.KindDelivery, Owner: owner, Method: reviewv1.ReviewService_HandleEvent_FullMethodName,
+		RequestID: req.GetRequestId(), BodySHA256: sha256.Sum256(event), Resource: req.GetEvent().GetDelivery(), Spec: raw, Write: e.write,
+	}
+	if e.onSubject != nil {
+		name := review.PullRef{Repo: events.Repo(req.GetEvent().GetRepository()), Number: e.number}.Subject()
+		c.Admit = func(ctx context.Context, tx job.Tx, c *job.Creation) error {
+			subject, err := s.p.Subjects.Lock(ctx, tx, name, owner)
+			if err != nil {
+				return err
+			}
+			spec.Cancel = e.onSubject(&subject)
+			if c.Spec, err = json.Marshal(spec); err != nil {
+				return fmt.Errorf("encode the spec of %s: %w", req.GetEvent().GetDelivery(), err)
+			}
+			return s.p.Subjects.Put(ctx, tx, subject)
+		}
+	}
+	j, _, err := s.p.Jobs.Create(ctx, c)
+	return j.ID, err
+}
+
+func (s *Server) effect(ctx context.Context, e *reviewv1.ForgeEvent) (effect, error) {
+	switch what := e.GetEvent().(type) {
+	case *reviewv1.ForgeEvent_Closed:
+		return s.known(ctx, e, what.Closed.GetNumber(), effect{number: what.Closed.GetNumber(), onSubject: func(subject *review.Subject) []job.ID {
+			subject.Closed = true
+			return events.Unended(subject)
+		}})
+	case *reviewv1.ForgeEvent_Drafted:
+		return s.known(ctx, e, what.Drafted.GetNumber(), effect{number: what.Drafted.GetNumber(), onSubject: func(subject *review.Subject) []job.ID {
+			if subject.RunningAsked || subject.Waiting { // a person waits for it, or it finds out by itself
+				return nil
+			}
+			return events.Unended(subject)
+		}})
+	case *reviewv1.ForgeEvent_Comment:
+		return s.comment(ctx, e, what.Comment)
+	case *reviewv1.ForgeEvent_CommentDeleted:
+		return s.onFinding(ctx, e, what.CommentDeleted.GetNumber(), []int64{what.CommentDeleted.GetCommentId()}, lifecycle.Deleted)
+	case *reviewv1.ForgeEvent_Thread:
+		change := lifecycle.Unresolved
+		if what.Thread.GetResolved() {
+			change = lifecycle.Resolved
+		}
+		return s.onFinding(ctx, e, what.Thread.GetNumber(), what.Thread.GetCommentIds(), change)
+	case *reviewv1.ForgeEvent_Installation:
+		if what.Installation.GetChange() != reviewv1.InstallationChanged_REMOVED {
+			return effect{ignored: ignoredRecorded}, nil
+		}
+		return effect{}, nil
+	case *reviewv1.ForgeEvent_RepositoryChanged:
+		if what.RepositoryChanged.GetChange() == reviewv1.RepositoryChanged_PRIVATIZED {
+			return effect{ignored: ignoredRecorded}, nil
+		}
+		return effect{}, nil
+	case *reviewv1.ForgeEvent_CheckAction:
+		return s.checked(what.CheckAction), nil
+	default:
+		return effect{ignored: ignoredRecorded}, nil
+	}
+}
+
+// known is the effect on a pull request of which there were reviews.
+func (s *Server) known(ctx context.Context, e *reviewv1.ForgeEvent, number int64, then effect) (effect, error) {
+	_, err := s.p.Subjects.Subject(ctx, subjectOf(e, number))
+	if errors.Is(err, review.ErrNotFound) {
+		return effect{ignored: ignoredUnknown}, nil
+	}
+	return then, err
+}
+
+func subjectOf(e *reviewv1.ForgeEvent, number int64) string {
+	return review.PullRef{Repo: events.Repo(e.GetRepository()), Number: number}.Subject()
+}
+
+// comment is the effect of a comment: its commands, or a person's answer in one of our threads.
+func (s *Server) comment(ctx context.Context, e *reviewv1.ForgeEvent, c *reviewv1.CommentWritten) (effect, error) {
+	if e.GetSenderBot() {
+		return effect{ignored: ignoredBot}, nil
+	}
+	if found := commands.Parse(c.GetBody(), s.p.App); len(found) > 0 {
+		if !s.p.Forge {
+			return effect{ignored: ignoredNoForge}, nil
+		}
+		return effect{commands: found}, nil
+	}
+	if c.GetInReplyTo() == 0 {
+		return effect{ignored: ignoredNoCommand}, nil
+	}
+	out, err := s.onFinding(ctx, e, c.GetNumber(), []int64{c.GetInReplyTo()}, lifecycle.Answered)
+	if out.ignored == ignoredNotOurs {
+		out.ignored = ignoredNoCommand
+	}
+	return out, err
+}
+
+// onFinding is the effect on the finding whose comment is among some. What is closed is frozen.
+func (s *Server) onFinding(
+	ctx context.Context, e *reviewv1.ForgeEvent, number int64, comments []int64, change func(review.Known) review.Known,
+) (effect, error) {
+	if e.GetSenderBot() {
+		return effect{ignored: ignoredBot}, nil
+	}
+	name := subjectOf(e, number)
+	subject, err := s.p.Subjects.Subject(ctx, name)
+	switch {
+	case errors.Is(err, review.ErrNotFound):
+		return effect{ignored: ignoredUnknown}, nil
+	case err != nil:
+		return effect{}, err
+	case subject.Closed:
+		return effect{ignored: ignoredFrozen}, nil
+	}
+	for _, id := range comments {
+		known, err := s.p.Ledger.KnownByComment(ctx, name, id)
+		if errors.Is(err, review.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return effect{}, err
+		}
+		return effect{write: func(ctx context.Context, tx job.Tx) error { return s.p.Ledger.PutKnown(ctx, tx, change(known)) }}, nil
+	}
+	return effect{ignored: ignoredNotOurs}, nil
+}
+
+// The actions of our check run: it is asked for again, or a button of ours was pressed.
+const (
+	actionAgain  = "rerequested"
+	actionReview = "review"
+)
+
+func (s *Server) checked(c *reviewv1.CheckAction) effect {
+	switch {
+	case c.GetAction() != actionAgain && c.GetAction() != actionReview:
+		return effect{ignored: ignoredRecorded}
+	case !s.p.Forge:
+		return effect{ignored: ignoredNoForge}
+	}
+	return effect{}
+}
