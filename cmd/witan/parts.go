@@ -226,7 +226,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	parser, index, members := peers.NewParser(p.conn), peers.NewIndex(p.conn), peers.NewCouncil(p.conn, 0)
 	limits := reviewworker.Limits{
 		ContextTokens: p.config.Context.Tokens, Debounce: p.config.Reviews.Debounce, DebounceMax: p.config.Reviews.DebounceMax,
-		Patience: p.config.Reviews.Patience, AtOnce: p.roles.atOnce(job.KindReview, p.config.Workers),
+		Patience: p.config.Reviews.Patience, Budgets: budgets(p.config.Reviews), AtOnce: p.roles.atOnce(job.KindReview, p.config.Workers),
 	}
 	if !p.config.Context.Enabled || p.config.Context.Tokens == 0 {
 		limits.ContextTokens = -1
@@ -288,6 +288,11 @@ func githubClient(c config.GitHub) (*github.Client, error) {
 		return nil, fmt.Errorf("configuration:\ngithub: %w", err)
 	}
 	return client, nil
+}
+
+func budgets(r config.Reviews) review.Budgets {
+	of := func(b config.Budget) review.Budget { return review.Budget{Tokens: b.Tokens, CostMicros: b.CostMicros} }
+	return review.Budgets{Review: of(r.Budget), SubjectDay: of(r.DayBudget), RepositoryMonth: of(r.MonthBudget)}
 }
 
 // repositoryConfiguration reads what repositories say of their reviews.

@@ -214,6 +214,17 @@ type Reviews struct {
 	DebounceMax time.Duration `koanf:"debounce_max"`
 	// Patience bounds how long a review waits in all for a forge that does not answer or asks for a pause.
 	Patience time.Duration `koanf:"patience"`
+	// Budget caps what the council of one review takes, DayBudget those of a pull request in a day, MonthBudget those of a
+	// repository in a month. A repository may set the first lower.
+	Budget      Budget `koanf:"budget"`
+	DayBudget   Budget `koanf:"day_budget"`
+	MonthBudget Budget `koanf:"month_budget"`
+}
+
+// Budget caps tokens sent and received, and cost in millionths of the currency of the models' prices; 0: no cap.
+type Budget struct {
+	Tokens     int64 `koanf:"tokens"`
+	CostMicros int64 `koanf:"cost_micros"`
 }
 
 // GitHub says how GitHub is reached: as an App, or with tokens. Keys and tokens come from variables or files.
@@ -239,6 +250,14 @@ type GitHub struct {
 	Cache string `koanf:"cache"`
 	// WritePace is the shortest time between two writes of an installation.
 	WritePace time.Duration `koanf:"write_pace"`
+}
+
+func (r Reviews) validate(bad func(key, format string, args ...any)) {
+	for key, b := range map[string]Budget{"budget": r.Budget, "day_budget": r.DayBudget, "month_budget": r.MonthBudget} {
+		if b.Tokens < 0 || b.CostMicros < 0 {
+			bad("reviews."+key, "a cap is below 0")
+		}
+	}
 }
 
 // Configured says whether there are credentials.
@@ -323,6 +342,7 @@ func (c *Config) Validate() error {
 		bad("max_body", "%d is not between 64 KiB and 64 MiB", c.MaxBody)
 	}
 	c.GitHub.validate(bad)
+	c.Reviews.validate(bad)
 	c.validateModels(bad)
 	c.validateCouncils(bad)
 	return errors.Join(errs...)

@@ -137,7 +137,11 @@ type Verdict struct {
 type Council interface {
 	// Describe says how large a part may be. A council that does not exist is ErrCouncilNotFound.
 	Describe(ctx context.Context, council string) (CouncilInfo, error)
-	// Deliberate starts the council's work; the same RequestID and task give the same deliberation again.
+	// Estimate says what the task would take. Of its parts only the tokens matter. ErrOverBudget where not even the least of
+	// it fits the task's budget, or the budget cannot be held.
+	Estimate(ctx context.Context, t CouncilTask) (Estimate, error)
+	// Deliberate starts the council's work; the same RequestID and task give the same deliberation again. ErrOverBudget as
+	// for Estimate.
 	Deliberate(ctx context.Context, t CouncilTask) (Deliberation, error)
 	// Verdict reads the result of a deliberation that has ended.
 	Verdict(ctx context.Context, deliberation string) (Verdict, error)

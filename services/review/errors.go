@@ -45,6 +45,8 @@ var (
 	ErrNoFile = errors.New("no such file in the tree")
 	// ErrChanged: somebody changed the row meanwhile; read it again.
 	ErrChanged = errors.New("the row was changed meanwhile")
+	// ErrOverBudget: the budget does not allow the least that a council takes, or has a cap that cannot be held.
+	ErrOverBudget = errors.New("the budget does not suffice")
 	// ErrTooLarge: the file is larger than MaxText.
 	ErrTooLarge = errors.New("file is too large to be read as text")
 )

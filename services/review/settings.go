@@ -92,27 +92,3 @@ func Stricter(server, repository map[finding.Severity]int) map[finding.Severity]
 	}
 	return out
 }
-
-// Budget caps what a council may take. Zero caps nothing.
-type Budget struct {
-	Calls      int64 `json:"calls,omitempty"`
-	Tokens     int64 `json:"tokens,omitempty"`      // sent and received
-	CostMicros int64 `json:"cost_micros,omitempty"` // millionths of the currency's unit
-}
-
-// Min returns the tighter cap of both for each measure.
-func (b Budget) Min(o Budget) Budget {
-	return Budget{Calls: tighter(b.Calls, o.Calls), Tokens: tighter(b.Tokens, o.Tokens), CostMicros: tighter(b.CostMicros, o.CostMicros)}
-}
-
-func tighter(a, b int64) int64 {
-	if a <= 0 || b > 0 && b < a {
-		return max(b, 0)
-	}
-	return a
-}
-
-// Budget is what the settings allow.
-func (s *Settings) Budget() Budget {
-	return Budget{Calls: s.MaxCalls, Tokens: s.MaxTokens, CostMicros: s.MaxCost}
-}

@@ -46,6 +46,8 @@ type Subject struct {
 	DoneConfig  string    `json:"done_config,omitempty"`
 	DoneBase    string    `json:"done_base,omitempty"`
 	DoneCouncil string    `json:"done_council,omitempty"`
+	// Spending is what the councils of its reviews took in the current day. A repository has a row as well, for its month.
+	Spending Spending `json:"spending,omitzero"`
 	// Files are the changed files that were reviewed in full, by path.
 	Files CoveredFiles `json:"files,omitempty"`
 }

@@ -73,6 +73,15 @@ func (c *scriptedCouncil) Describe(context.Context, string) (review.CouncilInfo,
 	return c.info, nil
 }
 
+func (c *scriptedCouncil) Estimate(_ context.Context, t review.CouncilTask) (review.Estimate, error) {
+	e := review.Estimate{}
+	for i := range t.Parts {
+		e.Tokens.Expected += int64(t.Parts[i].Tokens)
+	}
+	e.Tokens.High = 2 * e.Tokens.Expected
+	return e, nil
+}
+
 func (c *scriptedCouncil) Deliberate(_ context.Context, t review.CouncilTask) (review.Deliberation, error) {
 	c.last = t
 	if c.tasks != nil {
@@ -158,7 +167,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 	params := reviewworker.Params{
 		Repository: repository, Parser: code, Index: graph, Council: council, Jobs: jobsBeside{peers.NewJobs(conn)},
 		Store: reviews, Blobs: blobs, Secrets: scanner, Reviewers: []review.Reviewer{scanner, structure.New(code, graph), tests.New()}, Logger: logger,
-		Limits: reviewworker.Limits{Retry: 10 * time.Millisecond}, Ledger: reviews,
+		Limits: reviewworker.Limits{Retry: 10 * time.Millisecond}, Ledger: reviews, Subjects: reviews, States: jobs.StatesTx,
 	}
 	for _, c := range change {
 		c(&params)
@@ -172,7 +181,8 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 		}))
 		jobsserver.New(jobsserver.Params{Jobs: jobs, Watcher: hub}).Register(r)
 		reviewserver.New(reviewserver.Params{
-			Jobs: jobs, Store: reviews, Repository: repository, Blobs: blobs, Council: council, Version: "test", Ledger: reviews,
+			Jobs: jobs, Store: reviews, Repository: params.Repository, Blobs: blobs, Council: council, Version: "test",
+			Ledger: reviews, Forge: params.Forge != nil, Subjects: reviews, Logger: logger,
 		}).Register(r)
 	}))
 	require.NoError(t, server.Start(ctx))

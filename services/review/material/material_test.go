@@ -2,6 +2,7 @@ package material_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,7 +93,7 @@ func TestWhatDoesNotFitIsNamed(t *testing.T) {
 			continue
 		}
 		limits := p.Limits[review.Path(f.Path)]
-		require.NotEqual(t, len(limits) > 0 && limits[0] == finding.ReasonBudget, shown[review.Path(f.Path)], f.Path)
+		require.NotEqual(t, slices.Contains(limits, finding.ReasonBudget), shown[review.Path(f.Path)], f.Path)
 	}
 	require.Contains(t, p.Limits["long.go"], finding.ReasonPartTooBig)
 }
@@ -140,4 +141,36 @@ func TestContextStaysInItsBudgetAndSaysWhy(t *testing.T) {
 	none := review.Part{ID: "part-1", Paths: []review.Path{"a.go"}, Text: "diff"}
 	require.NoError(t, (&material.Surroundings{Inspection: in}).Add(t.Context(), &none))
 	require.Equal(t, "diff", none.Text)
+}
+
+// TestP08_WhatMattersMostComesFirst gives each class of file a part of its own and looks at their order.
+func TestP08_WhatMattersMostComesFirst(t *testing.T) {
+	t.Parallel()
+	span := review.Span{StartLine: 1, EndLine: 100, EndByte: 1}
+	code := func(signature string) *review.Code {
+		return &review.Code{Status: review.ParseOK, Definitions: []review.Definition{
+			{Name: "F", QualifiedName: "F", Signature: signature, Exported: true, Parent: -1, Span: span, FullSpan: span},
+		}}
+	}
+	changed := func(path string, lines int) review.File {
+		f := file(path, lines)
+		f.Change = review.Modified
+		return f
+	}
+	c := &review.Change{Files: []review.File{
+		changed("a/readme.md", 40), changed("b/x.yaml", 40), changed("c/x_test.go", 40), changed("d/loose.go", 40), changed("e/small.go", 30),
+		changed("f/body.go", 40), changed("g/contract.go", 20),
+	}}
+	old := map[string]*review.Code{"e/small.go": code("F()"), "f/body.go": code("F()"), "g/contract.go": code("F()"), "d/loose.go": {Status: review.ParseOK}}
+	now := map[string]*review.Code{"e/small.go": code("F()"), "f/body.go": code("F()"), "g/contract.go": code("F(x)"), "d/loose.go": {Status: review.ParseOK}}
+	p := material.Build(c, old, now, 350)
+	var order []review.Path
+	for i := range p.Parts {
+		for _, path := range p.Parts[i].Paths {
+			if len(order) == 0 || order[len(order)-1] != path {
+				order = append(order, path)
+			}
+		}
+	}
+	require.Equal(t, []review.Path{"g/contract.go", "f/body.go", "e/small.go", "d/loose.go", "c/x_test.go", "b/x.yaml", "a/readme.md"}, order)
 }

@@ -48,7 +48,7 @@ func Build(c *review.Change, old, code map[string]*review.Code, room int) Plan {
 			p.limit(f.Path, finding.ReasonPartTooBig)
 		}
 	}
-	units := bundle(c, code, all, room)
+	units := bundle(c, code, all, classes(c, old, code), room)
 	p.pack(units, room)
 	return p
 }
@@ -70,7 +70,7 @@ type unit struct {
 }
 
 // bundle joins the files that belong together: those that use each other's definitions, then those of one folder.
-func bundle(c *review.Change, code map[string]*review.Code, all [][]fragment, room int) []unit {
+func bundle(c *review.Change, code map[string]*review.Code, all [][]fragment, classes []int, room int) []unit {
 	sets := newSets(len(c.Files))
 	for _, e := range edges(c, code) {
 		sets.join(e[0], e[1])
@@ -91,11 +91,11 @@ func bundle(c *review.Change, code map[string]*review.Code, all [][]fragment, ro
 		}
 		members := sets.members(i)
 		if weight(all, members) <= room {
-			units = append(units, newUnit(c, all, members))
+			units = append(units, newUnit(c, all, classes, members))
 			continue
 		}
 		for _, m := range members {
-			units = append(units, single(c, all, m)...)
+			units = append(units, single(c, all, classes, m)...)
 		}
 	}
 	return slices.DeleteFunc(units, func(u unit) bool { return len(u.fragments) == 0 })
@@ -111,25 +111,25 @@ func weight(all [][]fragment, files []int) int {
 	return n
 }
 
-func newUnit(c *review.Change, all [][]fragment, files []int) unit {
+func newUnit(c *review.Change, all [][]fragment, classes, files []int) unit {
 	u := unit{first: files[0], class: classOther}
 	for _, f := range files {
 		for _, fr := range all[f] {
 			u.fragments = append(u.fragments, fr)
 			u.tokens += fr.tokens
 		}
-		u.class = min(u.class, class(&c.Files[f]))
+		u.class = min(u.class, classes[f])
 		u.lines += c.Files[f].Lines()
 	}
 	return u
 }
 
 // single makes one unit of each fragment of a file.
-func single(c *review.Change, all [][]fragment, file int) []unit {
+func single(c *review.Change, all [][]fragment, classes []int, file int) []unit {
 	out := make([]unit, 0, len(all[file]))
 	for _, fr := range all[file] {
 		out = append(out, unit{
-			fragments: []fragment{fr}, tokens: fr.tokens, first: file, class: class(&c.Files[file]), lines: c.Files[file].Lines(),
+			fragments: []fragment{fr}, tokens: fr.tokens, first: file, class: classes[file], lines: c.Files[file].Lines(),
 		})
 	}
 	return out
@@ -138,7 +138,7 @@ func single(c *review.Change, all [][]fragment, file int) []unit {
 // pack fills parts by first fit decreasing and keeps the most important ones where there are too many.
 func (p *Plan) pack(units []unit, room int) {
 	slices.SortStableFunc(units, func(a, b unit) int {
-		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(b.tokens, a.tokens), cmp.Compare(a.first, b.first))
+		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(b.lines, a.lines), cmp.Compare(b.tokens, a.tokens), cmp.Compare(a.first, b.first))
 	})
 	var parts [][]unit
 	var sizes []int
@@ -188,12 +188,55 @@ func newPart(index int, units []unit) review.Part {
 
 // The classes of files by how much they matter when the budget is short, most first.
 const (
-	classSource = iota
+	classContract = iota // others rely on what changed
+	classSource
+	classLoose // source whose changes lie outside of definitions
 	classTest
 	classConfiguration
 	classDocumentation
 	classOther
 )
+
+func classes(c *review.Change, old, code map[string]*review.Code) []int {
+	out := make([]int, len(c.Files))
+	for i := range c.Files {
+		f := &c.Files[i]
+		before, now := old[f.OldPath], code[f.Path]
+		switch out[i] = class(f); {
+		case out[i] != classSource:
+		case contractChanged(before, now):
+			out[i] = classContract
+		case (before.Usable() || now.Usable()) && !inDefinition(f, before, now):
+			out[i] = classLoose
+		}
+	}
+	return out
+}
+
+// contractChanged says whether an exported definition is gone or has another signature.
+func contractChanged(old, code *review.Code) bool {
+	if !old.Usable() {
+		return false
+	}
+	for i := range old.Definitions {
+		d := &old.Definitions[i]
+		if !d.Exported || d.Test {
+			continue
+		}
+		if now := code.Named(d.QualifiedName); now == nil || now.Signature != d.Signature {
+			return true
+		}
+	}
+	return false
+}
+
+func inDefinition(f *review.File, old, code *review.Code) bool {
+	added, removed := f.TouchedLines()
+	within := func(code *review.Code, lines []int) bool {
+		return code.Usable() && slices.ContainsFunc(lines, func(n int) bool { return code.Enclosing(n, n) >= 0 })
+	}
+	return within(code, added) || within(old, removed)
+}
 
 func class(f *review.File) int {
 	name := strings.ToLower(f.Path)

@@ -17,6 +17,7 @@ import (
 
 	councilv1 "witan.dev/gen/witan/council/v1"
 	typev1 "witan.dev/gen/witan/type/v1"
+	"witan.dev/internal/apierr"
 	"witan.dev/internal/diff"
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
@@ -148,6 +149,45 @@ func votes(t *review.CouncilTask, s finding.Severity) int32 {
 	return line(min(t.MinVotes[s], maxVotes))
 }
 
+// Estimate implements review.Council. The parts travel without their texts.
+func (c *Council) Estimate(ctx context.Context, t review.CouncilTask) (review.Estimate, error) {
+	spec, err := terms(&t)
+	if err != nil {
+		return review.Estimate{}, err
+	}
+	task := &councilv1.CodeReview{}
+	for i := range t.Parts {
+		task.Parts = append(task.Parts, &councilv1.MaterialPart{
+			Id: t.Parts[i].ID, EstimatedTokens: line(t.Parts[i].Tokens), Content: &councilv1.MaterialPart_Text{Text: "-"},
+		})
+	}
+	e, err := c.client.EstimateDeliberation(ctx, &councilv1.EstimateDeliberationRequest{Deliberation: &councilv1.Deliberation{
+		Council: t.Council, Spec: spec, Task: &councilv1.Deliberation_CodeReview{CodeReview: task},
+	}})
+	if err != nil {
+		return review.Estimate{}, budgetError(callError(ctx, "estimate deliberation", err))
+	}
+	out := review.Estimate{Calls: guess(e.GetCalls()), Tokens: guess(e.GetTokens()), Currency: e.GetCurrencyCode()}
+	if e.GetCostMicros() != nil {
+		cost := guess(e.GetCostMicros())
+		out.CostMicros = &cost
+	}
+	return out, nil
+}
+
+func guess(r *councilv1.EstimateRange) review.Range {
+	return review.Range{Low: r.GetLow(), Expected: r.GetExpected(), High: r.GetHigh()}
+}
+
+// budgetError says of the council's refusals which are those of a budget.
+func budgetError(err error) error {
+	refusal, ok := errors.AsType[*apierr.Error](err)
+	if ok && (refusal.Reason() == apierr.ReasonBudgetTooSmall || refusal.Reason() == apierr.ReasonPriceUnknown) {
+		return fmt.Errorf("%w: %s", review.ErrOverBudget, refusal.Message())
+	}
+	return err
+}
+
 // Deliberate implements review.Council.
 func (c *Council) Deliberate(ctx context.Context, t review.CouncilTask) (review.Deliberation, error) {
 	spec, err := terms(&t)
@@ -163,7 +203,7 @@ func (c *Council) Deliberate(ctx context.Context, t review.CouncilTask) (review.
 	}
 	made, err := c.client.CreateDeliberation(ctx, &councilv1.CreateDeliberationRequest{Deliberation: d, RequestId: t.RequestID})
 	if err != nil {
-		return review.Deliberation{}, callError(ctx, "create deliberation", err)
+		return review.Deliberation{}, budgetError(callError(ctx, "create deliberation", err))
 	}
 	return review.Deliberation{Name: made.GetName(), Job: made.GetJob()}, nil
 }

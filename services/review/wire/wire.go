@@ -249,3 +249,19 @@ func Time(t time.Time) *timestamppb.Timestamp {
 
 // Number brings a count or line into a message.
 func Number(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) }
+
+// Estimate returns what a council is expected to take; nil where nobody knows.
+func Estimate(e *review.Estimate) *councilv1.Estimate {
+	if e == nil {
+		return nil
+	}
+	out := &councilv1.Estimate{Calls: guess(e.Calls), Tokens: guess(e.Tokens), CurrencyCode: e.Currency, Basis: councilv1.Estimate_DEFAULT}
+	if e.CostMicros != nil {
+		out.CostMicros = guess(*e.CostMicros)
+	}
+	return out
+}
+
+func guess(r review.Range) *councilv1.EstimateRange {
+	return &councilv1.EstimateRange{Low: r.Low, Expected: r.Expected, High: r.High}
+}

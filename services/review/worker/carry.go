@@ -62,15 +62,20 @@ func unread(c *review.Change, carried map[review.Path]review.CoveredFile) *revie
 
 // missed notes that nobody read the files that a council was to read.
 func (p *planned) missed(c *review.Change, why review.Reason) {
+	for i := range c.Files {
+		if f := &c.Files[i]; f.Policy == "" && !f.Metadata() && len(f.Hunks) > 0 {
+			p.limit(review.Path(f.Path), why)
+		}
+	}
+}
+
+// limit notes why the council does not read a file in full.
+func (p *planned) limit(path review.Path, why review.Reason) {
 	if p.Limits == nil {
 		p.Limits = make(map[review.Path][]review.Reason)
 	}
-	for i := range c.Files {
-		f := &c.Files[i]
-		path := review.Path(f.Path)
-		if f.Policy == "" && !f.Metadata() && len(f.Hunks) > 0 && !slices.Contains(p.Limits[path], why) {
-			p.Limits[path] = append(p.Limits[path], why)
-		}
+	if !slices.Contains(p.Limits[path], why) {
+		p.Limits[path] = append(p.Limits[path], why)
 	}
 }
 

@@ -45,7 +45,10 @@ type planned struct {
 	Terms    []byte                   `json:"terms,omitempty"`
 	MinVotes map[finding.Severity]int `json:"min_votes,omitempty"`
 	Budget   review.Budget            `json:"budget,omitzero"`
-	Rules    string                   `json:"rules,omitempty"` // blob
+	// Held says that the budget is held in those of the day and the month.
+	Held     bool             `json:"held,omitempty"`
+	Estimate *review.Estimate `json:"estimate,omitempty"`
+	Rules    string           `json:"rules,omitempty"` // blob
 	// Basis is what this reading rests on; Carried are the files whose earlier reading still holds.
 	Basis   review.Basis                       `json:"basis,omitzero"`
 	Carried map[review.Path]review.CoveredFile `json:"carried,omitempty"`
@@ -53,7 +56,11 @@ type planned struct {
 
 // context waits for the indexes and makes the council's material. Without a model there is none to make.
 func (s *session) context(got *progress) (*engine.Failure, error) {
-	return step(s, stepContext, &got.planned, func(ctx context.Context) (planned, error) {
+	return s.plans(got, stepContext)
+}
+
+func (s *session) plans(got *progress, name string) (*engine.Failure, error) {
+	return step(s, name, &got.planned, func(ctx context.Context) (planned, error) {
 		in, err := s.load(ctx)
 		if err != nil {
 			return planned{}, err
@@ -78,7 +85,7 @@ func (s *session) context(got *progress) (*engine.Failure, error) {
 				return p, err
 			}
 		}
-		return p, s.announcePlan(ctx, plan.Parts, p.Redactions)
+		return p, s.announcePlan(ctx, name, plan.Parts, &p)
 	})
 }
 
@@ -128,9 +135,7 @@ func (s *session) describe(ctx context.Context, p *planned) (review.CouncilInfo,
 	if len(settings.MinVotes) > 0 {
 		p.MinVotes = review.Stricter(info.MinVotes, settings.MinVotes)
 	}
-	if own := s.p.Budget.Min(settings.Budget()); own != (review.Budget{}) {
-		p.Budget = info.Budget.Min(own)
-	}
+	p.Budget = info.Budget.Min(s.p.Budgets.Review).Min(settings.Budget())
 	return info, nil
 }
 
@@ -170,6 +175,9 @@ func (s *session) plan(ctx context.Context, got *progress, in *review.Inspection
 			return s.unscanned(ctx, plan, err, p)
 		}
 		p.Redactions += strings.Count(part.Text, "[secret:")
+	}
+	if plan.Parts, err = s.afford(ctx, plan.Parts, p); err != nil {
+		return plan, err
 	}
 	if err := s.outsource(ctx, plan.Parts); err != nil {
 		return plan, err
@@ -249,7 +257,7 @@ func (s *session) unscanned(ctx context.Context, plan material.Plan, err error, 
 	}
 	for i := range plan.Parts {
 		for _, path := range plan.Parts[i].Paths {
-			p.Limits[path] = append(p.Limits[path], finding.ReasonReviewerFailed)
+			p.limit(path, finding.ReasonReviewerFailed)
 		}
 	}
 	p.Away = string(finding.ReasonReviewerFailed)
@@ -286,8 +294,8 @@ func room(info review.CouncilInfo, rules int) int {
 	return max(min(size-reply-promptTokens-rules, maxPart), material.MinRoom)
 }
 
-func (s *session) announcePlan(ctx context.Context, parts []review.Part, redactions int) error {
-	event := &reviewv1.Planned{Parts: wire.Number(len(parts)), Redactions: wire.Number(redactions)}
+func (s *session) announcePlan(ctx context.Context, name string, parts []review.Part, p *planned) error {
+	event := &reviewv1.Planned{Parts: wire.Number(len(parts)), Redactions: wire.Number(p.Redactions), Estimate: wire.Estimate(p.Estimate)}
 	files := map[review.Path]bool{}
 	for i := range parts {
 		for _, path := range parts[i].Paths {
@@ -295,5 +303,5 @@ func (s *session) announcePlan(ctx context.Context, parts []review.Part, redacti
 		}
 	}
 	event.Files = wire.Number(len(files))
-	return s.log(ctx, stepContext, "planned", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Planned{Planned: event}})
+	return s.log(ctx, name, "planned", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Planned{Planned: event}})
 }

@@ -26,17 +26,28 @@ type deliberated struct {
 	Partial string `json:"partial,omitempty"`
 	// Away is the reason for which there is no verdict, empty otherwise.
 	Away string `json:"away,omitempty"`
+	// Again says how much of the council is worth asking once more, empty where nothing is.
+	Again string `json:"again,omitempty"`
 }
 
 // deliberate convenes the council and follows its job to the end. The request ID follows from job and step: killed in
 // between, the next execution gets the same deliberation again and watches on. So does a retried review, which retries
 // the deliberation as well.
 func (s *session) deliberate(got *progress) (*engine.Failure, error) {
-	return step(s, stepDeliberate, &got.deliberated, func(ctx context.Context) (deliberated, error) {
+	return s.deliberates(got, stepDeliberate)
+}
+
+func (s *session) deliberates(got *progress, name string) (*engine.Failure, error) {
+	before := got.deliberated
+	return step(s, name, &got.deliberated, func(ctx context.Context) (deliberated, error) {
 		if away := cmp.Or(got.inspected.Unscanned, got.planned.Away); away != "" {
-			return deliberated{Away: away}, nil
+			d := deliberated{Away: away}
+			if away == string(finding.ReasonCouncilUnavailable) {
+				d.Again = askAll
+			}
+			return d, nil
 		}
-		d, err := s.convene(ctx, got)
+		d, err := s.convene(ctx, got, &before, name)
 		switch {
 		case err == nil:
 		case fatal(ctx, err):
@@ -44,10 +55,12 @@ func (s *session) deliberate(got *progress) (*engine.Failure, error) {
 		case errors.Is(err, errUnscanned):
 			s.p.Logger.WarnContext(ctx, "the author's words could not be scanned for secrets", "review", string(s.review.ID), "error", err)
 			d.Away = string(finding.ReasonReviewerFailed)
+		case errors.Is(err, review.ErrOverBudget):
+			d.Away = string(finding.ReasonBudget)
 		case errors.Is(err, review.ErrUnavailable):
 			s.p.Logger.WarnContext(ctx, "the council cannot be reached", "review", string(s.review.ID), "error", err)
 			s.dismiss(ctx)
-			d.Away = string(finding.ReasonCouncilUnavailable)
+			d.Away, d.Again = string(finding.ReasonCouncilUnavailable), askAll
 		default:
 			return d, err
 		}
@@ -55,12 +68,23 @@ func (s *session) deliberate(got *progress) (*engine.Failure, error) {
 	})
 }
 
-func (s *session) convene(ctx context.Context, got *progress) (d deliberated, err error) {
+// convene starts the council, or goes on with the one that the round before left, and follows it to its end.
+func (s *session) convene(ctx context.Context, got *progress, before *deliberated, name string) (d deliberated, err error) {
+	if resumed, err := s.resume(ctx, before, name); resumed || err != nil {
+		if err != nil {
+			return *before, err
+		}
+		state, err := s.wait(ctx, before.Job)
+		if err != nil {
+			return *before, err
+		}
+		return s.followed(ctx, *before, state)
+	}
 	task, err := s.task(ctx, got)
 	if err != nil {
 		return d, err
 	}
-	err = s.start(ctx, stepDeliberate, func(ctx context.Context, requestID string) (err error) {
+	err = s.start(ctx, name, func(ctx context.Context, requestID string) (err error) {
 		task.RequestID = requestID
 		d.Deliberation, err = s.p.Council.Deliberate(ctx, task)
 		return err
@@ -68,33 +92,17 @@ func (s *session) convene(ctx context.Context, got *progress) (d deliberated, er
 	if err != nil {
 		return d, err
 	}
-	err = s.log(ctx, stepDeliberate, "started", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_DeliberationStarted{
+	err = s.log(ctx, name, "started", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_DeliberationStarted{
 		DeliberationStarted: &reviewv1.DeliberationStarted{Deliberation: d.Name, Job: d.Job},
 	}})
 	if err != nil {
 		return d, err
 	}
-	state, err := s.await(ctx, d.Job, stepDeliberate)
+	state, err := s.await(ctx, d.Job, name)
 	if err != nil {
 		return d, err
 	}
-	if !state.Done() {
-		d.Away = cmp.Or(state.Reason, "COUNCIL_"+state.State)
-		return d, nil
-	}
-	if state.State != "SUCCEEDED" {
-		d.Partial = cmp.Or(state.Reason, state.State)
-	}
-	var verdict review.Verdict
-	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		verdict, err = s.p.Council.Verdict(ctx, d.Name)
-		return err
-	})
-	if err != nil {
-		return d, err
-	}
-	d.Verdict, err = s.put(ctx, verdict)
-	return d, err
+	return s.followed(ctx, d, state)
 }
 
 // task is what the council gets: the stored parts and proposals, and the author's words without secrets.

@@ -14,11 +14,15 @@ import (
 )
 
 func (l Limits) withDefaults() Limits {
+	if l.CouncilPauses == nil {
+		l.CouncilPauses = councilPauses()
+	}
 	return Limits{
 		Reviewer: cmp.Or(l.Reviewer, 10*time.Minute), Index: cmp.Or(l.Index, 15*time.Minute),
 		Retry: cmp.Or(l.Retry, 500*time.Millisecond), Tries: cmp.Or(l.Tries, 5),
-		ContextTokens: cmp.Or(l.ContextTokens, material.ContextTokens), ContextSources: l.ContextSources, Budget: l.Budget,
-		Debounce: cmp.Or(l.Debounce, 20*time.Second), DebounceMax: cmp.Or(l.DebounceMax, 2*time.Minute),
+		ContextTokens: cmp.Or(l.ContextTokens, material.ContextTokens), ContextSources: l.ContextSources, Budgets: l.Budgets,
+		CouncilPauses: l.CouncilPauses,
+		Debounce:      cmp.Or(l.Debounce, 20*time.Second), DebounceMax: cmp.Or(l.DebounceMax, 2*time.Minute),
 		Patience: cmp.Or(l.Patience, 2*time.Hour), AtOnce: l.AtOnce,
 	}
 }

@@ -150,7 +150,7 @@ func absent(got *progress, parts []review.Part) review.CouncilOutcome {
 
 func awayReason(away string) review.Reason {
 	switch r := review.Reason(away); r {
-	case finding.ReasonCouncilUnavailable, finding.ReasonReviewerFailed:
+	case finding.ReasonCouncilUnavailable, finding.ReasonReviewerFailed, finding.ReasonBudget:
 		return r
 	default:
 		return finding.ReasonMemberFailed

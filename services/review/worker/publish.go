@@ -81,6 +81,9 @@ func (s *session) conclude(
 				return err
 			}
 		}
+		if err := s.settleBudget(ctx, tx, got); err != nil {
+			return err
+		}
 		return s.write(ctx, tx, o.State, *result, findings)
 	}
 	if err := s.finish(ctx, o); err != nil {

@@ -37,6 +37,8 @@ type session struct {
 	// desk is where this execution writes at the forge, opened at the first write; checked says that there is a check run.
 	desk    *publish.Desk
 	checked bool
+	// free gives the place among the busy reviews back.
+	free func()
 
 	paths      review.PathRules
 	pathsError error // why the repository's own patterns are not used

@@ -75,8 +75,11 @@ type Limits struct {
 	ContextTokens int
 	// ContextSources are asked for that code; empty: all of review.ContextSources.
 	ContextSources []string
-	// Budget caps what the council of one review takes. A repository may set it lower.
-	Budget review.Budget
+	// CouncilPauses are those before the council of a pull request, which did not answer, is asked again; nil: 1, 5 and 15
+	// minutes.
+	CouncilPauses []time.Duration
+	// Budgets cap what councils take. A repository may set that of one review lower.
+	Budgets review.Budgets
 	// Debounce is how long a review waits after a push for another one, DebounceMax how long after the first; 20 s and 2 min.
 	Debounce, DebounceMax time.Duration
 	// Patience bounds how long a review waits in all for a forge that does not answer or wants a pause; 2 hours.
@@ -151,13 +154,13 @@ func (s *session) steps() (*engine.Failure, error) {
 	if f, err := s.openCheck(); f != nil || err != nil {
 		return f, err
 	}
-	free, err := s.place()
-	if err != nil {
+	var err error
+	if s.free, err = s.place(); err != nil {
 		return nil, err
 	}
-	defer free()
+	defer func() { s.free() }()
 	for _, step := range []func(*progress) (*engine.Failure, error){
-		s.fetch, s.context, s.inspect, s.deliberate, s.locate,
+		s.fetch, s.context, s.inspect, s.deliberate, s.insist, s.locate,
 	} {
 		if f, err := step(&got); f != nil || err != nil {
 			return f, err

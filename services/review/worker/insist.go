@@ -1,0 +1,118 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job/engine"
+	"witan.dev/services/review"
+)
+
+// How much of the council is worth asking once more, since what kept it may pass by itself.
+const (
+	askAll  = "ALL"  // nothing came
+	askSome = "SOME" // some members or parts are missing
+)
+
+// councilPauses are the pauses before a council that did not answer is asked again: three times within the hour (own
+// choice). One of which only a part is missing is asked once more, so that its findings do not wait long.
+func councilPauses() []time.Duration {
+	return []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}
+}
+
+// insist asks the council of a pull request again after durable pauses, as long as what kept it may pass. Others have
+// somebody who waits for them, and who can retry. What is there is published when it has ended, so that nothing has to be
+// corrected at the forge.
+func (s *session) insist(got *progress) (*engine.Failure, error) {
+	if s.resolution.Pull == nil {
+		return nil, nil //nolint:nilnil // no failure
+	}
+	for n, pause := range s.p.CouncilPauses {
+		ask := got.deliberated.Again
+		if ask == "" || ask == askSome && n > 0 {
+			break
+		}
+		if err := s.rest(fmt.Sprintf("%s/pause/%d", stepDeliberate, n+1), pause); err != nil {
+			return nil, err
+		}
+		if got.planned.Away == string(finding.ReasonCouncilUnavailable) {
+			if f, err := s.plans(got, fmt.Sprintf("%s/round/%d", stepContext, n+1)); f != nil || err != nil {
+				return f, err
+			}
+		}
+		if f, err := s.deliberates(got, fmt.Sprintf("%s/round/%d", stepDeliberate, n+1)); f != nil || err != nil {
+			return f, err
+		}
+	}
+	return nil, nil //nolint:nilnil // no failure
+}
+
+// rest sleeps durably and leaves its place to other reviews meanwhile.
+func (s *session) rest(name string, d time.Duration) error {
+	s.free()
+	s.free = func() {}
+	if err := s.run.Sleep(name, d); err != nil {
+		return err
+	}
+	free, err := s.place()
+	if err == nil {
+		s.free = free
+	}
+	return err
+}
+
+// resume retries a council that has ended with less than everything; the answers that its journal holds cost nothing
+// again. It is false where there is none.
+func (s *session) resume(ctx context.Context, before *deliberated, name string) (bool, error) {
+	if before.Job == "" || before.Away == string(finding.ReasonCouncilUnavailable) {
+		return false, nil
+	}
+	err := s.patiently(ctx, func(ctx context.Context) error {
+		return s.p.Jobs.Retry(ctx, before.Job, s.attemptID(name+"/retry"))
+	})
+	return true, err
+}
+
+// passing says whether what members failed at may pass by itself.
+func passing(missing []string) bool {
+	return slices.ContainsFunc(missing, func(m string) bool {
+		_, class, _ := strings.Cut(m, ": ")
+		return slices.Contains([]string{"TIMEOUT", "RATE_LIMIT", "PROVIDER", "CIRCUIT_OPEN"}, class)
+	})
+}
+
+// followed reads how the council ended: its verdict, what it lacks, and whether that is worth another try.
+func (s *session) followed(ctx context.Context, d deliberated, state review.JobState) (deliberated, error) {
+	d.Away, d.Partial, d.Again, d.Verdict = "", "", "", ""
+	var verdict review.Verdict
+	err := s.patiently(ctx, func(ctx context.Context) (err error) {
+		verdict, err = s.p.Council.Verdict(ctx, d.Name)
+		return err
+	})
+	if !state.Done() {
+		if err != nil && fatal(ctx, err) {
+			return d, err
+		}
+		d.Away = cmp.Or(state.Reason, "COUNCIL_"+state.State)
+		if err == nil && passing(verdict.Missing) {
+			d.Again = askAll
+		}
+		return d, nil
+	}
+	if err != nil {
+		return d, err
+	}
+	if state.State != "SUCCEEDED" {
+		d.Partial = cmp.Or(state.Reason, state.State)
+		if passing(verdict.Missing) {
+			d.Again = askSome
+		}
+	}
+	d.Verdict, err = s.put(ctx, verdict)
+	return d, err
+}
