@@ -68,7 +68,7 @@ test: needs ## run all tests with the race detector on a Postgres and a Redis of
 			./test/e2e ./services/review/reviewers/secrets ./internal/job/sqlite ./internal/job/postgres); } | go run ./tools/testreport
 
 .PHONY: test-clients
-test-clients: build ## clients that others wrote: Python grpcio, SSE clients (PyPI, npm), the page in Chromium; GitHub's schemas for the simulated GitHub
+test-clients: build ## clients that others wrote: Python grpcio, SSE clients (PyPI, npm), the page in Chromium; Qdrant's own engine as judge of rankings; GitHub's schemas for the simulated GitHub
 	@bash test/clients/run.sh
 
 .PHONY: bench

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Clients that others wrote, against running servers: Python gRPC with stubs generated from our protos, SSE clients of
-# Python and npm, and Chromium with the page at /. Last, the simulated GitHub against GitHub's own schemas.
+# Python and npm, and Chromium with the page at /. Beside them Qdrant's own engine: it must rank what we wrote as what stands
+# in for it does. Last, the simulated GitHub against GitHub's own schemas.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -39,6 +40,8 @@ rm -rf "$cache/stubs" && mkdir -p "$cache/stubs"
   xargs "$cache/venv/bin/python" -m grpc_tools.protoc -Iproto/third_party -Iproto \
     --python_out="$cache/stubs" --grpc_python_out="$cache/stubs"
 PYTHONPATH="$cache/stubs" "$cache/venv/bin/python" test/clients/client_test.py bin/witan
+go build -o "$cache/testqdrant" ./tools/testqdrant
+"$cache/venv/bin/python" test/clients/ranking_test.py bin/witan "$cache/testqdrant"
 
 # packages installs what a folder's lock file names into a folder of the cache, without running any package's scripts.
 packages() {

@@ -29,6 +29,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("testqdrant", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:0", "where it listens, on loopback")
 	path := flags.String("log", "", "a file that gets each request as a line of JSON: method, tenant, repository, what was found")
+	verbose := flags.Bool("verbose", false, "the log holds every point that is written, and every query with its answer")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -49,5 +50,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return errors.Join(fmt.Errorf("%s is not on loopback: this server asks nobody who they are", listener.Addr()), listener.Close())
 	}
 	_, _ = fmt.Fprintf(out, "http://%s\n", listener.Addr())
-	return qdranttest.New(log).Serve(ctx, listener)
+	server := qdranttest.New(log)
+	if *verbose {
+		server.SetVerbose()
+	}
+	return server.Serve(ctx, listener)
 }

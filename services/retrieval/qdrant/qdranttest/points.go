@@ -42,6 +42,9 @@ func (s *points) Upsert(ctx context.Context, r *api.UpsertPoints) (*api.PointsOp
 		c.points[p.id] = p
 	}
 	of(ctx).Points = len(all)
+	if s.verbose {
+		of(ctx).Detail = detailOfPoints(r.GetPoints())
+	}
 	return completed(), nil
 }
 

@@ -55,6 +55,9 @@ func (s *points) Query(ctx context.Context, r *api.QueryPoints) (*api.QueryRespo
 	all = all[:min(limit, len(all))]
 	call := of(ctx)
 	call.Using, call.Points = r.GetUsing(), len(all)
+	if s.verbose {
+		call.Detail = detailOfQuery(r, all)
+	}
 	reply := &api.QueryResponse{}
 	for _, p := range all {
 		if path := p.payload["path"].GetStringValue(); path != "" && !slices.Contains(call.Found, path) {

@@ -36,6 +36,8 @@ type Call struct {
 	Points int `json:"points,omitempty"`
 	// Found are the paths of the points that a query found, best first, each once.
 	Found []string `json:"found,omitempty"`
+	// Detail is all of it, where the log is verbose: see detail.go.
+	Detail any `json:"detail,omitempty"`
 	// Code is that of a refusal, Error its message.
 	Code  string `json:"code,omitempty"`
 	Error string `json:"error,omitempty"`
@@ -54,6 +56,7 @@ type Server struct {
 	away        bool
 	calls       []Call
 	log         io.Writer
+	verbose     bool
 }
 
 // points serves PointsServer.
@@ -100,6 +103,14 @@ func (s *Server) Forget() {
 	clear(s.aliases)
 }
 
+// SetVerbose makes the log hold every point that is written, and every query with its answer, so that somebody else can
+// put the same points into another engine and ask it the same.
+func (s *Server) SetVerbose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verbose = true
+}
+
 // Calls returns what was asked so far.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
@@ -121,12 +132,13 @@ func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnarySer
 	if err != nil {
 		call.Code, call.Error = status.Code(err).String(), status.Convert(err).Message()
 	}
-	s.calls = append(s.calls, call)
 	if s.log != nil {
 		if line, encodeErr := json.Marshal(call); encodeErr == nil {
 			_, _ = s.log.Write(append(line, '\n')) // who reads it misses a line
 		}
 	}
+	call.Detail = nil
+	s.calls = append(s.calls, call)
 	return reply, err
 }
 
