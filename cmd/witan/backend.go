@@ -25,6 +25,7 @@ import (
 	"witan.dev/services/ingest"
 	ingestsqlite "witan.dev/services/ingest/store/sqlite"
 	"witan.dev/services/retrieval"
+	"witan.dev/services/retrieval/qdrant"
 	retrievalsqlite "witan.dev/services/retrieval/store/sqlite"
 	"witan.dev/services/review"
 	reviewsqlite "witan.dev/services/review/store/sqlite"
@@ -40,6 +41,8 @@ type backend struct {
 	councils council.Store
 	reviews  reviewStore
 	indexes  indexStore
+	// search ranks beside the stores; nil: the stores do.
+	search retrieval.Rankings
 	// deliveries is nil where no database is known, buffer where no webhooks can be taken.
 	deliveries ingest.Store
 	buffer     deliveryBuffer
@@ -131,12 +134,26 @@ func openStateless(r roles, p backendParams) (*backend, error) {
 // openBackend picks where the state lies. A process without state has a backend all the same: what its services show
 // each other.
 func openBackend(ctx context.Context, r roles, p backendParams) (*backend, error) {
+	var (
+		b   *backend
+		err error
+	)
 	switch {
 	case !r.stateful():
 		return openStateless(r, p)
 	case p.config.Database.IsZero():
-		return openEmbedded(ctx, p)
+		b, err = openEmbedded(ctx, p)
 	default:
-		return openCluster(ctx, p)
+		b, err = openCluster(ctx, p)
 	}
+	if err != nil || p.config.Qdrant == "" {
+		return b, err
+	}
+	index, err := qdrant.New(qdrant.Params{URL: p.config.Qdrant, APIKey: p.config.QdrantKey, Codes: b.indexes})
+	if err != nil {
+		return nil, err
+	}
+	p.stack.Defer("connection to Qdrant", func(context.Context) error { return index.Close() })
+	b.search = index
+	return b, nil
 }

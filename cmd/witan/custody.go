@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"witan.dev/internal/job"
@@ -35,16 +36,41 @@ func takeCustody(p parts) {
 		After: func(ctx context.Context, j job.Job) error { return frozen.Release(ctx, j.ID) },
 	})
 
-	p.jobs.OnDelete(job.KindIndex, job.Remover{
+	remover := job.Remover{
 		Tx: func(ctx context.Context, tx job.Tx, j job.Job) error {
 			if err := p.blobs.ReleaseTx(ctx, tx, retrievalmessages.Name(retrieval.ID(j.ID))); err != nil {
 				return err
 			}
 			return p.indexes.Delete(ctx, tx, retrieval.ID(j.ID))
 		},
-	})
+	}
+	if p.search != nil {
+		remover = sweeping(p, remover)
+	}
+	p.jobs.OnDelete(job.KindIndex, remover)
 	p.jobs.OnHousekeeping(func(ctx context.Context, _ time.Time) error {
 		_, err := p.indexes.Collect(ctx, collectContents)
 		return err
 	})
+}
+
+// sweeping takes out of the search index what a deleted index named alone.
+func sweeping(p parts, remover job.Remover) job.Remover {
+	sweeper := retrieval.NewSweeper(p.search, p.indexes)
+	p.jobs.OnHousekeeping(func(ctx context.Context, _ time.Time) error { return sweeper.Sweep(ctx) })
+	return job.Remover{
+		Tx: func(ctx context.Context, tx job.Tx, j job.Job) error {
+			index, err := p.indexes.Get(ctx, retrieval.ID(j.ID))
+			if err == nil {
+				sweeper.Deleting(index)
+			} else if !errors.Is(err, retrieval.ErrIndexNotFound) {
+				return err
+			}
+			return remover.Tx(ctx, tx, j)
+		},
+		After: func(_ context.Context, j job.Job) error {
+			sweeper.Deleted(retrieval.ID(j.ID))
+			return nil
+		},
+	}
 }

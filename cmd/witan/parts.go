@@ -37,7 +37,6 @@ import (
 	"witan.dev/services/retrieval"
 	"witan.dev/services/retrieval/gittree"
 	"witan.dev/services/retrieval/parserclient"
-	"witan.dev/services/retrieval/qdrant"
 	retrievalserver "witan.dev/services/retrieval/server"
 	"witan.dev/services/retrieval/snapshots"
 	"witan.dev/services/retrieval/vek"
@@ -135,16 +134,11 @@ func newRetrieval(ctx context.Context, p parts) (service, error) {
 // library says what searches read: Qdrant where one is configured, and the database where it does not answer.
 func (p parts) library(ctx context.Context) (retrieval.LibraryParams, error) {
 	stored := retrieval.NewStored(p.indexes, vek.Products)
-	if p.config.Qdrant == "" {
+	if p.search == nil {
 		return retrieval.LibraryParams{Store: p.indexes, Rankings: stored, Logger: p.logger}, nil
 	}
-	index, err := qdrant.New(qdrant.Params{URL: p.config.Qdrant, APIKey: p.config.QdrantKey, Codes: p.indexes})
-	if err != nil {
-		return retrieval.LibraryParams{}, err
-	}
-	p.stack.Defer("connection to Qdrant", func(context.Context) error { return index.Close() })
-	filler := retrieval.NewFiller(index, p.logger)
-	return retrieval.LibraryParams{Store: p.indexes, Rankings: index, Fallback: stored, Filler: filler, Logger: p.logger},
+	filler := retrieval.NewFiller(p.search, p.logger)
+	return retrieval.LibraryParams{Store: p.indexes, Rankings: p.search, Fallback: stored, Filler: filler, Logger: p.logger},
 		p.stack.Start(ctx, "search index filler", filler)
 }
 

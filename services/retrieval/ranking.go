@@ -42,6 +42,8 @@ type Rankings interface {
 	Put(ctx context.Context, scope Scope, files []File) (written int64, err error)
 	// Delete takes files out of a scope. What is not there is no error.
 	Delete(ctx context.Context, scope Scope, files []FileKey) error
+	// Files lists what a scope has, each file once, in any order.
+	Files(ctx context.Context, scope Scope) ([]FileKey, error)
 	// Holds reports whether all chunks of the files are findable in a scope.
 	Holds(ctx context.Context, scope Scope, files []File) (bool, error)
 	// Lexical ranks the chunks of the wanted files that hold any of the terms, best first.

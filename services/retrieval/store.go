@@ -126,6 +126,8 @@ type Codes interface {
 type Views interface {
 	// Files of a view, ordered by path.
 	Files(ctx context.Context, id ID) ([]File, error)
+	// ScopeFiles are the files that any view or build of a repository names, each once.
+	ScopeFiles(ctx context.Context, scope Scope) ([]File, error)
 	// Edges of a file; none is no error.
 	Edges(ctx context.Context, id ID, file int64) (FileEdges, error)
 	// Rarity of grams in the view.

@@ -44,6 +44,9 @@ func (*Stored) Put(context.Context, Scope, []File) (int64, error) { return 0, ni
 // Delete implements Rankings: Catalog.Collect has done it.
 func (*Stored) Delete(context.Context, Scope, []FileKey) error { return nil }
 
+// Files implements Rankings: it has nothing that Sweep would have to look at.
+func (*Stored) Files(context.Context, Scope) ([]FileKey, error) { return nil, nil }
+
 // Holds implements Rankings.
 func (*Stored) Holds(context.Context, Scope, []File) (bool, error) { return true, nil }
 

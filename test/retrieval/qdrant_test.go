@@ -2,8 +2,10 @@ package retrieval_test
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,6 +118,70 @@ func TestSearchesAskQdrant(t *testing.T) {
 		require.NotEqual(t, "price.py", h.GetPath(), "what the view does not have is not found in it")
 	}
 	require.Equal(t, "price.py", s.search(t, index).GetHits()[0].GetPath(), "and the view before still has it")
+}
+
+// TestEnginesAgreeOnWhatIsFound asks Qdrant and the database the same, about this repository. Words are weighed alike but
+// by other numbers: of ten files at least eight are the same in the mean. Vectors are the same.
+func TestEnginesAgreeOnWhatIsFound(t *testing.T) {
+	t.Parallel()
+	s := withQdrant(t)
+	dir := repository(t, ownFiles(t, "internal/diff", "internal/blob", "internal/git", "services/jobs"))
+	index := s.index(t, dir, head(t, dir))
+	ask := func(query string, mode retrievalv1.SearchRequest_Mode) []string {
+		found, err := s.Search(t.Context(), &retrievalv1.SearchRequest{Index: index.GetName(), Query: query, Mode: mode, Limit: 100})
+		require.NoError(t, err)
+		var files []string
+		for _, h := range found.GetHits() {
+			if !slices.Contains(files, h.GetPath()) {
+				files = append(files, h.GetPath())
+			}
+		}
+		return files[:min(len(files), 10)]
+	}
+	queries := []string{
+		"parse a unified diff", "how are expired blobs removed", "list the files of a tree", "watch the events of a job", "sha256 of the content",
+		"refuse a path that leaves the repository", "hunk without header", "page token", "read a blob in chunks", "cancel a running job",
+	}
+	for _, want := range []struct {
+		mode   retrievalv1.SearchRequest_Mode
+		shared float64
+	}{{retrievalv1.SearchRequest_LEXICAL, 0.8}, {retrievalv1.SearchRequest_DENSE, 0.97}} {
+		s.qdrant.SetAway(false)
+		s.clock.Add(int64(time.Minute))
+		theirs := map[string][]string{}
+		for _, q := range queries {
+			theirs[q] = ask(q, want.mode)
+		}
+		s.qdrant.SetAway(true)
+		shared, all := 0, 0
+		for _, q := range queries {
+			for _, f := range ask(q, want.mode) {
+				if all++; slices.Contains(theirs[q], f) {
+					shared++
+				}
+			}
+		}
+		t.Logf("%s: %d of %d", want.mode, shared, all)
+		require.Greater(t, float64(shared)/float64(all), want.shared, want.mode)
+	}
+}
+
+// ownFiles are those of some of this repository's folders.
+func ownFiles(t *testing.T, folders ...string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, folder := range folders {
+		root := os.DirFS(own(t))
+		require.NoError(t, fs.WalkDir(root, folder, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			content, err := fs.ReadFile(root, path)
+			files[path] = string(content)
+			return err
+		}))
+	}
+	return files
 }
 
 func TestSearchesGoOnWhileQdrantIsAway(t *testing.T) {

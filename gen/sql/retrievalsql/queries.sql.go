@@ -1001,6 +1001,62 @@ func (q *Queries) SameIndexes(ctx context.Context, arg SameIndexesParams) ([]Sam
 	return items, nil
 }
 
+const scopeFiles = `-- name: ScopeFiles :many
+SELECT f.id, p.id AS parse, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes AS i
+JOIN index_files AS v ON v.index_number = i.number JOIN code_files AS f ON f.id = v.file JOIN code_parses AS p ON p.id = f.parse
+WHERE i.owner = $1 AND i.repository = $2
+UNION
+SELECT f.id, p.id AS parse, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes AS i
+JOIN index_entries AS e ON e.index_number = i.number JOIN code_parses AS p ON p.blob = e.blob AND p.hint = e.hint
+JOIN code_files AS f ON f.parse = p.id AND f.place = e.place
+WHERE i.owner = $1 AND i.repository = $2
+`
+
+type ScopeFilesParams struct {
+	Owner      string
+	Repository string
+}
+
+type ScopeFilesRow struct {
+	ID       int64
+	Parse    int64
+	Path     string
+	Language string
+	Bytes    int64
+	Chunks   int32
+	Blob     string
+	Version  string
+}
+
+func (q *Queries) ScopeFiles(ctx context.Context, arg ScopeFilesParams) ([]ScopeFilesRow, error) {
+	rows, err := q.db.Query(ctx, scopeFiles, arg.Owner, arg.Repository)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ScopeFilesRow
+	for rows.Next() {
+		var i ScopeFilesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Parse,
+			&i.Path,
+			&i.Language,
+			&i.Bytes,
+			&i.Chunks,
+			&i.Blob,
+			&i.Version,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const shareContents = `-- name: ShareContents :many
 SELECT id, key FROM code_parses WHERE key = ANY($1::bytea[]) ORDER BY id FOR KEY SHARE
 `

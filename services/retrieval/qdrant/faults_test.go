@@ -190,6 +190,52 @@ func TestDeletingTakesTheFilesOfOneScope(t *testing.T) {
 	require.Equal(t, 3, n)
 }
 
+// named are views that name what they are told to, the first time and the next times.
+type named struct {
+	retrieval.Views
+
+	answers [][]retrieval.File
+}
+
+func (n *named) ScopeFiles(context.Context, retrieval.Scope) ([]retrieval.File, error) {
+	answer := n.answers[0]
+	if len(n.answers) > 1 {
+		n.answers = n.answers[1:]
+	}
+	return answer, nil
+}
+
+func TestWhatNobodyNamesIsSweptAndWhatABuildNamesMeanwhileComesBack(t *testing.T) {
+	t.Parallel()
+	_, url := serve(t)
+	x, v := open(t, url, code{}), viewOf(mine(), 4)
+	_, err := x.Put(t.Context(), v.Scope(), v.Files())
+	require.NoError(t, err)
+	files := v.Files()
+	gone, err := retrieval.Sweep(t.Context(), x, &named{answers: [][]retrieval.File{files[:2], files[:3]}}, v.Scope())
+	require.NoError(t, err)
+	require.Equal(t, 1, gone)
+	there, err := x.Files(t.Context(), v.Scope())
+	require.NoError(t, err)
+	require.ElementsMatch(t, []retrieval.FileKey{files[0].Key, files[1].Key, files[2].Key}, there)
+	held, err := x.Holds(t.Context(), v.Scope(), files[:3])
+	require.NoError(t, err)
+	require.True(t, held)
+
+	views := &named{answers: [][]retrieval.File{nil}}
+	sweeper := retrieval.NewSweeper(x, views)
+	sweeper.Deleting(retrieval.Index{ID: "i", Owner: "me", Repository: "git:1"})
+	require.NoError(t, sweeper.Sweep(t.Context()))
+	there, err = x.Files(t.Context(), v.Scope())
+	require.NoError(t, err)
+	require.Len(t, there, 3, "the deletion is not committed")
+	sweeper.Deleted("i")
+	require.NoError(t, sweeper.Sweep(t.Context()))
+	there, err = x.Files(t.Context(), v.Scope())
+	require.NoError(t, err)
+	require.Empty(t, there)
+}
+
 func TestAServerThatIsAwaySaysSoAndIsFoundAgain(t *testing.T) {
 	t.Parallel()
 	server, url := serve(t)

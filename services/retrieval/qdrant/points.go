@@ -3,6 +3,7 @@ package qdrant
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/google/uuid"
@@ -14,6 +15,8 @@ import (
 const (
 	// batch is how many points are looked for, written or deleted in one request.
 	batch = 256
+	// scrollPage is how many are listed in one.
+	scrollPage = 4096
 	// maxName bounds the name in a point, in bytes.
 	maxName = 1000
 )
@@ -226,6 +229,35 @@ func (x *Index) Delete(ctx context.Context, scope retrieval.Scope, files []retri
 		}
 	}
 	return nil
+}
+
+// Files implements retrieval.Rankings.
+func (x *Index) Files(ctx context.Context, scope retrieval.Scope) ([]retrieval.FileKey, error) {
+	found := map[retrieval.FileKey]bool{}
+	request := &api.ScrollPoints{
+		CollectionName: x.alias, Filter: within(scope), Limit: new(uint32(scrollPage)),
+		WithPayload: api.NewWithPayloadInclude(fieldFile), WithVectors: api.NewWithVectors(false),
+	}
+	for {
+		var next *api.PointId
+		err := x.call(ctx, readTimeout, "list points", func(ctx context.Context) error {
+			points, offset, err := x.client.ScrollAndOffset(ctx, request)
+			for _, p := range points {
+				if key, ok := retrieval.ParseFileKey(p.GetPayload()[fieldFile].GetStringValue()); ok {
+					found[key] = true
+				}
+			}
+			next = offset
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if next == nil {
+			return slices.Collect(maps.Keys(found)), nil
+		}
+		request.Offset = next
+	}
 }
 
 // Holds implements retrieval.Rankings. Of each file it looks for the first chunk and the last: they are written in order.

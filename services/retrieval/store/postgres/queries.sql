@@ -157,6 +157,16 @@ SELECT f.id, p.id AS parse, f.path, p.language, p.bytes, p.chunks, p.blob, p.ver
 JOIN index_files AS v ON v.index_number = i.number JOIN code_files AS f ON f.id = v.file JOIN code_parses AS p ON p.id = f.parse
 WHERE i.id = @id AND i.state = 'READY' ORDER BY f.path;
 
+-- name: ScopeFiles :many
+SELECT f.id, p.id AS parse, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes AS i
+JOIN index_files AS v ON v.index_number = i.number JOIN code_files AS f ON f.id = v.file JOIN code_parses AS p ON p.id = f.parse
+WHERE i.owner = @owner AND i.repository = @repository
+UNION
+SELECT f.id, p.id AS parse, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes AS i
+JOIN index_entries AS e ON e.index_number = i.number JOIN code_parses AS p ON p.blob = e.blob AND p.hint = e.hint
+JOIN code_files AS f ON f.parse = p.id AND f.place = e.place
+WHERE i.owner = @owner AND i.repository = @repository;
+
 -- name: EdgesOf :one
 SELECT e.outgoing, e.incoming FROM indexes AS i JOIN index_edges AS e ON e.index_number = i.number
 WHERE i.id = @id AND e.file = @file;

@@ -106,12 +106,23 @@ func (s *Store) Files(ctx context.Context, id retrieval.ID) ([]retrieval.File, e
 	if err != nil {
 		return nil, postgres.Error(fmt.Errorf("read the view of index %s: %w", id, err))
 	}
-	return each(rows, func(r retrievalsql.FilesOfRow) (retrieval.File, error) {
-		return retrieval.File{
-			ID: r.ID, Parse: r.Parse, Path: r.Path, Language: r.Language, Bytes: r.Bytes, Chunks: int(r.Chunks),
-			Key: retrieval.KeyOfFile(r.Blob, r.Version, r.Path),
-		}, nil
-	})
+	return each(rows, fileOf)
+}
+
+func fileOf(r retrievalsql.FilesOfRow) (retrieval.File, error) {
+	return retrieval.File{
+		ID: r.ID, Parse: r.Parse, Path: r.Path, Language: r.Language, Bytes: r.Bytes, Chunks: int(r.Chunks),
+		Key: retrieval.KeyOfFile(r.Blob, r.Version, r.Path),
+	}, nil
+}
+
+// ScopeFiles are the files that any view or build of a repository names, each once.
+func (s *Store) ScopeFiles(ctx context.Context, scope retrieval.Scope) ([]retrieval.File, error) {
+	rows, err := s.read().ScopeFiles(ctx, retrievalsql.ScopeFilesParams{Owner: scope.Owner, Repository: scope.Repository})
+	if err != nil {
+		return nil, postgres.Error(fmt.Errorf("list the files of repository %.200q: %w", scope.Repository, err))
+	}
+	return each(rows, func(r retrievalsql.ScopeFilesRow) (retrieval.File, error) { return fileOf(retrievalsql.FilesOfRow(r)) })
 }
 
 // Edges of a file; none is no error.

@@ -84,20 +84,31 @@ func (s *Store) Named(ctx context.Context, name string) ([]retrieval.DefinitionA
 
 // Files of a view, ordered by path.
 func (s *Store) Files(ctx context.Context, id retrieval.ID) ([]retrieval.File, error) {
-	scan := func(row scanner) (retrieval.File, error) {
-		var (
-			f             retrieval.File
-			blob, version string
-		)
-		err := row.Scan(&f.ID, &f.Parse, &f.Path, &f.Language, &f.Bytes, &f.Chunks, &blob, &version)
-		f.Key = retrieval.KeyOfFile(blob, version, f.Path)
-		return f, err
-	}
-	files, err := collect(ctx, s.db.Reader(), scan, `SELECT f.id, p.id, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes i
+	files, err := collect(ctx, s.db.Reader(), scanFile, `SELECT f.id, p.id, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes i
 		JOIN index_files v ON v.index_number = i.number JOIN code_files f ON f.id = v.file JOIN code_parses p ON p.id = f.parse
 		WHERE i.id = ? AND i.state = 'READY'`, string(id))
 	slices.SortFunc(files, byPath)
 	return files, err
+}
+
+// ScopeFiles are the files that any view or build of a repository names, each once.
+func (s *Store) ScopeFiles(ctx context.Context, scope retrieval.Scope) ([]retrieval.File, error) {
+	return collect(ctx, s.db.Reader(), scanFile, `SELECT f.id, p.id, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes i
+		JOIN index_files v ON v.index_number = i.number JOIN code_files f ON f.id = v.file JOIN code_parses p ON p.id = f.parse
+		WHERE i.owner = ?1 AND i.repository = ?2
+		UNION SELECT f.id, p.id, f.path, p.language, p.bytes, p.chunks, p.blob, p.version FROM indexes i
+		JOIN index_entries e ON e.index_number = i.number JOIN code_parses p ON p.blob = e.blob AND p.hint = e.hint
+		JOIN code_files f ON f.parse = p.id AND f.path = e.path WHERE i.owner = ?1 AND i.repository = ?2`, scope.Owner, scope.Repository)
+}
+
+func scanFile(row scanner) (retrieval.File, error) {
+	var (
+		f             retrieval.File
+		blob, version string
+	)
+	err := row.Scan(&f.ID, &f.Parse, &f.Path, &f.Language, &f.Bytes, &f.Chunks, &blob, &version)
+	f.Key = retrieval.KeyOfFile(blob, version, f.Path)
+	return f, err
 }
 
 // Edges of a file; none is no error.

@@ -35,25 +35,26 @@ type Params struct {
 func Run(t *testing.T, open func(t *testing.T) Params) {
 	t.Helper()
 	for name, test := range map[string]func(s suite, t *testing.T){
-		"AnIndexComesBackAsItWasInserted":              suite.insertAndGet,
-		"ListsAreNewestFirstAndPaged":                  suite.list,
-		"SameTreesAreFoundReadyOnesFirst":              suite.same,
-		"StagingTellsWhatIsNew":                        suite.stage,
-		"StagingAgainReplacesWhatWasStaged":            suite.stageAgain,
-		"ParsedContentComesBack":                       suite.parsed,
-		"ContentIsStoredOnce":                          suite.once,
-		"AnotherParserVersionIsOtherContent":           suite.versions,
-		"AttemptsAreCountedUntilTheyEnd":               suite.attempts,
-		"NothingIsVisibleBeforeActivation":             suite.activate,
-		"EdgesAreReplacedAndReadByFile":                suite.edges,
-		"WordsFindChunksBestFirstUntilEnough":          suite.lexical,
-		"AnyQueryIsAValidOne":                          suite.anyQuery,
-		"ARefusedTransactionLeavesNothing":             suite.fenced,
-		"FilesOfALeftOutContentAreCountedAndNotViewed": suite.leftOut,
-		"ADeletedIndexTakesWhatOnlyItNames":            suite.remove,
-		"WhatABuildHasStagedIsNotCollected":            suite.collectBeside,
-		"WhatIsOddOrLongIsStoredAsItIs":                suite.hostile,
-		"ManyEmptyFilesAreOneContent":                  suite.empties,
+		"AnIndexComesBackAsItWasInserted":               suite.insertAndGet,
+		"ListsAreNewestFirstAndPaged":                   suite.list,
+		"SameTreesAreFoundReadyOnesFirst":               suite.same,
+		"StagingTellsWhatIsNew":                         suite.stage,
+		"StagingAgainReplacesWhatWasStaged":             suite.stageAgain,
+		"ParsedContentComesBack":                        suite.parsed,
+		"ContentIsStoredOnce":                           suite.once,
+		"AnotherParserVersionIsOtherContent":            suite.versions,
+		"AttemptsAreCountedUntilTheyEnd":                suite.attempts,
+		"NothingIsVisibleBeforeActivation":              suite.activate,
+		"FilesOfARepositoryAreThoseOfItsViewsAndBuilds": suite.scopeFiles,
+		"EdgesAreReplacedAndReadByFile":                 suite.edges,
+		"WordsFindChunksBestFirstUntilEnough":           suite.lexical,
+		"AnyQueryIsAValidOne":                           suite.anyQuery,
+		"ARefusedTransactionLeavesNothing":              suite.fenced,
+		"FilesOfALeftOutContentAreCountedAndNotViewed":  suite.leftOut,
+		"ADeletedIndexTakesWhatOnlyItNames":             suite.remove,
+		"WhatABuildHasStagedIsNotCollected":             suite.collectBeside,
+		"WhatIsOddOrLongIsStoredAsItIs":                 suite.hostile,
+		"ManyEmptyFilesAreOneContent":                   suite.empties,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -364,6 +365,27 @@ func (s suite) activate(t *testing.T) {
 	batch, err := s.Store.Batch(t.Context(), "a", version, 0)
 	require.NoError(t, err)
 	require.Empty(t, batch, "the stage is gone")
+}
+
+func (s suite) scopeFiles(t *testing.T) {
+	s.put(t, content("b1", "x"), content("b2", "y"), content("b3", "z"))
+	ready := s.view(t, "a", "a.go=b1", "shared.go=b2")
+	s.finish(t, "a")
+	building := s.view(t, "b", "b.go=b3", "shared.go=b2")
+	other := index("c")
+	other.Repository = "git:2"
+	s.insert(t, other)
+	s.stageFiles(t, "c", "a.go=b1")
+	got, err := s.Store.ScopeFiles(t.Context(), retrieval.Scope{Owner: "me", Repository: "git:1"})
+	require.NoError(t, err)
+	require.ElementsMatch(t, []retrieval.File{ready[0], ready[1], building[0]}, got)
+	got, err = s.Store.ScopeFiles(t.Context(), retrieval.Scope{Owner: "you", Repository: "git:1"})
+	require.NoError(t, err)
+	require.Empty(t, got)
+	s.deleteIndex(t, "b")
+	got, err = s.Store.ScopeFiles(t.Context(), retrieval.Scope{Owner: "me", Repository: "git:1"})
+	require.NoError(t, err)
+	require.ElementsMatch(t, ready, got)
 }
 
 func (s suite) edges(t *testing.T) {
