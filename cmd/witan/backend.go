@@ -53,6 +53,8 @@ type backend struct {
 	key []byte
 	// frozen is a folder for git objects of changes under review.
 	frozen string
+	// mirrors is a folder for repositories that were fetched. It is a cache.
+	mirrors string
 	// announce tells other commands of the same user where this process listens.
 	announce func(address string) error
 }
@@ -112,7 +114,7 @@ func openEmbedded(ctx context.Context, p backendParams) (*backend, error) {
 		jobStore: jobsqlite.New(db, nil), engine: e, bus: inprocess.New(), blobs: blobsqlite.New(db, nil),
 		councils: councilsqlite.New(db), reviews: reviewsqlite.NewStore(db), indexes: retrievalsqlite.New(db),
 		deliveries: deliveries, buffer: deliveries,
-		token: dir.Token(), key: key, frozen: dir.Frozen(), announce: dir.Announce,
+		token: dir.Token(), key: key, frozen: dir.Frozen(), mirrors: dir.Mirrors(), announce: dir.Announce,
 	}, nil
 }
 

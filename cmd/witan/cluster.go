@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,7 +36,8 @@ func openCluster(ctx context.Context, p backendParams) (*backend, error) {
 	}
 	// Only work that lies on a machine is frozen, and a cluster takes none, so nobody makes this folder.
 	frozen := filepath.Join(os.TempDir(), fmt.Sprintf("witan-frozen-%d", os.Getpid()))
-	p.stack.Defer("scratch folder", func(context.Context) error { return os.RemoveAll(frozen) })
+	mirrors := filepath.Join(os.TempDir(), fmt.Sprintf("witan-mirrors-%d", os.Getpid()))
+	p.stack.Defer("scratch folders", func(context.Context) error { return errors.Join(os.RemoveAll(frozen), os.RemoveAll(mirrors)) })
 	hints, err := openBus(ctx, p)
 	if err != nil {
 		return nil, err
@@ -57,7 +59,7 @@ func openCluster(ctx context.Context, p backendParams) (*backend, error) {
 		jobStore: jobpostgres.New(db, nil, e.Identity), engine: e, bus: hints, blobs: blobpostgres.New(db, nil),
 		councils: councilpostgres.New(db), reviews: reviewpostgres.NewStore(db), indexes: retrievalpostgres.New(db),
 		deliveries: ingestpostgres.New(db), buffer: buffer,
-		token: auth.NewSecret(), key: key, frozen: frozen, announce: func(string) error { return nil },
+		token: auth.NewSecret(), key: key, frozen: frozen, mirrors: mirrors, announce: func(string) error { return nil },
 	}, nil
 }
 

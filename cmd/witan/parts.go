@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -45,6 +46,7 @@ import (
 	"witan.dev/services/review/events"
 	reviewgit "witan.dev/services/review/git"
 	"witan.dev/services/review/github"
+	"witan.dev/services/review/github/mirror"
 	"witan.dev/services/review/peers"
 	"witan.dev/services/review/publish"
 	"witan.dev/services/review/repoconfig"
@@ -213,8 +215,8 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
-	repository := reviewgit.NewRepository(g, p.blobs, p.frozen)
-	if err := repository.Sweep(ctx, p.jobs.States); err != nil { // costs space only
+	local := reviewgit.NewRepository(g, p.blobs, p.frozen)
+	if err := local.Sweep(ctx, p.jobs.States); err != nil { // costs space only
 		p.logger.WarnContext(ctx, "frozen work of earlier reviews was not removed", "error", err)
 	}
 	parser, index, members := peers.NewParser(p.conn), peers.NewIndex(p.conn), peers.NewCouncil(p.conn, 0)
@@ -227,6 +229,10 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	}
 	reviewers := []review.Reviewer{leaks, structure.New(parser, index), tests.New()}
 	hub, err := newGitHub(p)
+	if err != nil {
+		return service{}, err
+	}
+	repository, err := newMirror(ctx, p, g, local, hub)
 	if err != nil {
 		return service{}, err
 	}
@@ -264,6 +270,17 @@ func newGitHub(p parts) (*github.Client, error) {
 		p.stack.Defer("GitHub", func(context.Context) error { client.Close(); return nil })
 	}
 	return client, err
+}
+
+// newMirror reads pull requests through a cache of repositories, and everything else from this machine.
+func newMirror(ctx context.Context, p parts, g *git.Git, local review.Repository, hub *github.Client) (*mirror.Repository, error) {
+	params := mirror.Params{Git: g, Local: local, Dir: cmp.Or(p.config.GitHub.Cache, p.mirrors), Logger: p.logger}
+	if hub == nil {
+		return mirror.New(params), nil
+	}
+	params.Remote = hub
+	repository := mirror.New(params)
+	return repository, p.stack.Start(ctx, "cache of repositories", mirror.NewSweeper(repository))
 }
 
 func githubClient(c config.GitHub) (*github.Client, error) {

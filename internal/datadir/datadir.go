@@ -99,6 +99,9 @@ func (d *Dir) Database() string { return filepath.Join(d.path, database) }
 // Frozen is the folder for git objects of changes under review.
 func (d *Dir) Frozen() string { return filepath.Join(d.path, "frozen") }
 
+// Mirrors is a folder for repositories that were fetched. It is a cache: it may be emptied at any time.
+func (d *Dir) Mirrors() string { return filepath.Join(d.path, "mirrors") }
+
 // Key returns 32 random bytes that stay the same as long as the folder exists.
 func (d *Dir) Key() ([]byte, error) {
 	path := filepath.Join(d.path, keyFile)

@@ -29,6 +29,19 @@ func baseEnvironment(env []string) []string {
 	return kept
 }
 
+// networkEnvironment picks what git needs to reach other machines: proxies, and the authorities that it trusts.
+func networkEnvironment(env []string) []string {
+	var kept []string
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		switch strings.ToUpper(name) {
+		case "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "CURL_CA_BUNDLE":
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
 // safeSettings override the repository's own configuration wherever it could start a program, reach the network, write
 // the repository or change how a change is shown.
 func safeSettings() []setting {

@@ -32,6 +32,7 @@ type Git struct {
 	env     []string
 	timeout time.Duration
 	index   string
+	network []string // what only a fetch gets
 }
 
 // New finds the program; without one the error is ErrMissing.
@@ -48,7 +49,7 @@ func New(p Params) (*Git, error) {
 	if env == nil {
 		env = os.Environ()
 	}
-	g := &Git{path: path, env: baseEnvironment(env), timeout: p.Timeout, index: p.IndexFile}
+	g := &Git{path: path, env: baseEnvironment(env), timeout: p.Timeout, index: p.IndexFile, network: networkEnvironment(env)}
 	if g.timeout <= 0 {
 		g.timeout = DefaultTimeout
 	}

@@ -87,3 +87,16 @@ func (r *Repository) Branch(ctx context.Context) (string, error) {
 	}
 	return strings.TrimSpace(string(out)), err
 }
+
+// SameTree reports whether two commits or trees hold the same files.
+func (r *Repository) SameTree(ctx context.Context, a, b string) (bool, error) {
+	if err := needObjectIDs(a, b); err != nil {
+		return false, err
+	}
+	out, err := r.run(ctx, command{args: []string{"rev-parse", "--verify", "--end-of-options", a + "^{tree}"}})
+	if err != nil {
+		return false, err
+	}
+	other, err := r.run(ctx, command{args: []string{"rev-parse", "--verify", "--end-of-options", b + "^{tree}"}})
+	return err == nil && string(out) == string(other), err
+}

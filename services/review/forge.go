@@ -63,8 +63,10 @@ type PullRequest struct {
 	Author    string    `json:"author"`
 	AuthorBot bool      `json:"author_bot,omitempty"`
 	Labels    []string  `json:"labels,omitempty"`
-	// BaseBranch is where it is to be merged, BaseTip that branch's newest commit.
+	// BaseBranch is where it is to be merged, BaseTip that branch's newest commit. Base is the commit of the branch that the
+	// forge compares with: an older one, until the pull request is pushed to again. Comments are placed by it.
 	BaseBranch string `json:"base_branch"`
+	Base       string `json:"base"`
 	BaseTip    string `json:"base_tip"`
 	// Head is the newest commit of the change. HeadBranch is empty where its repository is gone.
 	Head       string `json:"head"`

@@ -31,7 +31,7 @@ func (f *fileOrFolder) UnmarshalJSON(data []byte) error {
 // blob reads an object of at most limit bytes by its ID, and holds it to that. review.ErrTooLarge, review.ErrNoFile.
 func (c *connection) blob(ctx context.Context, repo review.Repo, id string, limit int) ([]byte, error) {
 	into := limitedBuffer{left: limit}
-	_, err := c.send(ctx, http.MethodGet, "repos/"+repo.FullName()+"/git/blobs/"+id, nil, &into, raw)
+	err := c.send(ctx, http.MethodGet, "repos/"+repo.FullName()+"/git/blobs/"+id, nil, &into, raw)
 	switch {
 	case into.left < 0:
 		return nil, fmt.Errorf("blob %s: %w", id, review.ErrTooLarge)

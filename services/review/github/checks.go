@@ -34,8 +34,8 @@ func (r *checkRun) check() publish.Check {
 	return publish.Check{
 		ID: r.ID, ExternalID: line(r.ExternalID, maxURL), Name: line(r.Name, maxTitle), Head: r.Head,
 		Status: publish.CheckStatus(strings.ToUpper(r.Status)), Conclusion: publish.Conclusion(strings.ToUpper(r.Conclusion)),
-		DetailsURL: line(r.DetailsURL, maxURL), Title: line(r.Output.Title, maxTitle), Summary: text(r.Output.Summary, maxText),
-		Text: text(r.Output.Text, maxText), URL: line(r.URL, maxURL),
+		DetailsURL: line(r.DetailsURL, maxURL), Title: line(r.Output.Title, maxTitle), Summary: text(r.Output.Summary),
+		Text: text(r.Output.Text), URL: line(r.URL, maxURL),
 	}
 }
 

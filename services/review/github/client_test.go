@@ -27,7 +27,7 @@ func TestAPullRequestIsReadWithTheTipOfItsBaseBranch(t *testing.T) {
 	require.NoError(t, err)
 	want := review.PullRequest{
 		PullRef: review.PullRef{Repo: h.repo(), Number: 5}, State: review.PullOpen, Title: "Add a thing", Body: "text", Author: "ann",
-		Labels: []string{"bug"}, BaseBranch: "main", BaseTip: tip, Head: head, HeadBranch: "topic", DefaultBranch: "main",
+		Labels: []string{"bug"}, BaseBranch: "main", Base: old, BaseTip: tip, Head: head, HeadBranch: "topic", DefaultBranch: "main",
 		ChangedFiles: 3, URL: "https://x/pull/5",
 	}
 	want.ID = 42
@@ -96,12 +96,12 @@ func TestARenamedRepositoryIsFoundByItsNumber(t *testing.T) {
 	t.Parallel()
 	renamed := strings.ReplaceAll(strings.ReplaceAll(pullJSON(ownRepo, ""), `"login":"octo"`, `"login":"hex"`), `"name":"site"`, `"name":"page"`)
 	routes := map[string]http.HandlerFunc{
-		"GET /repositories/42":                     answer(http.StatusOK, `{"id":42,"name":"page","owner":{"login":"hex"}}`),
-		"GET /repos/hex/page/pulls/5":              answer(http.StatusOK, renamed),
-		"GET /repos/hex/page/git/ref/heads/main":   answer(http.StatusOK, refJSON("main")),
-		"GET /repositories/42/pulls/5":             answer(http.StatusOK, renamed),
-		"GET /repositories/42/git/ref/heads/main":  answer(http.StatusOK, refJSON("main")),
-		"GET /repos/other/site/git/ref/heads/main": answer(http.StatusOK, refJSON("main")),
+		"GET /repositories/42":                answer(http.StatusOK, `{"id":42,"name":"page","owner":{"login":"hex"}}`),
+		"GET /repos/hex/page/pulls/5":         answer(http.StatusOK, renamed),
+		"GET /repos/hex/page/branches/main":   answer(http.StatusOK, refJSON("main")),
+		"GET /repositories/42/pulls/5":        answer(http.StatusOK, renamed),
+		"GET /repositories/42/branches/main":  answer(http.StatusOK, refJSON("main")),
+		"GET /repos/other/site/branches/main": answer(http.StatusOK, refJSON("main")),
 	}
 	for name, atOldName := range map[string]http.HandlerFunc{
 		"gone":             answer(http.StatusNotFound, `{"message":"Not Found"}`),
@@ -171,7 +171,7 @@ func TestNamesWithBlanksAndSignsReachTheirFile(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, map[string]http.HandlerFunc{
 		"GET /repos/octo/site/contents/a%20b/c%3Fd%23.md": answer(http.StatusOK, fileJSON("hello")),
-		"GET /repos/octo/site/git/ref/heads/a/b%23c":      answer(http.StatusOK, refJSON("a/b#c")),
+		"GET /repos/octo/site/branches/a/b%23c":           answer(http.StatusOK, refJSON("a/b#c")),
 	})
 	got, err := h.client().File(t.Context(), h.repo(), "a b/c?d#.md", tip)
 	require.NoError(t, err)

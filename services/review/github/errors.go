@@ -150,3 +150,9 @@ var (
 	errTimeout  = errors.New("no answer in time")
 	errNoAnswer = errors.New("no answer")
 )
+
+// asAnswer returns the refusal under an error when it has that status.
+func asAnswer(err error, status int) (*answerError, bool) {
+	answer, ok := errors.AsType[*answerError](err)
+	return answer, ok && answer.status == status
+}

@@ -120,8 +120,8 @@ func (c *Client) complete(ctx context.Context, ref review.PullRef, got *github.P
 func pullRequest(got *github.PullRequest) review.PullRequest {
 	base, head := got.GetBase(), got.GetHead()
 	p := review.PullRequest{
-		State: review.PullOpen, Draft: got.GetDraft(), Title: line(got.GetTitle(), maxTitle), Body: text(got.GetBody(), maxText),
-		Author: ghost, BaseBranch: base.GetRef(), BaseTip: base.GetSHA(), Head: head.GetSHA(),
+		State: review.PullOpen, Draft: got.GetDraft(), Title: line(got.GetTitle(), maxTitle), Body: text(got.GetBody()),
+		Author: ghost, BaseBranch: base.GetRef(), Base: base.GetSHA(), BaseTip: base.GetSHA(), Head: head.GetSHA(),
 		DefaultBranch: base.GetRepo().GetDefaultBranch(), ChangedFiles: max(got.GetChangedFiles(), 0), URL: line(got.GetHTMLURL(), maxURL),
 	}
 	p.Owner, p.Name, p.ID = base.GetRepo().GetOwner().GetLogin(), base.GetRepo().GetName(), base.GetRepo().GetID()
@@ -144,7 +144,7 @@ func pullRequest(got *github.PullRequest) review.PullRequest {
 	return p
 }
 
-func text(s string, limit int) string { return cut(strings.ToValidUTF8(s, "\uFFFD"), limit) }
+func text(s string) string { return cut(strings.ToValidUTF8(s, "\uFFFD"), maxText) }
 
 // content is the answer for a path; for a folder it is a list, which does not fit.
 type content struct {
@@ -249,12 +249,16 @@ func (c *Client) Tip(ctx context.Context, repo review.Repo, branch string) (stri
 	if err != nil {
 		return "", err
 	}
-	var got github.Reference
-	if err := conn.get(ctx, "repos/"+repo.FullName()+"/git/ref/heads/"+escaped, &got); err != nil {
+	var got github.Branch
+	if err := conn.get(ctx, "repos/"+repo.FullName()+"/branches/"+escaped, &got); err != nil {
 		return "", notFound(err, unknown)
 	}
-	if tip := got.GetObject().GetSHA(); got.GetRef() == "refs/heads/"+branch && git.IsObjectID(tip) {
+	switch tip := got.GetCommit().GetSHA(); {
+	case !git.IsObjectID(tip):
+		return "", incomplete("a branch")
+	case got.GetName() != branch: // GitHub leads from the former name of a branch to the new one
+		return "", unknown
+	default:
 		return tip, nil
 	}
-	return "", incomplete("a branch")
 }

@@ -170,12 +170,12 @@ func pullJSON(headRepo, further string) string {
 }
 
 func refJSON(branch string) string {
-	return fmt.Sprintf(`{"ref":"refs/heads/%s","object":{"type":"commit","sha":%q}}`, branch, tip)
+	return fmt.Sprintf(`{"name":%q,"commit":{"sha":%q}}`, branch, tip)
 }
 
 const (
 	routePull = "GET /repos/octo/site/pulls/5"
-	routeTip  = "GET /repos/octo/site/git/ref/heads/main"
+	routeTip  = "GET /repos/octo/site/branches/main"
 	ownRepo   = `{"id":42,"name":"site","owner":{"login":"octo"}}`
 )
 

@@ -15,33 +15,33 @@ import (
 // get reads an answer into a value. The path is relative and escaped. A token that is refused is replaced once: an
 // installation's may have been revoked before its time.
 func (c *connection) get(ctx context.Context, path string, into any) error {
-	_, err := c.send(ctx, http.MethodGet, path, nil, into)
+	err := c.send(ctx, http.MethodGet, path, nil, into)
 	if err == nil || c.client.p.AppID == 0 || c.key.purpose == asApp || !unauthorized(err) {
 		return err
 	}
 	c.client.forget(c)
 	again, err := c.client.connection(c.key)
 	if err == nil {
-		_, err = again.send(ctx, http.MethodGet, path, nil, into)
+		err = again.send(ctx, http.MethodGet, path, nil, into)
 	}
 	return err
 }
 
 // send makes one request. The value may be an io.Writer for what is no JSON.
-func (c *connection) send(ctx context.Context, method, path string, body, into any, options ...github.RequestOption) (*github.Response, error) {
+func (c *connection) send(ctx context.Context, method, path string, body, into any, options ...github.RequestOption) error {
 	limited, cancel := context.WithTimeout(ctx, c.client.p.Timeout)
 	defer cancel()
 	what := method + " " + endpoint(path)
 	req, err := c.api.NewRequest(method, path, body, options...)
 	if err != nil {
-		return nil, fmt.Errorf("%s: the request cannot be made", what)
+		return fmt.Errorf("%s: the request cannot be made", what)
 	}
 	res, err := c.api.Do(limited, req, into)
 	if err != nil {
-		return res, c.failed(ctx, what, res, err)
+		return c.failed(ctx, what, res, err)
 	}
 	c.backoff.reset()
-	return res, nil
+	return nil
 }
 
 func unauthorized(err error) bool {

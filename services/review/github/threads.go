@@ -119,7 +119,7 @@ func (w *Writer) Threads(ctx context.Context, ref review.PullRef) ([]publish.Thr
 			variables["after"] = after
 		}
 		var page threadPage
-		if _, err := conn.send(ctx, http.MethodPost, w.client.gql.String(), graphRequest{listThreads, variables}, &page); err != nil {
+		if err := conn.send(ctx, http.MethodPost, w.client.gql.String(), graphRequest{listThreads, variables}, &page); err != nil {
 			return nil, refusal(err)
 		}
 		if err := page.Errors.err("list threads"); err != nil {

@@ -104,13 +104,13 @@ func (w *Writer) writeAs(ctx context.Context, why purpose, repo review.Repo, met
 	if err := conn.mint(ctx, method+" "+endpoint(path)); err != nil {
 		return refusal(err) // nothing was asked for yet
 	}
-	_, err = conn.send(ctx, method, path, body, into)
+	err = conn.send(ctx, method, path, body, into)
 	if unauthorized(err) && w.client.p.AppID != 0 { // revoked before its time: nothing was done
 		w.client.forget(conn)
 		if conn, err = w.client.connection(conn.key); err != nil {
 			return refusal(err)
 		}
-		_, err = conn.send(ctx, method, path, body, into)
+		err = conn.send(ctx, method, path, body, into)
 	}
 	return refusal(uncertain(err))
 }
@@ -223,7 +223,7 @@ func (r *remark) comment(kind publish.Kind, self string) publish.Comment {
 	}
 	return publish.Comment{
 		ID: r.ID, Kind: kind, Ours: strings.EqualFold(r.User.Login, self), Bot: r.User.Type == "Bot", Author: line(r.User.Login, maxLogin),
-		Body: text(r.Body, maxText), URL: line(r.URL, maxURL), InReplyTo: r.InReplyTo, Path: cut(r.Path, maxPath), Commit: r.Original,
+		Body: text(r.Body), URL: line(r.URL, maxURL), InReplyTo: r.InReplyTo, Path: cut(r.Path, maxPath), Commit: r.Original,
 		Review: r.Review, CreatedAt: created,
 	}
 }
