@@ -61,4 +61,6 @@ WITAN="$PWD/bin/witan" CHROMIUM="$chromium" node --test --test-reporter=spec "$n
 packages test/clients/github "$cache/github"
 cp test/clients/github/schema.test.mjs "$cache/github/"
 go build -o "$cache/fakegithub" ./tools/fakegithub
-FAKEGITHUB="$cache/fakegithub" node --test --test-reporter=spec "$cache/github/schema.test.mjs"
+rm -rf "$cache/requests" && mkdir -p "$cache/requests"
+WITAN_TEST_GITHUB_REQUESTS="$cache/requests" go test -count=1 ./services/review/github >/dev/null
+REQUESTS="$cache/requests" FAKEGITHUB="$cache/fakegithub" node --test --test-reporter=spec "$cache/github/schema.test.mjs"

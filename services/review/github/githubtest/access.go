@@ -31,6 +31,22 @@ func DefaultPermissions() map[string]string {
 	return map[string]string{"metadata": read, "contents": write, "pull_requests": write, "issues": write, "checks": write}
 }
 
+// DefaultEvents is what the App subscribes to unless Subscribe says otherwise.
+func DefaultEvents() []string {
+	return []string{
+		"check_run", "check_suite", "create", "delete", "issue_comment", "meta", "pull_request", "pull_request_review", "pull_request_review_comment",
+		"pull_request_review_thread", "push", "repository",
+	}
+}
+
+// Subscribe sets the events that the App subscribes to; others are not delivered. Those of the installation and the ping
+// always are.
+func (s *Server) Subscribe(events ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.theApp().events = slices.Clone(events)
+}
+
 type app struct {
 	id           int64
 	slug, name   string
@@ -38,6 +54,7 @@ type app struct {
 	bot          *account
 	key          *rsa.PrivateKey
 	created      time.Time
+	events       []string
 	installation *installation
 }
 
@@ -118,6 +135,7 @@ func (s *Server) theApp() *app {
 	if s.app == nil {
 		s.app = &app{
 			id: 4217, slug: "witan-review", name: "Witan Review", owner: s.account("witan-dev"), bot: s.account("witan-review[bot]"), created: s.now(),
+			events:       DefaultEvents(),
 			installation: &installation{id: 90210, permissions: maps.Clone(s.options.AppPermissions), repos: map[int64]bool{}, created: s.now()},
 		}
 		s.app.owner.kind = "Organization"

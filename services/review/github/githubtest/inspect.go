@@ -96,7 +96,7 @@ func (s *Server) edit(p *post, body string) {
 func (s *Server) Posted() []Post {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var list []Post
+	list := []Post{}
 	for _, p := range s.posts {
 		if p.implied {
 			continue
@@ -168,6 +168,8 @@ type Request struct {
 	// Token is its kind: installation, user, app (a JSON web token) or none.
 	Token       string
 	Permissions map[string]string
+	// Body is what was sent with a request other than GET; none over git.
+	Body []byte `json:",omitempty"`
 	// Status is what was answered; 0 where the connection was cut instead.
 	Status int
 	// Fault is the fault that hit the request, if any; Done is then the status that its handler had come to, if it ran.

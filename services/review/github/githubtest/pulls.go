@@ -511,6 +511,20 @@ func (s *Server) getBranch(c *call) answer {
 	})
 }
 
+// getRef answers for one ref, named without "refs/" in front.
+func (s *Server) getRef(c *call) answer {
+	name := "refs/" + c.PathValue("ref")
+	id, err := c.repo.git.Resolve(c.Context(), name)
+	if err != nil || c.PathValue("ref") == "" {
+		return notFound()
+	}
+	api := s.repoAPI(c.repo) + "/git/"
+	return ok(object{
+		"ref": name, "node_id": node("Ref", c.repo.id) + base64.RawURLEncoding.EncodeToString([]byte(name)), "url": api + name,
+		"object": object{"type": "commit", "sha": id, "url": api + "commits/" + id},
+	})
+}
+
 func (s *Server) getPermission(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -76,6 +76,7 @@ func (s *Server) repositoryRoutes() []route {
 		{"GET /compare/{range...}", contents, s.compare},
 		{"GET /git/blobs/{sha}", contents, s.getBlob},
 		{"GET /git/trees/{sha}", contents, s.getTree},
+		{"GET /git/ref/{ref...}", contents, s.getRef},
 		{"GET /contents/{path...}", contents, s.getContents},
 		{"GET /commits/{commit}/check-runs", need{"checks", read}, func(c *call) answer { return s.listChecks(c, c.PathValue("commit")) }},
 		{"GET /commits/{ref...}", contents, s.getCommit},
@@ -116,6 +117,7 @@ func (s *Server) repositoryRoutes() []route {
 func (s *Server) otherRoutes() []route {
 	return []route{
 		{pattern: "GET /app", handle: s.getApp},
+		{pattern: "GET /app/hook/config", handle: s.getHookConfig},
 		{pattern: "GET /app/installations", handle: s.listInstallations},
 		{pattern: "GET /app/installations/{id}", handle: s.getInstallation},
 		{pattern: "POST /app/installations/{id}/access_tokens", handle: s.createToken},

@@ -306,6 +306,16 @@ func TestCheckRuns(t *testing.T) {
 	require.Equal(t, "neutral", posted[len(posted)-1].Conclusion)
 }
 
+func TestRefs(t *testing.T) {
+	t.Parallel()
+	s, p := numbered(t)
+	c := as(t, s, s.InstallationToken(nil))
+	require.Equal(t, p.Head(), dig(c.want(200, "GET", "/repos/acme/tools/git/ref/heads/change", nil).object(t), "object", "sha"))
+	require.Equal(t, p.Head(), dig(c.want(200, "GET", "/repos/acme/tools/git/ref/pull/7/head", nil).object(t), "object", "sha"))
+	c.want(404, "GET", "/repos/acme/tools/git/ref/heads/none", nil)
+	c.want(404, "GET", "/repos/acme/tools/git/ref/"+p.Head(), nil)
+}
+
 func TestDiffsAreRefusedAboveGitHubsLimits(t *testing.T) {
 	t.Parallel()
 	s := githubtest.New(t, githubtest.Options{})

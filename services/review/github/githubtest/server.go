@@ -67,6 +67,10 @@ type Server struct {
 	hooks    hooks
 }
 
+// requestsVariable names a folder where New leaves the requests of each test, a JSON object a line, so that they can be
+// checked against GitHub's schemas (test/clients).
+const requestsVariable = "WITAN_TEST_GITHUB_REQUESTS"
+
 // New starts a server for a test and closes it at the test's end.
 func New(t testing.TB, options Options) *Server {
 	t.Helper()
@@ -80,6 +84,11 @@ func New(t testing.TB, options Options) *Server {
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("close the simulated GitHub: %v", err)
+		}
+		if dir := os.Getenv(requestsVariable); dir != "" {
+			if err := s.leaveRequests(dir); err != nil {
+				t.Errorf("leave the requests: %v", err)
+			}
 		}
 	})
 	return s
@@ -134,6 +143,21 @@ func (s *Server) Close() error {
 	<-s.served
 	s.hooks.wait()
 	return errors.Join(err, s.removeDir())
+}
+
+// leaveRequests writes the requests that were accepted into a new file of the folder.
+func (s *Server) leaveRequests(dir string) error {
+	f, err := os.CreateTemp(dir, "*.jsonl")
+	if err != nil {
+		return err
+	}
+	e := json.NewEncoder(f)
+	for _, r := range s.Requests() {
+		if r.Status >= 200 && r.Status < 300 && !isGit(r.Path) {
+			err = errors.Join(err, e.Encode(object{"method": r.Method, "path": r.Path, "query": r.Query, "body": string(r.Body), "status": r.Status}))
+		}
+	}
+	return errors.Join(err, f.Close())
 }
 
 func (s *Server) removeDir() error {
@@ -217,6 +241,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "body too large or cut", record.Status)
 		return
 	}
+	record.Body = body
 	c := &call{Request: r, body: body}
 	defer s.done(c)
 	if path == "/graphql" {

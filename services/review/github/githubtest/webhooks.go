@@ -14,6 +14,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,8 @@ type Webhook struct {
 	Hold bool
 	// Plain makes it the hook of a repository instead of the App's: payloads then name no installation.
 	Plain bool
+	// Form sends them as application/x-www-form-urlencoded, as a hook with the wrong setting does.
+	Form bool
 }
 
 // Delivery is a webhook delivery.
@@ -115,12 +118,18 @@ func (s *Server) send(ctx context.Context, d *Delivery) (int, error) {
 	s.mu.Lock()
 	to, sent := s.hooks.config, *d
 	s.mu.Unlock()
+	if to.Form {
+		sent.Body = []byte(url.Values{"payload": {string(sent.Body)}}.Encode())
+	}
 	ctx, cancel := context.WithTimeout(ctx, deliveryTimeout)
 	defer cancel()
 	status := 0
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.URL, bytes.NewReader(sent.Body))
 	if err == nil {
 		request.Header = sent.Headers(to.Secret)
+		if to.Form {
+			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
 		var response *http.Response
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		if response, err = client.Do(request); err == nil {
@@ -137,7 +146,8 @@ func (s *Server) send(ctx context.Context, d *Delivery) (int, error) {
 
 // event makes a delivery, or nil where no webhook is set. The caller holds the lock.
 func (s *Server) event(name, action string, r *repository, sender *account, members object) (*Delivery, error) {
-	if s.hooks.config.URL == "" {
+	always := name == "ping" || strings.HasPrefix(name, "installation")
+	if s.hooks.config.URL == "" || !always && !slices.Contains(s.theApp().events, name) {
 		return nil, nil
 	}
 	body := object{"sender": s.userObject(sender)}

@@ -113,6 +113,24 @@ func TestRedeliveriesKeepTheirID(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestOnlyWhatTheAppSubscribesToIsSent(t *testing.T) {
+	t.Parallel()
+	h := newHook(t)
+	s, p := numbered(t)
+	s.SetWebhook(githubtest.Webhook{URL: h.URL, Secret: "s", Form: true})
+	s.Subscribe("pull_request")
+	_, err := p.Comment(t.Context(), "dev", "hello")
+	require.NoError(t, err)
+	require.NoError(t, p.Close(t.Context(), "dev"))
+	require.NoError(t, s.NotifyInstallation(t.Context(), "created"))
+	require.Len(t, h.header, 2)
+	require.Equal(t, "application/x-www-form-urlencoded", h.header[0].Get("Content-Type"))
+	require.True(t, strings.HasPrefix(string(h.bodies[0]), "payload=%7B"))
+	mac := hmac.New(sha256.New, []byte("s"))
+	mac.Write(h.bodies[0])
+	require.Equal(t, "sha256="+hex.EncodeToString(mac.Sum(nil)), h.header[0].Get("X-Hub-Signature-256"))
+}
+
 // types are the JSON types that a member of a kind of object was seen with, by the names of the two: repository.language,
 // wherever in a payload a repository stands. Members of arrays end in [].
 type types map[string]map[string]bool
