@@ -237,13 +237,14 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		return service{}, err
 	}
 	var forge review.Forge
+	var publisher publish.Forge
 	var host string
 	if hub != nil {
-		forge, host = hub, hub.Host()
+		forge, publisher, host = hub, github.NewWriter(hub), hub.Host()
 	}
 	configuration := repositoryConfiguration(reviewers, limits.ContextTokens)
 	worker := reviewworker.New(reviewworker.Params{
-		Forge:         forge,
+		Forge: forge, Publisher: publisher, PublishKeys: publish.NewKeys(p.key), JobURL: jobURL(p.config.PublicURL),
 		Configuration: configuration,
 		Repository:    repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
 		Blobs: p.blobs, Secrets: leaks, Reviewers: reviewers, Logger: p.logger,
@@ -252,15 +253,23 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	server := reviewserver.New(reviewserver.Params{
 		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
 		Subjects: p.reviews, Ledger: p.reviews, Logger: p.logger, Forge: hub != nil, Host: host,
-		App: strings.TrimSuffix(p.config.GitHub.User, "[bot]"),
+		App: p.config.GitHub.Name,
 	})
 	deliveries := events.New(events.Params{
 		Jobs: peers.NewJobs(p.conn), Store: p.reviews, Subjects: p.reviews, Ledger: p.reviews, Repository: repository, Advisor: members,
 		Starter: starter.New(starter.Params{Jobs: p.jobs, Store: p.reviews, Subjects: p.reviews, Logger: p.logger, Clock: time.Now}),
-		Forge:   forge, Keys: publish.NewKeys(p.key), Configuration: configuration, Secrets: leaks, Logger: p.logger,
+		Forge:   forge, Publisher: publisher, Keys: publish.NewKeys(p.key), Configuration: configuration, Secrets: leaks, Logger: p.logger,
 		Patience: p.config.Reviews.Patience,
 	})
 	return service{register: server.Register, body: worker.Body, deliveries: deliveries.Body}, nil
+}
+
+// jobURL is where people look at a job, nil where nobody said how the page is reached.
+func jobURL(public string) func(job.ID) string {
+	if public == "" {
+		return nil
+	}
+	return func(id job.ID) string { return strings.TrimSuffix(public, "/") + "/#/jobs/" + string(id) }
 }
 
 // newGitHub is the client of the configured GitHub, nil where there are no credentials.

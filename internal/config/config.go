@@ -32,6 +32,8 @@ type Config struct {
 	// GRPCAddr and HTTPAddr are where `witan serve` listens (host:port, loopback only while Auth knows no tokens).
 	GRPCAddr string `koanf:"grpc_addr"`
 	HTTPAddr string `koanf:"http_addr"`
+	// PublicURL is how people reach the gateway's page, for links in what is shown elsewhere. Empty: there are no links.
+	PublicURL string `koanf:"public_url"`
 	// OperationsAddr is where this process shows /healthz, /readyz and /metrics beside what else it serves; workers and
 	// services without a gateway have no other place for them. Empty: nowhere.
 	OperationsAddr string `koanf:"operations_addr"`

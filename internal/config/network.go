@@ -31,6 +31,11 @@ func (c *Config) validateNetwork(bad func(key, format string, args ...any)) {
 	if err := serverURL(c.Redis, "redis", "rediss"); err != nil {
 		bad("redis", "%v", err)
 	}
+	if c.PublicURL != "" {
+		if err := webURL(c.PublicURL); err != nil {
+			bad("public_url", "%v", err)
+		}
+	}
 	if c.Qdrant != "" {
 		if err := webURL(c.Qdrant); err != nil {
 			bad("qdrant", "%v", err)
