@@ -221,7 +221,7 @@ func (m *mirror) failed(err error, commits []string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, git.ErrRemoteObject):
-		return fmt.Errorf("fetch %.12s from %s: %w: %w", strings.Join(commits, " "), m.repo.FullName(), review.ErrHeadGone, err)
+		return gone(commits[len(commits)-1], fmt.Errorf("fetch from %s: %w: %w", m.repo.FullName(), review.ErrHeadGone, err))
 	case errors.Is(err, git.ErrTooLarge):
 		return review.ErrMaterialTooLarge.With("detail", fmt.Sprintf("the files of the repository take more than %d bytes", m.of.p.Limits.Mirror)).Wrap(err)
 	case errors.Is(err, git.ErrRemoteUnreachable):

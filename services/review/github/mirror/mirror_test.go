@@ -228,6 +228,26 @@ func TestAForcePushedHeadIsReadWhileItIsThere(t *testing.T) {
 	require.NoError(t, os.RemoveAll(p.GitDir))
 	_, err = r.Load(t.Context(), p)
 	require.ErrorIs(t, err, review.ErrHeadGone)
+	require.ErrorIs(t, err, review.ErrRevisionUnknown, "nobody tries it again")
+
+	source := w.source()
+	source.Head = p.Head
+	_, err = r.Pin(t.Context(), "r", source)
+	require.ErrorIs(t, err, review.ErrHeadGone)
+}
+
+func TestAPushBeforeThePinChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	source := w.source()
+	source.Head = w.pull.Head()
+	_, err := w.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"a.txt": "later\n"}, Message: "More"})
+	require.NoError(t, err)
+	r := w.reader()
+	p, err := r.Pin(t.Context(), "r", source)
+	require.NoError(t, err)
+	require.Equal(t, source.Head, p.Head)
+	w.holds(r, p, "two\n")
 }
 
 func TestARenamedRepositoryIsFetchedByItsNewName(t *testing.T) {

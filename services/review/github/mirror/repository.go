@@ -74,8 +74,9 @@ func New(p Params) *Repository {
 	return &Repository{p: p}
 }
 
-// Pin implements review.Repository. A pull request is pinned to its present head; the commit before its change is the
-// merge base that the forge compares with. Its source then has the repository's ID, present name and installation.
+// Pin implements review.Repository. A pull request is pinned to the head of its source, where that is a commit, else to its
+// present one; the change begins at the merge base that the forge compares with. The source then has the repository's ID,
+// present name and installation.
 func (r *Repository) Pin(ctx context.Context, id job.ID, s review.Source) (review.Pinned, error) {
 	if s.Kind != review.SourcePull {
 		return r.p.Local.Pin(ctx, id, s)
@@ -88,18 +89,32 @@ func (r *Repository) Pin(ctx context.Context, id job.ID, s review.Source) (revie
 	if err != nil {
 		return p, err
 	}
-	start, err := r.p.Remote.MergeBase(ctx, pull.Repo, pull.Base, pull.Head)
+	p.Source.Pull, p.Subject = pull.PullRef, pull.Subject()
+	p.Base, p.Head = pull.BaseTip, pull.Head
+	if git.IsObjectID(s.Base) {
+		p.Base = s.Base
+	}
+	if git.IsObjectID(s.Head) {
+		p.Head = s.Head
+	}
+	p.MergeBase, err = r.p.Remote.MergeBase(ctx, pull.Repo, pull.Base, p.Head)
+	if errors.Is(err, review.ErrHeadGone) {
+		return p, gone(p.Head, err)
+	}
 	if err != nil {
 		return p, err
 	}
-	p.Source.Pull, p.Subject = pull.PullRef, pull.Subject()
-	p.Base, p.MergeBase, p.Head = pull.Base, start, pull.Head
-	p.OldTree, p.NewTree = start, pull.Head
+	p.OldTree, p.NewTree = p.MergeBase, p.Head
 	p, err = r.Ready(ctx, p)
 	if err != nil {
 		return p, err
 	}
 	return p, r.changed(ctx, p)
+}
+
+// gone is the failure of a review whose commit was taken away: trying again brings nothing.
+func gone(head string, err error) error {
+	return review.ErrRevisionUnknown.With("head", head).With("detail", review.ErrHeadGone.Error()).Wrap(err)
 }
 
 // changed refuses a change of nothing.
