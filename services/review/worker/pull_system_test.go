@@ -147,6 +147,10 @@ func (nobody) Deliberate(context.Context, review.CouncilTask) (review.Deliberati
 	return review.Deliberation{Name: "deliberations/none", Job: "jobs/none"}, nil
 }
 
+func (nobody) Estimate(context.Context, review.CouncilTask) (review.Estimate, error) {
+	return review.Estimate{}, nil
+}
+
 func (nobody) Verdict(context.Context, string) (review.Verdict, error) { return review.Verdict{}, nil }
 
 // jobs are review.Jobs beside the manager.
