@@ -246,6 +246,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	worker := reviewworker.New(reviewworker.Params{
 		Forge: forge, Publisher: publisher, PublishKeys: publish.NewKeys(p.key), JobURL: jobURL(p.config.PublicURL),
 		Configuration: configuration,
+		Snapshots:     reviewgit.NewSnapshots(g, p.blobs, repository.Ready),
 		Repository:    repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
 		Blobs: p.blobs, Secrets: leaks, Reviewers: reviewers, Logger: p.logger,
 		Limits: limits, Subjects: p.reviews, States: p.jobs.StatesTx, Ledger: p.reviews, Version: version(),

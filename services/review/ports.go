@@ -43,8 +43,27 @@ type Parser interface {
 	Parse(ctx context.Context, files []ParseInput) ([]Code, error)
 }
 
-// IndexSource is what an index is made of: a commit or tree in a git directory of this machine.
+// TreeOf names a tree to store.
+type TreeOf struct {
+	Pinned Pinned
+	Tree   string // commit or tree ID
+	// Owner has the blobs, Resource keeps them. Bases are earlier snapshots, whose contents are not stored again; one that is
+	// gone is no error.
+	Owner, Resource string
+	Bases           []string
+}
+
+// Snapshots stores trees in the blob store, for services that cannot read the repository. Safe for concurrent use.
+type Snapshots interface {
+	// Take stores a tree and returns the snapshot's name, which the same tree and bases give again. Errors are those of
+	// Repository.Load, and of a tree that is too large.
+	Take(ctx context.Context, t TreeOf) (snapshot string, err error)
+}
+
+// IndexSource is what an index is made of: a commit or tree in a git directory of this machine, or a snapshot.
 type IndexSource struct {
+	// Snapshot is that of the tree; where it is set, the three that follow are not used.
+	Snapshot   string
 	GitDir     string
 	ObjectDirs []string // extra object directories, for frozen trees
 	Tree       string   // commit or tree ID

@@ -48,6 +48,9 @@ type Subject struct {
 	DoneCouncil string    `json:"done_council,omitempty"`
 	// Spending is what the councils of its reviews took in the current day. A repository has a row as well, for its month.
 	Spending Spending `json:"spending,omitzero"`
+	// Snapshot and Index are the newest of a base, in the row of a repository: the next one is made of what differs.
+	Snapshot string `json:"snapshot,omitempty"`
+	Index    string `json:"index,omitempty"`
 	// Files are the changed files that were reviewed in full, by path.
 	Files CoveredFiles `json:"files,omitempty"`
 }

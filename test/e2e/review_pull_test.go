@@ -202,3 +202,27 @@ func TestACouncilThatComesBackIsAskedAgain(t *testing.T) {
 	require.Equal(t, string(finding.ReasonCouncilUnavailable), j.StateReason)
 	require.Equal(t, []string{"COUNCIL_UNAVAILABLE"}, rows(r)["a.txt"].GetReasons())
 }
+
+// TestAPullRequestIsIndexedFromSnapshots finds what only the code index knows, and builds on the index of the base.
+func TestAPullRequestIsIndexedFromSnapshots(t *testing.T) {
+	t.Parallel()
+	s, host, council := startPulls(t)
+	host.base = host.repo.Commit("base", map[string]string{
+		"go.mod": "module example.com/m\n\ngo 1.26\n", "a/a.go": "package a\n\n// Load loads.\nfunc Load() {}\n",
+		"b/b.go": "package b\n\nimport \"example.com/m/a\"\n\nfunc Use() {\n\ta.Load()\n}\n",
+	})
+	host.head = host.repo.Commit("one", map[string]string{"a/a.go": "package a\n\n// Load loads.\nfunc Load(name string) {}\n"})
+	council.info.ContextTokens = 32_000
+	first, j := s.review(t, pullSource())
+	require.Equal(t, job.StateSucceeded, j.State, j.StateReason)
+	require.NotEmpty(t, first.GetIndex())
+	require.NotEmpty(t, first.GetBaseIndex())
+	require.Len(t, first.GetFindings(), 1, "the call that was not changed")
+	require.Contains(t, council.last.Parts[0].Text, "a.Load()", "callers come from the index")
+
+	host.head = host.repo.Commit("two", map[string]string{"a/a.go": "package a\n\n// Load loads.\nfunc Load(name, more string) {}\n"})
+	second, j := s.review(t, pullSource())
+	require.Equal(t, job.StateSucceeded, j.State, j.StateReason)
+	require.Equal(t, first.GetBaseIndex(), second.GetBaseIndex(), "one base, one index")
+	require.NotEqual(t, first.GetIndex(), second.GetIndex())
+}

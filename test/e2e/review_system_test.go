@@ -36,6 +36,7 @@ import (
 	"witan.dev/services/retrieval/gittree"
 	"witan.dev/services/retrieval/parserclient"
 	retrievalserver "witan.dev/services/retrieval/server"
+	"witan.dev/services/retrieval/snapshots"
 	retrievalsqlite "witan.dev/services/retrieval/store/sqlite"
 	"witan.dev/services/retrieval/vek"
 	retrievalworker "witan.dev/services/retrieval/worker"
@@ -155,12 +156,13 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 	scanner, err := secrets.New([]byte("0123456789abcdef0123456789abcdef"))
 	require.NoError(t, err)
 	index := retrievalsqlite.New(db)
-	trees, parsing := retrieval.Masked(gittree.New(""), scanner), parserclient.New(conn)
+	blobs := blobsqlite.New(db, nil)
+	uploaded := snapshots.New(blobs, "")
+	trees, parsing := retrieval.Masked(retrieval.Either(gittree.New(""), uploaded), scanner), parserclient.New(conn)
 	jobs.Handle(job.KindIndex, 2, retrievalworker.New(retrievalworker.Params{Store: index, Rankings: retrieval.NewStored(index, vek.Products), Trees: trees, Parser: parsing, Logger: logger}).Body)
 
 	g, err := git.New(git.Params{})
 	require.NoError(t, err)
-	blobs := blobsqlite.New(db, nil)
 	repository := reviewgit.NewRepository(g, blobs, filepath.Join(data, "frozen"))
 	reviews, graph := reviewsqlite.NewStore(db), peers.NewIndex(conn)
 	code := peers.NewParser(conn)
@@ -168,6 +170,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 		Repository: repository, Parser: code, Index: graph, Council: council, Jobs: jobsBeside{peers.NewJobs(conn)},
 		Store: reviews, Blobs: blobs, Secrets: scanner, Reviewers: []review.Reviewer{scanner, structure.New(code, graph), tests.New()}, Logger: logger,
 		Limits: reviewworker.Limits{Retry: 10 * time.Millisecond}, Ledger: reviews, Subjects: reviews, States: jobs.StatesTx,
+		Snapshots: reviewgit.NewSnapshots(g, blobs, nil),
 	}
 	for _, c := range change {
 		c(&params)
@@ -178,6 +181,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 		parserv1.RegisterParserServiceServer(r, parserserver.New(parser.NewService(enry.Detector{}, extractor, logger)))
 		retrievalv1.RegisterRetrievalServiceServer(r, retrievalserver.New(retrievalserver.Params{
 			Catalog: index, Library: retrieval.NewLibrary(retrieval.LibraryParams{Store: index, Rankings: retrieval.NewStored(index, vek.Products)}), Trees: trees, Parser: parsing, Jobs: jobs,
+			Snapshots: uploaded, Blobs: blobs,
 		}))
 		jobsserver.New(jobsserver.Params{Jobs: jobs, Watcher: hub}).Register(r)
 		reviewserver.New(reviewserver.Params{
@@ -195,6 +199,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 		require.NoError(t, server.Stop(stopping))
 		require.NoError(t, hub.Stop(stopping))
 		extractor.Close()
+		require.NoError(t, uploaded.Close())
 		require.NoError(t, db.Close())
 	})
 	return &reviewSystem{Client: reviewv1.NewReviewServiceClient(conn), Jobs: jobs, Data: data, hub: hub}

@@ -27,13 +27,13 @@ func NewIndex(conn grpc.ClientConnInterface) *Index {
 
 // Build implements review.Index.
 func (x *Index) Build(ctx context.Context, s review.IndexSource) (index, job string, err error) {
-	built, err := x.client.CreateIndex(ctx, &retrievalv1.CreateIndexRequest{
-		RequestId: s.RequestID,
-		Index: &retrievalv1.Index{
-			Repository: s.Repository, BaseIndex: s.BaseIndex, ParentJob: s.ParentJob,
-			Source: &retrievalv1.Index_GitTree{GitTree: &retrievalv1.GitTree{Dir: s.GitDir, ObjectDirs: s.ObjectDirs, ObjectId: s.Tree}},
-		},
-	})
+	asked := &retrievalv1.Index{Repository: s.Repository, BaseIndex: s.BaseIndex, ParentJob: s.ParentJob}
+	if s.Snapshot != "" {
+		asked.Source = &retrievalv1.Index_SnapshotBlob{SnapshotBlob: s.Snapshot}
+	} else {
+		asked.Source = &retrievalv1.Index_GitTree{GitTree: &retrievalv1.GitTree{Dir: s.GitDir, ObjectDirs: s.ObjectDirs, ObjectId: s.Tree}}
+	}
+	built, err := x.client.CreateIndex(ctx, &retrievalv1.CreateIndexRequest{RequestId: s.RequestID, Index: asked})
 	if err != nil {
 		return "", "", callError(ctx, "create index", err)
 	}

@@ -60,7 +60,11 @@ func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) 
 	if !needed {
 		return nil
 	}
-	if err := s.build(ctx, f); err != nil {
+	build := s.build
+	if s.resolution.Pinned.Source.Kind == review.SourcePull {
+		build = s.buildOfSnapshots
+	}
+	if err := build(ctx, f); err != nil {
 		if fatal(ctx, err) {
 			return err
 		}
@@ -98,8 +102,12 @@ const (
 	stepHead = stepFetch + "/head"
 )
 
-// repositoryName is what all reviews of one repository share: the subject without its branch.
+// repositoryName is what all reviews of one repository share: the subject without its branch or number.
 func repositoryName(p review.Pinned) string {
-	name, _, _ := strings.Cut(p.Subject, "/")
+	border := "/"
+	if p.Source.Kind == review.SourcePull {
+		border = "#"
+	}
+	name, _, _ := strings.Cut(p.Subject, border)
 	return name
 }

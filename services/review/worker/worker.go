@@ -45,6 +45,8 @@ type Params struct {
 	Version string
 	// Wait pauses between two looks for what was written; nil means to wait on the clock.
 	Wait func(ctx context.Context, d time.Duration) error
+	// Snapshots stores the trees of pull requests, of which indexes are made; nil: those have none.
+	Snapshots review.Snapshots
 	// Subjects remember what was reviewed of a pull request.
 	Subjects review.Subjects
 	// States says in a transaction how jobs stand.
