@@ -136,7 +136,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.String("data", "", "data folder (default: the user's data directory)")
 	root.AddCommand(
 		a.serveCommand(), a.workCommand(), a.migrateCommand(), a.reviewCommand(), a.askCommand(), a.attachCommand(), a.jobsCommand(), a.indexCommand(),
-		a.searchCommand(), a.symbolsCommand(), a.doctorCommand(), a.modelsCommand(), a.tokenCommand(),
+		a.searchCommand(), a.symbolsCommand(), a.doctorCommand(), a.modelsCommand(), a.tokenCommand(), a.benchCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
