@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"witan.dev/internal/auth"
@@ -246,7 +245,7 @@ type GitHub struct {
 	User           string      `koanf:"user"`
 	// Name is what people call us by in comments (@name), beside /witan.
 	Name string `koanf:"name"`
-	// Fetch is git, api or auto: by git where that works.
+	// Fetch is how code is fetched: git, or auto, which is the same in this version.
 	Fetch string `koanf:"fetch"`
 	// Cache is the folder of fetched repositories; empty: in the data folder, or a temporary one in a cluster.
 	Cache string `koanf:"cache"`
@@ -287,8 +286,8 @@ func (g GitHub) validate(bad func(key, format string, args ...any)) {
 	if g.Installation < 0 || g.Installation > 0 && g.AppID == 0 {
 		bad("github.installation", "%d is no installation of an App", g.Installation)
 	}
-	if !slices.Contains([]string{"auto", "git", "api"}, g.Fetch) {
-		bad("github.fetch", "%q is none of auto, git, api", g.Fetch)
+	if g.Fetch != "auto" && g.Fetch != "git" {
+		bad("github.fetch", "%q is neither auto nor git; fetching by the API is not supported in this version", g.Fetch)
 	}
 	if g.WritePace < 0 || g.WritePace > time.Minute {
 		bad("github.write_pace", "%s is not between 0s and 1m", g.WritePace)

@@ -119,8 +119,9 @@ func TestFetchFollowsNothingElsewhere(t *testing.T) {
 		answer http.HandlerFunc
 		err    error
 	}{
-		"redirect": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, other.URL+r.URL.Path, http.StatusFound)
+		"redirect": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", other.URL+"/.git/info/refs?service=git-upload-pack")
+			w.WriteHeader(http.StatusFound)
 		}, git.ErrRemoteMissing},
 		"dumb transport with foreign objects": {func(w http.ResponseWriter, r *http.Request) {
 			switch {
