@@ -24,8 +24,8 @@ import (
 const (
 	// deliveryOverhead is what headers and framing add to a body in a message.
 	deliveryOverhead = 1 << 20
-	// forwardTimeout bounds what the gateway waits for the ingest service. Storing is bounded there.
-	forwardTimeout = 5 * time.Second
+	// forwardTimeout bounds what the gateway waits for the ingest service: GitHub waits for 10 s. Storing is bounded there.
+	forwardTimeout = 9 * time.Second
 	// laterConns bounds the connections of a process that only looks deliveries up, or hands them over.
 	laterConns = 8
 )

@@ -16,7 +16,7 @@ const (
 	MaxBody = 25 << 20
 	// storeTimeout is what the sender waits for at most, storeTimeoutMiB what each MiB of a large delivery adds.
 	storeTimeout    = 80 * time.Millisecond
-	storeTimeoutMiB = 20 * time.Millisecond
+	storeTimeoutMiB = 50 * time.Millisecond
 )
 
 // The headers that an Acceptor looks at.
@@ -47,7 +47,7 @@ type AcceptorParams struct {
 	Secrets *Secrets
 	// Buffer stores.
 	Buffer Buffer
-	// Timeout is how long storing a delivery of usual size may take; default 80 ms. Each MiB beyond that adds 20 ms.
+	// Timeout is how long storing a delivery of usual size may take; default 80 ms. Each MiB beyond that adds 50 ms.
 	Timeout time.Duration
 	// Now is the clock of ReceivedAt; default time.Now.
 	Now func() time.Time
