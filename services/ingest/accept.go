@@ -99,28 +99,14 @@ func describe(r Request) (Delivery, error) {
 	case !idPattern.MatchString(d.ID):
 		return Delivery{}, ErrHeaderMissing.With("header", HeaderDelivery)
 	}
-	var envelope struct {
-		Action json.RawMessage `json:"action"`
+	action, ok := readEnvelope(r.Body)
+	if !ok {
+		return Delivery{}, ErrMalformedJSON
 	}
-	if err := json.Unmarshal(r.Body, &envelope); err != nil || !isObject(r.Body) {
-		return Delivery{}, ErrMalformedJSON.Wrap(err)
-	}
-	d.Action = actionOf(envelope.Action)
+	d.Action = actionOf(action)
 	sum := sha256.Sum256(r.Body)
 	d.SHA256 = hex.EncodeToString(sum[:])
 	return d, nil
-}
-
-// isObject tells an object from the other value that unmarshals into a struct without an error: null.
-func isObject(body []byte) bool {
-	for _, b := range body {
-		switch b {
-		case ' ', '\t', '\r', '\n':
-		default:
-			return b == '{'
-		}
-	}
-	return false
 }
 
 // actionOf is the action, empty where it is none that GitHub could have sent: it goes into columns and lists.
