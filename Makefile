@@ -84,6 +84,16 @@ bench: needs ## run the benchmarks of test/bench/benchmarks.txt; docs/performanc
 		go test -run '^$$' -bench "$$pattern" -benchtime "$$times" -timeout 10m "$$package" </dev/null; \
 	done
 
+SECONDS_EACH ?= 60
+.PHONY: ingest-load
+ingest-load: needs ## 500 webhooks a second and as many as go, beside @octokit/webhooks (npm): SECONDS_EACH=60
+	npm ci --prefix test/bench/octokit --ignore-scripts --no-audit --no-fund --silent
+	WITAN_BENCH_INGEST_SECONDS=$(SECONDS_EACH) go test -run '^$$' -bench 'BenchmarkIngest' -benchtime 1x -timeout 30m ./test/bench
+
+.PHONY: ingest-storm
+ingest-storm: needs ## kill what takes webhooks at random for five minutes; each accepted one ends as one review
+	WITAN_TEST_LONG=1 go run ./tools/testservers go test -count=1 -timeout 30m -v -run '^TestP01_Killed' ./test/e2e
+
 .PHONY: generate
 generate: needs ## generate Go and OpenAPI from the protos, Go from the SQL of Postgres, and the list of error reasons
 	$(BUF) generate

@@ -167,6 +167,7 @@ func (c *checkup) system(ctx context.Context, cmd *cobra.Command, conf config.Co
 	c.council(ctx, s.conn)
 	c.languages(ctx, s.conn)
 	c.jobs(ctx, s.conn)
+	c.deliveries(ctx, s.conn, conf)
 }
 
 func (c *checkup) council(ctx context.Context, conn grpc.ClientConnInterface) {

@@ -24,6 +24,7 @@ const peerTimeout = 3 * time.Second
 func (c *checkup) cluster(ctx context.Context, conf config.Config) {
 	c.database(ctx, conf)
 	c.redis(ctx, conf)
+	c.webhookBuffer(ctx, conf)
 	c.qdrant(ctx, conf)
 	own, err := newNetwork(conf, secret.Text{}, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -164,7 +164,7 @@ const (
 	// ReasonDeliveryNotFound: there is no such delivery; check the ID.
 	ReasonDeliveryNotFound Reason = "DELIVERY_NOT_FOUND"
 	// ReasonWebhookSecretMissing: no secret is configured, so no webhook can be told from a forged one; name its file in webhooks.github.secrets_file.
-	ReasonWebhookSecretMissing Reason = "WEBHOOK_SECRET_MISSING"
+	ReasonWebhookSecretMissing Reason = "WEBHOOK_SECRET_MISSING" //nolint:gosec // a reason, no secret
 	// ReasonSignatureMissing: the webhook has no X-Hub-Signature-256; give the hook the secret that is configured here.
 	ReasonSignatureMissing Reason = "SIGNATURE_MISSING"
 	// ReasonSignatureInvalid: the signature is not that of the body under a configured secret; compare the hook's secret with the configured ones.

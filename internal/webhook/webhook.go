@@ -97,7 +97,7 @@ func (h *Handler) accepted(w http.ResponseWriter, r *http.Request, delivery stri
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusAccepted)
-	if _, err := w.Write(answer); err != nil { //nolint:gosec // JSON, typed as such, never sniffed
+	if _, err := w.Write(answer); err != nil {
 		h.p.Logger.DebugContext(r.Context(), "sender left before its answer", "error", err)
 	}
 }

@@ -26,7 +26,7 @@ func serve(t *testing.T, accept func(ctx context.Context, header http.Header, bo
 	return s.URL
 }
 
-func post(t *testing.T, url, contentType string, body io.Reader) (*http.Response, string) {
+func post(t *testing.T, url, contentType string, body io.Reader) (code int, header http.Header, text string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
 	require.NoError(t, err)
@@ -36,9 +36,9 @@ func post(t *testing.T, url, contentType string, body io.Reader) (*http.Response
 	answer, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
+	raw, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	return answer, string(text)
+	return answer.StatusCode, answer.Header, string(raw)
 }
 
 // sized is a body without a Content-Length.
@@ -50,10 +50,10 @@ func TestAcceptedIs202(t *testing.T) {
 		require.Equal(t, http.Header{"Content-Type": {"application/json; charset=utf-8"}, "X-Github-Event": {"push"}}, header)
 		return string(body), nil
 	})
-	answer, text := post(t, url, "application/json; charset=utf-8", strings.NewReader("the body"))
-	require.Equal(t, http.StatusAccepted, answer.StatusCode)
+	code, _, text := post(t, url, "application/json; charset=utf-8", strings.NewReader("the body"))
+	require.Equal(t, http.StatusAccepted, code)
 	require.JSONEq(t, `{"delivery":"the body"}`, text)
-	_, text = post(t, url, "application/json; charset=utf-8", sized{strings.NewReader("chunked")})
+	_, _, text = post(t, url, "application/json; charset=utf-8", sized{strings.NewReader("chunked")})
 	require.JSONEq(t, `{"delivery":"chunked"}`, text)
 }
 
@@ -67,15 +67,15 @@ func TestSizesWithAndWithoutContentLength(t *testing.T) {
 	for _, n := range []int{0, 1, 1 << 20, 1<<20 + 1, webhook.MaxBody - 1, webhook.MaxBody} {
 		body := bytes.Repeat([]byte("x"), n)
 		for _, r := range []io.Reader{bytes.NewReader(body), sized{bytes.NewReader(body)}} {
-			answer, text := post(t, url, "application/json", r)
-			require.Equal(t, http.StatusAccepted, answer.StatusCode, text)
+			code, _, text := post(t, url, "application/json", r)
+			require.Equal(t, http.StatusAccepted, code, text)
 			require.Equal(t, n, got)
 		}
 	}
 	got = -1
 	for _, n := range []int{webhook.MaxBody + 1, 26_000_000 + 1<<20} {
-		answer, text := post(t, url, "application/json", sized{bytes.NewReader(make([]byte, n))})
-		require.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode)
+		code, _, text := post(t, url, "application/json", sized{bytes.NewReader(make([]byte, n))})
+		require.Equal(t, http.StatusRequestEntityTooLarge, code)
 		require.Contains(t, text, "BODY_TOO_LARGE")
 	}
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
@@ -92,13 +92,13 @@ func TestRefusals(t *testing.T) {
 	url := serve(t, func(context.Context, http.Header, []byte) (string, error) {
 		return "", apierr.Unavailable(apierr.ReasonStoreUnavailable, "not stored")
 	})
-	answer, text := post(t, url, "application/json", strings.NewReader("{}"))
-	require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
-	require.Equal(t, "1", answer.Header.Get("Retry-After"))
+	code, header, text := post(t, url, "application/json", strings.NewReader("{}"))
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.Equal(t, "1", header.Get("Retry-After"))
 	require.Contains(t, text, "STORE_UNAVAILABLE")
 	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"} {
-		answer, text = post(t, url, contentType, strings.NewReader("{}"))
-		require.Equal(t, http.StatusUnsupportedMediaType, answer.StatusCode)
+		code, _, text = post(t, url, contentType, strings.NewReader("{}"))
+		require.Equal(t, http.StatusUnsupportedMediaType, code)
 		require.Contains(t, text, "application/json")
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodHead} {
@@ -126,15 +126,15 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	codes := make(chan int, 20)
 	for range 9 {
 		work.Go(func() {
-			answer, _ := post(t, url, "application/json", bytes.NewReader(make([]byte, 2<<20)))
-			codes <- answer.StatusCode
+			code, _, _ := post(t, url, "application/json", bytes.NewReader(make([]byte, 2<<20)))
+			codes <- code
 		})
 	}
 	for range 8 {
 		<-inside
 	}
-	answer, _ := post(t, url, "application/json", strings.NewReader("{}"))
-	require.Equal(t, http.StatusAccepted, answer.StatusCode, "small ones do not wait for them")
+	code, _, _ := post(t, url, "application/json", strings.NewReader("{}"))
+	require.Equal(t, http.StatusAccepted, code, "small ones do not wait for them")
 	require.Equal(t, http.StatusServiceUnavailable, <-codes, "the ninth has had no turn within its time")
 	require.Empty(t, inside)
 	close(goOn)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -75,9 +76,7 @@ func TestRefusalsInTheirOrder(t *testing.T) {
 	broken := []byte(`{"action": `)
 	with := func(body []byte, change map[string]string) map[string]string {
 		h := request(body)
-		for name, value := range change {
-			h[name] = value
-		}
+		maps.Copy(h, change)
 		return h
 	}
 	for name, c := range map[string]struct {

@@ -98,8 +98,8 @@ func Redelivered(origin string, n int) (string, error) {
 
 // Names that others chose end up in databases, logs and answers.
 var (
-	idPattern    = regexp.MustCompile(`^[A-Za-z0-9-]{1,` + strconv.Itoa(maxIDLength) + `}$`) //nolint:gochecknoglobals // a constant
-	eventPattern = regexp.MustCompile(`^[a-z0-9_]{1,` + strconv.Itoa(maxEventLength) + `}$`) //nolint:gochecknoglobals // a constant
+	idPattern    = regexp.MustCompile(`^[A-Za-z0-9-]{1,` + strconv.Itoa(maxIDLength) + `}$`)
+	eventPattern = regexp.MustCompile(`^[a-z0-9_]{1,` + strconv.Itoa(maxEventLength) + `}$`)
 )
 
 // Entry is a delivery in a buffer.

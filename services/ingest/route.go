@@ -28,7 +28,7 @@ type Decision struct {
 // ErrUnreadable is a payload without what its event is about. Another version of Witan may be able to read it.
 var ErrUnreadable = errors.New("the payload cannot be read")
 
-var objectID = regexp.MustCompile(`^[0-9a-f]{40,64}$`) //nolint:gochecknoglobals // a constant
+var objectID = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
 
 // Route says what an event of GitHub means. It depends on nothing but its arguments. ErrUnreadable.
 func Route(event string, body []byte, self Self) (Decision, error) {

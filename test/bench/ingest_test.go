@@ -239,7 +239,9 @@ func saturate(b *testing.B, address string) {
 	ctx, cancel := context.WithCancel(b.Context())
 	var work sync.WaitGroup
 	b.Cleanup(func() { cancel(); work.Wait(); _ = conn.Close() })
-	source, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src", "net", "http", "server.go"))
+	out, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "net/http").Output()
+	require.NoError(b, err)
+	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "server.go"))
 	require.NoError(b, err)
 	parsed := make(chan struct{}, 1)
 	for range 2 * runtime.NumCPU() {

@@ -54,7 +54,7 @@ func Write(ctx context.Context, w http.ResponseWriter, st *status.Status, code i
 		h.Set("Retry-After", "1")
 	}
 	w.WriteHeader(code)
-	if _, err := w.Write(Encode(ctx, st, code, logger)); err != nil { //nolint:gosec // JSON, typed as such, never sniffed
+	if _, err := w.Write(Encode(ctx, st, code, logger)); err != nil {
 		logger.DebugContext(ctx, "caller left before its error", "error", err)
 	}
 }

@@ -43,7 +43,7 @@ func (d Durability) Gaps() []string {
 	case d.Fsync == "no":
 		gaps = append(gaps, "appendfsync is no: deliveries of many seconds may be lost when the machine ends; set everysec, or always")
 	case d.Fsync == "everysec":
-		gaps = append(gaps, "appendfsync is everysec: deliveries survive a killed Redis, but about the last second may be lost when the machine ends; set always for that")
+		gaps = append(gaps, "appendfsync is everysec: about the last second may be lost when the machine ends, and what a slow disk held up when Redis is killed; set always for that")
 	}
 	if d.Eviction != "noeviction" && d.MaxMemory != "0" && d.MaxMemory != "" {
 		gaps = append(gaps, fmt.Sprintf("maxmemory-policy is %s: a full Redis may drop deliveries; set noeviction", strings.TrimSpace(d.Eviction)))

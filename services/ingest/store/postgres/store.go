@@ -74,7 +74,7 @@ func delivery(row ingestsql.GetDeliveryRow) ingest.Delivery {
 
 // List implements ingest.Store.
 func (s *Store) List(ctx context.Context, q ingest.ListQuery) ([]ingest.Delivery, error) {
-	before, id, n := q.Before, q.BeforeID, int32(min(max(q.Limit, 0), math.MaxInt32)) //nolint:gosec // bounded
+	before, id, n := q.Before, q.BeforeID, int32(min(max(q.Limit, 0), math.MaxInt32))
 	if before.IsZero() {
 		before, id = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC), "" // later than any delivery
 	}
@@ -157,7 +157,7 @@ func redeliver(ctx context.Context, q *ingestsql.Queries, id, requestID string, 
 // Expire implements ingest.Store.
 func (s *Store) Expire(ctx context.Context, before time.Time, n int) (int, error) {
 	removed, err := s.queries().ExpireDeliveries(ctx, ingestsql.ExpireDeliveriesParams{
-		Before: before, Stored: int64(ingest.Stored), N: int32(min(max(n, 0), math.MaxInt32)), //nolint:gosec // bounded
+		Before: before, Stored: int64(ingest.Stored), N: int32(min(max(n, 0), math.MaxInt32)),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("remove old deliveries: %w", postgres.Error(err))

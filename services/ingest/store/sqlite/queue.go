@@ -9,8 +9,15 @@ import (
 	"witan.dev/services/ingest"
 )
 
-// Take implements ingest.Queue.
+const (
+	// yield is how long Take lets deliveries go first that are being accepted: their senders wait, those that are taken can.
+	yield = 250 * time.Millisecond
+	look  = 5 * time.Millisecond
+)
+
+// Take implements ingest.Queue. One writer serves both ends, so while deliveries arrive they are accepted first.
 func (s *Store) Take(ctx context.Context, n int) ([]ingest.Entry, error) {
+	s.letArrive(ctx)
 	timer := time.NewTimer(s.opt.Wait)
 	defer timer.Stop()
 	for {
@@ -24,6 +31,24 @@ func (s *Store) Take(ctx context.Context, n int) ([]ingest.Entry, error) {
 			return nil, nil
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (s *Store) letArrive(ctx context.Context) {
+	if s.putting.Load() == 0 {
+		return
+	}
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for range yield / look {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if s.putting.Load() == 0 {
+			return
 		}
 	}
 }

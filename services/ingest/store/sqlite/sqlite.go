@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"witan.dev/internal/database/sqlite"
@@ -31,6 +32,8 @@ type Options struct {
 type Store struct {
 	db  *sqlite.DB
 	opt Options
+	// putting counts deliveries that are being accepted.
+	putting atomic.Int64
 	// arrived has a value when something was put since Take looked last.
 	arrived chan struct{}
 
@@ -63,6 +66,8 @@ const insert = `INSERT INTO deliveries (id, origin, run, event, action, sha256, 
 
 // Put implements ingest.Buffer.
 func (s *Store) Put(ctx context.Context, e ingest.Entry) error {
+	s.putting.Add(1)
+	defer s.putting.Add(-1)
 	done := make(chan error, 1)
 	go func() { done <- s.insert(ctx, e) }() // the writer brings to an end what it has begun
 	select {
@@ -293,7 +298,7 @@ func (s *Store) History(ctx context.Context) (ingest.History, error) {
 		`NOT (event = 'meta' AND action = 'deleted')`: &h.LastReceivedAt,
 	} {
 		var at int64
-		err := s.db.Reader().QueryRowContext(ctx, `SELECT receive_time FROM deliveries WHERE `+condition+ //nolint:gosec // one of two constants
+		err := s.db.Reader().QueryRowContext(ctx, `SELECT receive_time FROM deliveries WHERE `+condition+
 			` ORDER BY receive_time DESC LIMIT 1`).Scan(&at)
 		switch {
 		case err == nil:
