@@ -312,7 +312,7 @@ func (o *order) reply(what, heading, text string, lines []string) (*engine.Failu
 	return step(o.session, o.step(what), &done, func(ctx context.Context) (publish.Placed, error) {
 		desk := &publish.Desk{
 			Forge: o.p.Publisher, Ref: o.pull.PullRef, Begun: map[string]bool{key: tried || o.session.run.Epoch() > 1},
-			Begin: func(context.Context, []string) error { return nil }, Wait: pause, Logger: o.p.Logger,
+			Begin: func(context.Context, []string) error { return nil }, Wait: o.p.Wait, Logger: o.p.Logger,
 		}
 		tried = true
 		return desk.Say(ctx, key, o.root(), body)

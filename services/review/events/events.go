@@ -60,6 +60,8 @@ type Params struct {
 	Logger        *slog.Logger
 	// Patience bounds how long a job waits in all for the forge; 0: 2 hours.
 	Patience time.Duration
+	// Wait pauses between two looks for what was written; nil: on the clock.
+	Wait func(ctx context.Context, d time.Duration) error
 	// Clock tells the time; nil: time.Now.
 	Clock func() time.Time
 }
@@ -71,6 +73,9 @@ type Worker struct{ p Params }
 func New(p Params) *Worker {
 	if p.Patience == 0 {
 		p.Patience = 2 * time.Hour
+	}
+	if p.Wait == nil {
+		p.Wait = pause
 	}
 	if p.Clock == nil {
 		p.Clock = time.Now

@@ -1,0 +1,330 @@
+package events_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/auth"
+	"witan.dev/internal/bus/inprocess"
+	"witan.dev/internal/database/sqlite"
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine/dbos"
+	jobsqlite "witan.dev/internal/job/sqlite"
+	"witan.dev/services/review"
+	"witan.dev/services/review/events"
+	"witan.dev/services/review/lifecycle"
+	"witan.dev/services/review/publish"
+	"witan.dev/services/review/repoconfig"
+	"witan.dev/services/review/server"
+	"witan.dev/services/review/starter"
+	reviewsqlite "witan.dev/services/review/store/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// reader is a review.Forge under another name.
+type reader interface{ review.Forge }
+
+// hub is a forge with one pull request of ada's, on which we can react and comment.
+type hub struct {
+	reader
+	publish.Forge
+
+	mu          sync.Mutex
+	permissions map[string]review.Permission
+	comments    []publish.Comment
+	reactions   []publish.Reaction
+	lost        int // answers to writes that get lost
+}
+
+func (h *hub) PullRequest(_ context.Context, ref review.PullRef) (review.PullRequest, error) {
+	return review.PullRequest{PullRef: ref, State: review.PullOpen, Author: "ada", BaseTip: "tip", Head: "head"}, nil
+}
+
+func (h *hub) File(context.Context, review.Repo, string, string) ([]byte, error) {
+	return nil, review.ErrNoFile
+}
+
+func (h *hub) Permission(_ context.Context, _ review.Repo, login string) (review.Permission, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.permissions[login], nil
+}
+
+func (h *hub) Comments(context.Context, review.PullRef) ([]publish.Comment, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]publish.Comment(nil), h.comments...), nil
+}
+
+func (h *hub) CreateComment(_ context.Context, _ review.PullRef, body string) (publish.Comment, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := publish.Comment{ID: int64(len(h.comments) + 1), Kind: publish.KindConversation, Ours: true, Body: body}
+	h.comments = append(h.comments, c)
+	if h.lost > 0 {
+		h.lost--
+		return publish.Comment{}, publish.ErrAmbiguous
+	}
+	return c, nil
+}
+
+func (h *hub) React(_ context.Context, _ review.PullRef, _ publish.Kind, _ int64, r publish.Reaction) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reactions = append(h.reactions, r)
+	return nil
+}
+
+func (h *hub) seen() (reactions []publish.Reaction, comments []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.comments {
+		comments = append(comments, c.Body)
+	}
+	return append([]publish.Reaction(nil), h.reactions...), comments
+}
+
+// jobs are review.Jobs beside the manager.
+type jobs struct {
+	review.Jobs
+
+	manager *job.Manager
+}
+
+func (j jobs) Cancel(ctx context.Context, name string) error {
+	_, err := j.manager.Cancel(ctx, job.ID(strings.TrimPrefix(name, "jobs/")), "")
+	return err
+}
+
+type system struct {
+	*hub
+
+	server *server.Server
+	jobs   *job.Manager
+	store  *reviewsqlite.Store
+	write  func(func(ctx context.Context, tx job.Tx) error) error
+}
+
+func start(t *testing.T) *system {
+	t.Helper()
+	ctx, logger := context.WithoutCancel(t.Context()), slog.New(slog.DiscardHandler)
+	db, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "witan.db"), logger)
+	require.NoError(t, err)
+	engine, err := dbos.NewSQLite(ctx, db, logger)
+	require.NoError(t, err)
+	manager := job.NewManager(jobsqlite.New(db, nil), engine, inprocess.New(), logger, job.Config{CancelPoll: 20 * time.Millisecond})
+	store := reviewsqlite.NewStore(db)
+	h := &hub{permissions: map[string]review.Permission{"wil": review.PermissionWrite, "ada": review.PermissionRead, "rea": review.PermissionRead}}
+	w := events.New(events.Params{
+		Jobs: jobs{manager: manager}, Store: store, Subjects: store, Ledger: store, Forge: h, Publisher: h, Keys: publish.NewKeys([]byte("key")),
+		Starter:       starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
+		Configuration: repoconfig.New(repoconfig.Params{}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+	})
+	// Reviews wait until they are cancelled.
+	manager.Handle(job.KindReview, 32, func(r *job.Run) error {
+		<-r.Context().Done()
+		if context.Cause(r.Context()) == job.ErrCancelAsked { //nolint:errorlint // the very cause
+			return r.Finish(context.WithoutCancel(r.Context()), job.Outcome{State: job.StateCancelled, Reason: job.ReasonCancelled})
+		}
+		return context.Cause(r.Context())
+	})
+	manager.Handle(job.KindDelivery, 0, w.Body)
+	require.NoError(t, manager.Start(ctx))
+	t.Cleanup(func() {
+		stopping, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		require.NoError(t, manager.Stop(stopping))
+		require.NoError(t, db.Close())
+	})
+	return &system{
+		hub: h, jobs: manager, store: store,
+		server: server.New(server.Params{Jobs: manager, Store: store, Subjects: store, Ledger: store, Forge: true, App: "owl"}),
+		write: func(fn func(ctx context.Context, tx job.Tx) error) error {
+			_, _, err := manager.Create(ctx, job.Creation{ID: job.NewID(), Kind: job.KindIndex, Owner: "local", Resource: "indexes/x", Write: fn})
+			return err
+		},
+	}
+}
+
+var repository = &reviewv1.ForgeRepository{Host: "github.com", Owner: "o", Name: "r", Id: 7} //nolint:gochecknoglobals // read only
+
+const subject = "github:github.com/7#3"
+
+// tell hands an event over and waits for its job; the same word is the same delivery.
+func (s *system) tell(t *testing.T, word, sender string, change func(*reviewv1.ForgeEvent)) *reviewv1.HandleEventResponse {
+	t.Helper()
+	e := &reviewv1.ForgeEvent{Delivery: "deliveries/" + word, Repository: repository, Sender: sender}
+	change(e)
+	ctx := auth.With(t.Context(), auth.Principal{Owner: "local", Service: true})
+	answer, err := s.server.HandleEvent(ctx, &reviewv1.HandleEventRequest{Event: e, RequestId: uuid.NewSHA1(uuid.NameSpaceURL, []byte(word)).String()})
+	require.NoError(t, err)
+	if id, ok := strings.CutPrefix(answer.GetResource(), "jobs/"); ok {
+		require.Eventually(t, func() bool {
+			j, err := s.jobs.Get(t.Context(), job.ID(id), "")
+			require.NoError(t, err)
+			return j.State.Terminal()
+		}, 60*time.Second, 10*time.Millisecond)
+		j, err := s.jobs.Get(t.Context(), job.ID(id), "")
+		require.NoError(t, err)
+		require.Equal(t, job.StateSucceeded, j.State, "%+v", j.Error)
+	}
+	return answer
+}
+
+func comment(id int64, body string) func(*reviewv1.ForgeEvent) {
+	return func(e *reviewv1.ForgeEvent) {
+		e.Event = &reviewv1.ForgeEvent_Comment{Comment: &reviewv1.CommentWritten{
+			Number: 3, Place: reviewv1.CommentWritten_CONVERSATION, CommentId: id, Body: body,
+		}}
+	}
+}
+
+func (s *system) reviews(t *testing.T) []review.Review {
+	t.Helper()
+	list, err := s.store.List(t.Context(), review.ListQuery{Owner: "local", Limit: 50})
+	require.NoError(t, err)
+	return list
+}
+
+func TestACommandIsCarriedOutOnceForWhoMayAskForIt(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.tell(t, "1", "wil", comment(1, "/witan review full"))
+	list := s.reviews(t)
+	require.Len(t, list, 1)
+	require.Equal(t, review.TriggerCommand, list[0].Trigger)
+	require.Equal(t, review.ScopeWhole, list[0].Scope)
+	s.tell(t, "1", "wil", comment(1, "/witan review full"))
+	s.tell(t, "another delivery of the same comment", "wil", comment(1, "/witan review full"))
+	require.Len(t, s.reviews(t), 1)
+
+	s.tell(t, "2", "rea", comment(2, "/witan review"))
+	require.Len(t, s.reviews(t), 1, "who may only read starts nothing")
+	reactions, comments := s.seen()
+	require.Equal(t, publish.ReactionConfused, reactions[len(reactions)-1])
+	require.Empty(t, comments, "and is told so without words")
+
+	for n := range int64(7) { // the author may, five times a day
+		s.tell(t, "author"+string(rune('a'+n)), "ada", comment(10+n, "/witan review"))
+	}
+	require.Len(t, s.reviews(t), 6)
+
+	require.Equal(t, "NO_COMMAND", s.tell(t, "3", "wil", comment(3, "fine")).GetIgnoredReason())
+	bot := func(e *reviewv1.ForgeEvent) { comment(4, "/witan review")(e); e.SenderBot = true }
+	require.Equal(t, "BOT", s.tell(t, "4", "x", bot).GetIgnoredReason())
+}
+
+func TestAnAnswerIsGivenOnceAlsoWhenItsOwnAnswerGotLost(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.lost = 1
+	s.tell(t, "1", "rea", comment(1, "/witan what\n/witan help\n/witan nonsense"))
+	_, comments := s.seen()
+	require.Len(t, comments, 1)
+	require.Contains(t, comments[0], "/witan ask QUESTION")
+	s.tell(t, "again", "rea", comment(1, "/witan what\n/witan help\n/witan nonsense"))
+	_, comments = s.seen()
+	require.Len(t, comments, 1)
+	s.tell(t, "2", "rea", comment(2, "@owl config"))
+	_, comments = s.seen()
+	require.Len(t, comments, 2)
+	require.Contains(t, comments[1], "the base branch has no `.witan.yaml`")
+}
+
+func TestPauseAndCloseStopWhatIsUnderWayOnly(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.tell(t, "1", "wil", comment(1, "/witan review"))
+	id := s.reviews(t)[0].ID
+	ended := func(id job.ID) {
+		require.Eventually(t, func() bool {
+			j, err := s.jobs.Get(t.Context(), id, "")
+			require.NoError(t, err)
+			return j.State == job.StateCancelled
+		}, 30*time.Second, 10*time.Millisecond)
+	}
+	s.tell(t, "2", "wil", comment(2, "/witan pause"))
+	ended(id)
+	got, err := s.store.Subject(t.Context(), subject)
+	require.NoError(t, err)
+	require.True(t, got.Paused)
+	s.tell(t, "3", "wil", comment(3, "/witan resume\n/witan review"))
+	closed := func(e *reviewv1.ForgeEvent) {
+		e.Event = &reviewv1.ForgeEvent_Closed{Closed: &reviewv1.PullRequestClosed{Number: 3}}
+	}
+	s.tell(t, "4", "wil", closed)
+	ended(s.reviews(t)[0].ID)
+	s.tell(t, "5", "wil", comment(4, "/witan review"))
+	s.tell(t, "4", "wil", closed)
+	j, err := s.jobs.Get(t.Context(), s.reviews(t)[0].ID, "")
+	require.NoError(t, err)
+	require.False(t, j.State.Terminal(), "a delivery that comes again ends nothing that began since")
+	got, err = s.store.Subject(t.Context(), subject)
+	require.NoError(t, err)
+	require.False(t, got.Paused)
+}
+
+func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.tell(t, "1", "wil", comment(1, "/witan review"))
+	require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error {
+		return s.store.PutKnown(ctx, tx, review.Known{
+			Subject: subject, ID: "f1", CommentID: 99, Finding: finding.Finding{Name: "f1", Title: "x", Status: finding.Open, Outcome: finding.Published},
+		})
+	}))
+	known := func() review.Known {
+		k, err := s.store.KnownByComment(t.Context(), subject, 99)
+		require.NoError(t, err)
+		return k
+	}
+	thread := func(resolved bool, ids ...int64) func(*reviewv1.ForgeEvent) {
+		return func(e *reviewv1.ForgeEvent) {
+			e.Event = &reviewv1.ForgeEvent_Thread{Thread: &reviewv1.ThreadResolved{Number: 3, CommentIds: ids, Resolved: resolved}}
+		}
+	}
+	require.Equal(t, "NOT_OURS", s.tell(t, "2", "wil", thread(true, 5)).GetIgnoredReason())
+	s.tell(t, "3", "wil", thread(true, 99, 100))
+	require.Equal(t, finding.Dismissed, known().Finding.Status)
+	s.tell(t, "4", "wil", thread(false, 99))
+	require.Equal(t, finding.Open, known().Finding.Status)
+	s.tell(t, "3", "wil", thread(true, 99, 100))
+	require.Equal(t, finding.Open, known().Finding.Status, "the same delivery again")
+
+	inThread := func(body string) func(*reviewv1.ForgeEvent) {
+		return func(e *reviewv1.ForgeEvent) {
+			e.Event = &reviewv1.ForgeEvent_Comment{Comment: &reviewv1.CommentWritten{
+				Number: 3, Place: reviewv1.CommentWritten_THREAD, CommentId: 200, InReplyTo: 99, Body: body,
+			}}
+		}
+	}
+	s.tell(t, "5", "rea", inThread("I do not think so."))
+	require.True(t, known().Answered)
+	s.tell(t, "6", "wil", inThread("/witan dismiss it is meant"))
+	require.Equal(t, finding.Dismissed, known().Finding.Status)
+	require.Equal(t, "it is meant", known().Reason)
+	require.Equal(t, lifecycle.Refused, known().Feedback)
+	s.tell(t, "7", "wil", func(e *reviewv1.ForgeEvent) {
+		e.Event = &reviewv1.ForgeEvent_CommentDeleted{CommentDeleted: &reviewv1.CommentDeleted{Number: 3, CommentId: 99}}
+	})
+	require.True(t, known().Gone)
+}
+
+func TestEventsAreTakenFromTheServiceOnly(t *testing.T) {
+	t.Parallel()
+	s := server.New(server.Params{})
+	_, err := s.HandleEvent(auth.With(t.Context(), auth.Principal{Owner: "ada"}), &reviewv1.HandleEventRequest{})
+	require.ErrorIs(t, err, server.ErrEventRefused)
+}
