@@ -59,6 +59,19 @@ func (s *Subject) join(t Trigger, now time.Time) {
 	}
 }
 
+// Unfinished says of the subject's reviews, by the states of their jobs, whether they still go on. One that was told to stop
+// does not, unless it writes at the forge: nobody may join it, and what waits for it need not.
+func (s *Subject) Unfinished(states map[job.ID]job.State) func(job.ID) bool {
+	publishing := job.ID("")
+	if s.Publishing {
+		publishing = s.Running
+	}
+	return func(id job.ID) bool {
+		state, known := states[id]
+		return known && !state.Terminal() && (state != job.StateCancelling || id == publishing)
+	}
+}
+
 // forget drops reviews that have ended without saying so here.
 func (s *Subject) forget(unfinished func(job.ID) bool) {
 	if s.Running != "" && !unfinished(s.Running) {

@@ -128,6 +128,19 @@ func TestReviewsThatEndedElsewhereHoldNobodyUp(t *testing.T) {
 	require.True(t, d.claim("c", review.TriggerPushed).Granted)
 }
 
+func TestNobodyJoinsAReviewThatWasToldToStop(t *testing.T) {
+	t.Parallel()
+	d := newDesk()
+	d.admit("a", review.TriggerPushed)
+	stopping := d.Unfinished(map[job.ID]job.State{"a": job.StateCancelling})
+	require.Empty(t, d.Admit(&review.Review{ID: "b", Trigger: review.TriggerPushed}, d.now, stopping).Join)
+	d = newDesk()
+	d.start(t, "a", review.TriggerPushed)
+	d.Publish("a")
+	require.True(t, d.Unfinished(map[job.ID]job.State{"a": job.StateCancelling})("a"), "it writes still")
+	require.False(t, d.Unfinished(map[job.ID]job.State{"a": job.StateCancelled})("a"))
+}
+
 func TestDecline(t *testing.T) {
 	t.Parallel()
 	pull := func(change func(*review.PullRequest)) *review.PullRequest {

@@ -81,7 +81,8 @@ func (o *order) question(ctx context.Context) (review.Question, error) {
 	}
 	for _, e := range []struct{ title, text string }{
 		{"The author's words on the pull request", strings.TrimSpace(pull.Title + "\n\n" + pull.Body)},
-		{"The finding that is talked about", thread}, {"The change", change},
+		{"The finding that is talked about", thread},
+		{"The change", change},
 	} {
 		text, err := clean(path, e.text)
 		if err != nil {

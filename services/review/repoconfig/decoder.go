@@ -236,13 +236,9 @@ func short(limit int) func(string) string {
 }
 
 // language is a tag like "de" or "pt-BR".
-//
-//nolint:gochecknoglobals // compiled once
 var language = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$`)
 
 // preset is the name of a council.
-//
-//nolint:gochecknoglobals // compiled once
 var preset = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 func matches(pattern *regexp.Regexp, what string) func(string) string {

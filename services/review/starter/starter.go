@@ -92,10 +92,7 @@ func (s *Starter) admit(ctx context.Context, tx job.Tx, rev *review.Review, c *j
 	if err != nil {
 		return err
 	}
-	a := subject.Admit(rev, s.p.Clock().UTC(), func(id job.ID) bool {
-		state, known := states[id]
-		return known && !state.Terminal()
-	})
+	a := subject.Admit(rev, s.p.Clock().UTC(), subject.Unfinished(states))
 	if err := s.p.Subjects.Put(ctx, tx, subject); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ const nobody = "none"
 // carry finds the files of a pull request whose last reading still holds, so that the council need not read them again.
 func (s *session) carry(ctx context.Context, in *review.Inspection, info *review.CouncilInfo, p *planned) error {
 	pull := s.resolution.Pull
-	if pull == nil || s.p.Subjects == nil {
+	if pull == nil || !s.shared() || s.p.Subjects == nil {
 		return nil
 	}
 	subject, err := s.p.Subjects.Subject(ctx, s.resolution.Pinned.Subject)
@@ -82,7 +82,7 @@ func (p *planned) limit(path review.Path, why review.Reason) {
 // settle leaves to the next review of the subject what this one read, in the transaction that publishes it.
 func (s *session) settle(ctx context.Context, tx job.Tx, got *progress, in *review.Inspection, coverage finding.Coverage) error {
 	pull := s.resolution.Pull
-	if pull == nil || s.p.Subjects == nil || got.planned.Basis == (review.Basis{}) {
+	if pull == nil || !s.shared() || s.p.Subjects == nil || got.planned.Basis == (review.Basis{}) {
 		return nil
 	}
 	subject, err := s.p.Subjects.Lock(ctx, tx, s.resolution.Pinned.Subject, s.review.Owner)

@@ -194,7 +194,7 @@ func TestP01_AProcessThatEndsWhileAReviewWaitsLosesNothing(t *testing.T) {
 // the last head is looked at.
 func TestPushesCommandsAndCancellationsAtOnce(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // a seed
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	p := openPulls(t, newHub(), t.TempDir(), quick())
 	const callers, each = 4, 6

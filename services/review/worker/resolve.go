@@ -230,10 +230,7 @@ func (s *session) onSubject(ctx context.Context, tx job.Tx, fn func(*review.Subj
 	if err != nil {
 		return err
 	}
-	if err := fn(&subject, func(id job.ID) bool {
-		state, known := states[id]
-		return known && !state.Terminal()
-	}); err != nil {
+	if err := fn(&subject, subject.Unfinished(states)); err != nil {
 		return err
 	}
 	return s.p.Subjects.Put(ctx, tx, subject)

@@ -151,7 +151,8 @@ func TestUnchangedFilesAreCarriedOver(t *testing.T) {
 	round := func(id job.ID, change *review.Change, edit func(s *session, p *planned)) (planned, finding.Coverage) {
 		s := testSession(t, review.DefaultSettings())
 		s.p.Subjects = subjects
-		s.review = review.Review{ID: id, Owner: "o"}
+		s.review = review.Review{ID: id, Owner: "o", Publish: true}
+		s.review.Pinned.Source.Kind = review.SourcePull
 		s.resolution.Pull = &review.PullRequest{BaseBranch: "main"}
 		s.resolution.Pinned.Subject = "github:github.com/1#2"
 		var p planned
