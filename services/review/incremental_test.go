@@ -44,7 +44,7 @@ func (h *history) write(name string, lines []string) {
 }
 
 func (h *history) lines(name string) []string {
-	text, err := os.ReadFile(filepath.Join(h.dir, name))
+	text, err := os.ReadFile(filepath.Join(h.dir, name)) //nolint:gosec // the test's own
 	require.NoError(h.t, err)
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
@@ -212,8 +212,11 @@ func TestOnlyWhatWasReviewedInFullIsCarriedOver(t *testing.T) {
 	c := &review.Change{Files: []review.File{file("new"), file("kept"), file("partial"), binary, excluded, limited}}
 	kept := review.CoveredFile{Digest: c.Files[1].Digest(), Review: "first"}
 	rows := []finding.FileCoverage{
-		{Path: "new", Status: finding.Reviewed}, {Path: "kept", Status: finding.Reviewed}, {Path: "partial", Status: finding.Partial},
-		{Path: "binary", Status: finding.Reviewed}, {Path: "excluded", Status: finding.Skipped},
+		{Path: "new", Status: finding.Reviewed},
+		{Path: "kept", Status: finding.Reviewed},
+		{Path: "partial", Status: finding.Partial},
+		{Path: "binary", Status: finding.Reviewed},
+		{Path: "excluded", Status: finding.Skipped},
 	}
 	covered := review.Covered("second", c, rows, map[review.Path]review.CoveredFile{"kept": kept})
 	require.Equal(t, map[review.Path]review.CoveredFile{"new": {Digest: c.Files[0].Digest(), Review: "second"}, "kept": kept}, covered)

@@ -3,6 +3,7 @@ package review
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"witan.dev/internal/finding"
@@ -84,9 +85,7 @@ func (i *Instruction) For(paths []Path) (bool, error) {
 // Stricter returns the confirmations that are asked for: the larger number of both by severity.
 func Stricter(server, repository map[finding.Severity]int) map[finding.Severity]int {
 	out := make(map[finding.Severity]int, len(server))
-	for s, n := range server {
-		out[s] = n
-	}
+	maps.Copy(out, server)
 	for s, n := range repository {
 		out[s] = max(out[s], n)
 	}

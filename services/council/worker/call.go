@@ -124,13 +124,14 @@ func (a ask) inputTokens() int { return prompt.Tokens(a.prompt.Bytes()) }
 // unless it was answered before: what was paid for costs nothing again.
 func (d *deliberation) open(ctx context.Context, asks []ask, maxOutput []int) ([]*job.CallGrant, error) {
 	intents := make([]job.CallIntent, len(asks))
-	short := make([]string, len(asks))
+	short, needs := make([]string, len(asks)), make([]amount, len(asks))
 	for i, a := range asks {
 		var err error
 		if intents[i], err = a.intent(maxOutput[i]); err != nil {
 			return nil, err
 		}
-		short[i] = d.budget.take(d.most(a, maxOutput[i]), a.chairman)
+		needs[i] = d.most(a, maxOutput[i])
+		short[i] = d.budget.take(needs[i], a.chairman)
 		intents[i].ReuseOnly = short[i] != ""
 	}
 	given, err := d.run.OpenCalls(ctx, intents)
@@ -144,7 +145,7 @@ func (d *deliberation) open(ctx context.Context, asks []ask, maxOutput []int) ([
 			d.budget.refuse(short[i])
 			continue
 		case (g.Reused != nil || g.Exhausted) && !intents[i].ReuseOnly:
-			d.budget.settle(d.most(asks[i], maxOutput[i]), amount{})
+			d.budget.settle(needs[i], amount{})
 		}
 		grants[i] = &given[i]
 	}

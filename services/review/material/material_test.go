@@ -1,6 +1,7 @@
 package material_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -173,4 +174,69 @@ func TestP08_WhatMattersMostComesFirst(t *testing.T) {
 		}
 	}
 	require.Equal(t, []review.Path{"g/contract.go", "f/body.go", "e/small.go", "d/loose.go", "c/x_test.go", "b/x.yaml", "a/readme.md"}, order)
+}
+
+// crowd is an index in which everything is related to everything.
+type crowd struct{ review.Index }
+
+func (crowd) Related(_ context.Context, _ string, _ review.Place, limit int, relations ...review.Relation) ([]review.Piece, error) {
+	var out []review.Piece
+	for _, r := range relations {
+		for n := range limit {
+			out = append(out, review.Piece{Relation: r, Grade: review.GradeImported, Place: review.Place{Path: fmt.Sprintf("%s%d.go", r, n), StartLine: 1, EndLine: 3}})
+		}
+	}
+	return append(out, review.Piece{Relation: relations[0], Grade: review.GradeImported, Place: review.Place{Path: "a.go", StartLine: 20, EndLine: 21}}), nil
+}
+
+type everyFile struct{}
+
+func (everyFile) Read(_ context.Context, path string) ([]byte, error) {
+	return []byte(strings.Repeat("a line of "+path+"\n", 40)), nil
+}
+
+// TestP09_ContextStaysInItsBudgetWhateverIsRelated tries budgets and sources, each alone and all together.
+func TestP09_ContextStaysInItsBudgetWhateverIsRelated(t *testing.T) {
+	t.Parallel()
+	content := strings.Repeat("a statement of the function\n", 200)
+	span := review.Span{EndByte: len(content), StartLine: 10, EndLine: 190}
+	f := review.File{
+		Path: "a.go", OldPath: "a.go", Change: review.Modified, Nature: review.NatureText, New: []byte(content),
+		Hunks: []review.Hunk{{OldStart: 20, OldLines: 2, NewStart: 20, NewLines: 3, Lines: []review.Line{{Op: ' '}, {Op: '+'}, {Op: ' '}}}},
+	}
+	define := func(signature string) *review.Code {
+		return &review.Code{Status: review.ParseOK, Definitions: []review.Definition{{
+			Kind: review.KindFunction, Name: "Load", QualifiedName: "Load", Signature: signature, Exported: true, Parent: -1, Span: span, FullSpan: span,
+		}}}
+	}
+	in := review.Inspection{
+		Change: &review.Change{Files: []review.File{f}}, Head: everyFile{}, BaseIndex: "b", HeadIndex: "h",
+		Old: map[string]*review.Code{"a.go": define("func Load()")}, New: map[string]*review.Code{"a.go": define("func Load(x int)")},
+	}
+	words := map[string]string{
+		review.ContextEnclosing: "around the change", review.ContextContracts: "changed signature", review.ContextCallers: "callers of Load, imported",
+		review.ContextTests: "tests of Load", review.ContextSimilar: "similar of Load",
+	}
+	for _, budget := range []int{0, 1, 50, 300, 2000, 8000} {
+		for _, sources := range append([][]string{nil, {"none"}}, [][]string{{review.ContextEnclosing}, {review.ContextContracts}, {review.ContextCallers}, {review.ContextTests}, {review.ContextSimilar}}...) {
+			add := func() review.Part {
+				part := review.Part{ID: "part-1", Paths: []review.Path{"a.go"}, Text: "diff"}
+				s := material.Surroundings{Inspection: in, Index: crowd{}, Budget: budget, Sources: sources}
+				require.NoError(t, s.Add(t.Context(), &part))
+				return part
+			}
+			part := add()
+			const heading = 40 // "diff" and the line that says what follows
+			require.LessOrEqual(t, material.Tokens(part.Text), budget+heading, "%d tokens of %v", budget, sources)
+			require.Equal(t, part, add(), "the same each time")
+			require.NotContains(t, part.Text, "Context a.go:20-21 (", "the diff shows it")
+			for name, why := range words {
+				if len(sources) > 0 && sources[0] != name {
+					require.NotContains(t, part.Text, why, sources)
+				} else if budget >= 2000 {
+					require.Contains(t, part.Text, why, sources)
+				}
+			}
+		}
+	}
 }

@@ -69,7 +69,8 @@ func (s *Surroundings) Add(ctx context.Context, p *review.Part) error {
 		share    int
 		relation review.Relation
 	}{
-		{review.ContextCallers, shareCallers, review.RelationCallers}, {review.ContextTests, shareTests, review.RelationTests},
+		{review.ContextCallers, shareCallers, review.RelationCallers},
+		{review.ContextTests, shareTests, review.RelationTests},
 		{review.ContextSimilar, shareSimilar, review.RelationSimilar},
 	} {
 		if !s.asks(source.name) {
@@ -103,7 +104,7 @@ func (w *writer) spend(budget int, notes []note) {
 	w.left += budget
 	for _, n := range notes {
 		text := n.String()
-		key := fmt.Sprintf("%s:%d:%s", n.path, n.start, n.why)
+		key := fmt.Sprintf("%s:%d-%d:%s", n.path, n.start, n.end, n.text)
 		if cost := Tokens(text); cost <= w.left && !w.seen[key] {
 			w.seen[key] = true
 			w.text.WriteString(text)
@@ -248,7 +249,7 @@ func (s *Surroundings) related(ctx context.Context, contracts []contractChange, 
 // notes turns the pieces for one contract into notes: those outside of the diff first, a few only.
 func (s *Surroundings) notes(ctx context.Context, d *review.Definition, pieces []review.Piece) ([]note, error) {
 	pieces = slices.DeleteFunc(pieces, func(p review.Piece) bool {
-		return p.Relation != review.RelationSimilar && !p.Grade.Certain()
+		return p.Relation != review.RelationSimilar && !p.Grade.Certain() || s.shown(p.Place)
 	})
 	slices.SortStableFunc(pieces, func(a, b review.Piece) int {
 		switch ia, ib := s.inDiff(a.Place), s.inDiff(b.Place); {
@@ -276,6 +277,20 @@ func (s *Surroundings) notes(ctx context.Context, d *review.Definition, pieces [
 		out = append(out, note{path: p.Place.Path, start: p.Place.StartLine, end: p.Place.EndLine, why: why, text: text})
 	}
 	return out, nil
+}
+
+// shown says whether the diff shows all lines of a place already.
+func (s *Surroundings) shown(p review.Place) bool {
+	f := s.Inspection.Change.File(p.Path)
+	if f == nil {
+		return false
+	}
+	for n := p.StartLine; n <= p.EndLine; n++ {
+		if !f.InDiff(false, n) {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Surroundings) inDiff(p review.Place) bool {

@@ -125,19 +125,23 @@ func terms(t *review.CouncilTask) (*councilv1.CouncilSpec, error) {
 		return nil, fmt.Errorf("read the policies of the council: %w", err)
 	}
 	if len(t.MinVotes) > 0 {
-		if out.Votes = own.GetVotes(); out.Votes == nil {
-			out.Votes = &councilv1.VotePolicy{}
+		policy := own.GetVotes()
+		if policy == nil {
+			policy = &councilv1.VotePolicy{}
 		}
-		out.Votes.MinVotes = &councilv1.MinVotes{
+		out.Votes = policy
+		policy.MinVotes = &councilv1.MinVotes{
 			Critical: votes(t, finding.SeverityCritical), High: votes(t, finding.SeverityHigh),
 			Medium: votes(t, finding.SeverityMedium), Low: votes(t, finding.SeverityLow),
 		}
 	}
 	if t.Budget != (review.Budget{}) {
-		if out.Budget = own.GetBudget(); out.Budget == nil {
-			out.Budget = &councilv1.BudgetPolicy{}
+		caps := own.GetBudget()
+		if caps == nil {
+			caps = &councilv1.BudgetPolicy{}
 		}
-		out.Budget.MaxCalls, out.Budget.MaxTotalTokens, out.Budget.MaxCostMicros = line64(t.Budget.Calls), t.Budget.Tokens, t.Budget.CostMicros
+		out.Budget = caps
+		caps.MaxCalls, caps.MaxTotalTokens, caps.MaxCostMicros = line64(t.Budget.Calls), t.Budget.Tokens, t.Budget.CostMicros
 	}
 	return out, nil
 }
