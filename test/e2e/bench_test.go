@@ -60,8 +60,7 @@ type benchReport struct {
 			Recall, Precision, RecallOfSerious float64
 		}
 	}
-	Ablation []struct{ Name string }
-	Notes    []string
+	Notes []string
 }
 
 // TestP12_BenchReviewSaysTheSameEachTime runs the command that the figures in docs/review-quality.md come from.
@@ -86,8 +85,7 @@ func TestP12_BenchReviewSaysTheSameEachTime(t *testing.T) {
 
 	settings := filepath.Join(t.TempDir(), "witan.yaml")
 	require.NoError(t, os.WriteFile(settings, []byte("models:\n  - {name: one, provider: simulated}\n  - {name: two, provider: simulated}\n"), 0o600))
-	models := run("--ablation", "--config", settings)
+	models := run("--config", settings)
 	require.Equal(t, 2, models.Report.Models)
-	require.Len(t, models.Ablation, 8, "none, five sources alone, all, all with twice the tokens")
 	require.Contains(t, models.Notes, "some models are simulated: their numbers mean nothing")
 }
