@@ -1,0 +1,208 @@
+package e2e_test
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/testdata"
+	"witan.dev/services/review/github/githubtest"
+)
+
+// hubSecret is what the simulated GitHub signs its deliveries with.
+const hubSecret = "a secret of the hook that is long enough"
+
+// doubly has ada report that credentials are encoded twice, which ben confirms and cyd rejects, and ben report a word, which
+// nobody confirms. Both quote code of the shared pull request gofr-dev/gofr#1355.
+const doubly = `
+timing: {first_token: 10ms, latency: 80ms, chunk_bytes: 64}
+rules:
+  - when: {model: ada, stage: propose}
+    then:
+      json:
+        findings:
+          - {path: pkg/gofr/datasource/mongo/mongo.go, code: "\t\tu.User = url.UserPassword(url.QueryEscape(config.User), url.QueryEscape(config.Password))",
+             start_line: 150, end_line: 150, side: RIGHT, category: CORRECTNESS, severity: HIGH, claim: "Credentials are encoded twice",
+             reason: "UserPassword encodes already.", suggestion: "\t\tu.User = url.UserPassword(config.User, config.Password)", confidence: 0.9}
+  - when: {model: ben, stage: propose}
+    then:
+      json:
+        findings:
+          - {path: pkg/gofr/datasource/mongo/mongo.go, code: "errIncorrectURI = errors.New(\"incorrect URI for mongo\")", start_line: 46, end_line: 46, side: RIGHT,
+             category: MAINTAINABILITY, severity: LOW, claim: "The product is called MongoDB", reason: "As everywhere else.", suggestion: "", confidence: 0.3}
+  - {when: {model: cyd, stage: propose}, then: {json: {findings: []}}}
+  - when: {model: cyd, stage: cross_examine}
+    then:
+      labels:
+        - {match: "encoded twice", set: {vote: REJECTED, severity: LOW, reason: "Nobody has such passwords.", duplicate_of: ""}}
+        - {match: ".", set: {vote: UNCERTAIN, severity: LOW, reason: "Hard to say.", duplicate_of: ""}}
+  - when: {stage: cross_examine}
+    then:
+      labels:
+        - {match: "encoded twice", set: {vote: CONFIRMED, severity: HIGH, reason: "Visible in the change.", duplicate_of: ""}}
+        - {match: ".", set: {vote: UNCERTAIN, severity: LOW, reason: "A matter of taste.", duplicate_of: ""}}
+`
+
+// hub is a simulated GitHub with two pull requests of the shared benchmark in one repository: the first one's files are what
+// there is beside the second one's.
+type hub struct {
+	*githubtest.Server
+
+	t    testing.TB
+	app  githubtest.App
+	pull *githubtest.PullRequest // gofr-dev/gofr#1355
+}
+
+// startHub starts it and adds to the world's configuration how it is reached. Deliveries are recorded and not sent before
+// deliverTo.
+func (w *world) startHub() *hub {
+	w.t.Helper()
+	h := &hub{Server: githubtest.New(w.t, githubtest.Options{}), t: w.t}
+	h.SetWebhook(githubtest.Webhook{URL: "http://127.0.0.1:9/", Secret: hubSecret, Hold: true})
+	all, err := githubtest.LoadBench(testdata.Path(w.t, "bench"))
+	require.NoError(w.t, err)
+	var chosen []*githubtest.BenchPullRequest
+	for _, b := range all {
+		if b.Repo == "gofr-dev/gofr" && slices.Contains([]int{1325, 1355}, b.Number()) {
+			chosen = append(chosen, b)
+		}
+	}
+	pulls, err := h.AddBench(w.t.Context(), chosen)
+	require.NoError(w.t, err)
+	require.Len(w.t, pulls, 2)
+	h.pull = pulls[1]
+	h.app, err = h.App()
+	require.NoError(w.t, err)
+	key, secrets := w.write("app.pem", string(h.app.PrivateKey)), w.write("hook.secrets", hubSecret+"\n")
+	w.write("witan.yaml", readFile(w.t, w.Config)+fmt.Sprintf(`
+github: {base_url: %q, app_id: %d, private_key_file: %q, write_pace: 1ms}
+webhooks: {github: {secrets_file: %q}}
+reviews: {debounce: 200ms}
+`, h.URL, h.app.ID, key, secrets))
+	return h
+}
+
+// deliver sends the newest delivery of an event to a server, until it is accepted, and again under the same ID as often as
+// asked.
+func (h *hub) deliver(to, event string, again int) {
+	h.t.Helper()
+	h.SetWebhook(githubtest.Webhook{URL: to + "/webhooks/github", Secret: hubSecret, Hold: true})
+	deliveries := h.Deliveries()
+	for _, d := range slices.Backward(deliveries) {
+		if d.Event != event || event == "pull_request" && !strings.Contains(string(d.Body), fmt.Sprintf(`"number":%d`, h.pull.Number())) {
+			continue
+		}
+		for range again + 1 {
+			require.Eventually(h.t, func() bool {
+				status, err := h.Redeliver(h.t.Context(), d.ID)
+				require.NoError(h.t, err)
+				if status != 503 { // the store was slower than 80 ms: the sender tries again
+					require.Equal(h.t, 202, status)
+				}
+				return status == 202
+			}, patience, 50*time.Millisecond)
+		}
+		return
+	}
+	require.FailNow(h.t, "there is no such delivery", event)
+}
+
+// reviewOf waits for the only review that webhooks have started.
+func (n *node) reviewOf(h *hub) *reviewv1.Review {
+	n.t.Helper()
+	var made []*reviewv1.Review
+	require.Eventually(n.t, func() bool {
+		list, err := n.Reviews.ListReviews(bounded(n.t), &reviewv1.ListReviewsRequest{})
+		made = list.GetReviews()
+		return err == nil && len(made) > 0
+	}, patience, 20*time.Millisecond)
+	require.Len(n.t, made, 1, "%d deliveries of one event", len(h.Deliveries()))
+	return made[0]
+}
+
+var (
+	hidden    = regexp.MustCompile(`<!-- witan:1 [^>]*-->`)
+	resources = regexp.MustCompile(`\b(jobs|reviews|deliberations|conversations)/[a-z0-9]{20,40}`)
+)
+
+// shown is what stands at the pull request, without what differs from one system to the next.
+func (h *hub) shown() []string {
+	var out []string
+	for _, p := range h.PostedBy(h.app.Bot) {
+		body := resources.ReplaceAllString(hidden.ReplaceAllString(p.Body, "<!-- -->"), "$1/…")
+		out = append(out, fmt.Sprintf("%s %s %s:%d-%d %s %s\n%s", p.Kind, p.Path, p.Side, p.StartLine, p.Line, p.Status, p.Conclusion, body))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// requirePublished requires the comment that the members agreed upon, at its line with its votes, one walkthrough, and a
+// check run that says that there is something; nothing twice.
+func (h *hub) requirePublished() {
+	h.t.Helper()
+	require.NoError(h.t, h.CheckPositions(h.t.Context()))
+	require.Empty(h.t, h.Rejected(), "no position is refused")
+	count := map[githubtest.Kind]int{}
+	for _, p := range h.PostedBy(h.app.Bot) {
+		count[p.Kind]++
+		switch p.Kind {
+		case githubtest.KindReviewComment:
+			if !strings.Contains(p.Body, "encoded twice") {
+				continue
+			}
+			require.Equal(h.t, "pkg/gofr/datasource/mongo/mongo.go", p.Path)
+			require.Equal(h.t, "RIGHT", p.Side)
+			require.Equal(h.t, 156, p.Line)
+			require.Equal(h.t, h.pull.Head(), p.Commit)
+			for _, part := range []string{"2 confirmed, 1 rejected", "by ada", "cyd: rejected: Nobody has such passwords", "```suggestion"} {
+				require.Contains(h.t, p.Body, part, "the comment shows votes and dissent")
+			}
+		case githubtest.KindCheckRun:
+			require.Equal(h.t, "completed", p.Status)
+			require.Equal(h.t, "failure", p.Conclusion, "a finding of high severity")
+		case githubtest.KindIssueComment:
+			require.Contains(h.t, p.Body, "mongo_test.go", "every changed file is named")
+		}
+	}
+	require.Equal(h.t, 1, count[githubtest.KindReviewComment], "%v", h.shown())
+	require.Equal(h.t, 1, count[githubtest.KindIssueComment])
+	require.Equal(h.t, 1, count[githubtest.KindCheckRun])
+}
+
+// TestP01_AWebhookBecomesComments is one server with nothing but a data folder: a webhook, sent three times, becomes a review
+// whose comments stand on their lines; killed in its middle, it becomes the same ones.
+func TestP01_AWebhookBecomesComments(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, doubly)
+	h := w.startHub()
+	n := w.serve()
+	h.deliver(n.HTTP, "pull_request", 2)
+	made := n.reviewOf(h)
+	ended := n.wait(made.GetJob())
+	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
+	h.requirePublished()
+	whole := h.shown()
+
+	for _, event := range []string{"review.resolved", "review.fetched", "review.deliberation_started", "review.comment_published"} {
+		again := newWorld(t, doubly)
+		h := again.startHub()
+		n := again.serve()
+		h.deliver(n.HTTP, "pull_request", 0)
+		made := n.reviewOf(h)
+		n.until(made.GetJob(), nth(1, event))
+		n = n.restart()
+		h.deliver(n.HTTP, "pull_request", 1)
+		ended := n.wait(made.GetJob())
+		require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "killed after %s: %s %v", event, ended.GetStateReason(), ended.GetError())
+		n.reviewOf(h)
+		h.requirePublished()
+		require.Equal(t, whole, h.shown(), "killed after %s", event)
+	}
+}
