@@ -143,10 +143,15 @@ func TestP01_EverySharedPayloadIsAcceptedAndKept(t *testing.T) {
 			require.Equal(t, http.StatusAccepted, code, "%s: %s", p.File, said)
 			require.Equal(t, id, said)
 		} else {
-			d, err := w.client.AcceptDelivery(t.Context(), &ingestv1.AcceptDeliveryRequest{Sender: "github", Body: body, Headers: []*ingestv1.AcceptDeliveryRequest_Header{
-				{Name: "content-type", Value: "application/json"}, {Name: "x-github-event", Value: p.Event},
-				{Name: "X-GITHUB-DELIVERY", Value: id}, {Name: "X-Hub-Signature-256", Value: "sha256=" + p.Digest},
-			}})
+			d, err := w.client.AcceptDelivery(t.Context(), &ingestv1.AcceptDeliveryRequest{
+				Sender: "github", Body: body,
+				Headers: []*ingestv1.AcceptDeliveryRequest_Header{
+					{Name: "content-type", Value: "application/json"},
+					{Name: "x-github-event", Value: p.Event},
+					{Name: "X-GITHUB-DELIVERY", Value: id},
+					{Name: "X-Hub-Signature-256", Value: "sha256=" + p.Digest},
+				},
+			})
 			require.NoError(t, err, p.File)
 			require.Equal(t, "deliveries/"+id, d.GetName())
 		}
