@@ -296,7 +296,9 @@ func TestOnlyDeliveriesMayBeLarge(t *testing.T) {
 	w := setup(t)
 	body := []byte(`{"pad":"` + strings.Repeat("x", 2<<20) + `"}`)
 	_, err := w.client.AcceptDelivery(t.Context(), &ingestv1.AcceptDeliveryRequest{Sender: "github", Body: body, Headers: []*ingestv1.AcceptDeliveryRequest_Header{
-		{Name: "Content-Type", Value: "application/json"}, {Name: "X-GitHub-Event", Value: "push"}, {Name: "X-GitHub-Delivery", Value: "a"},
+		{Name: "Content-Type", Value: "application/json"},
+		{Name: "X-GitHub-Event", Value: "push"},
+		{Name: "X-GitHub-Delivery", Value: "a"},
 		{Name: "X-Hub-Signature-256", Value: sign(body)},
 	}})
 	require.NoError(t, err)
