@@ -127,17 +127,15 @@ func (n *node) reviewOf(h *hub) *reviewv1.Review {
 	return made[0]
 }
 
-var (
-	hidden    = regexp.MustCompile(`<!-- witan:1 [^>]*-->`)
-	resources = regexp.MustCompile(`\b(jobs|reviews|deliberations|conversations)/[a-z0-9]{20,40}`)
-)
+// own is what differs from one system to the next: markers, names of resources, addresses, and what the simulated chairman
+// draws.
+var own = regexp.MustCompile(`<!-- witan:1 [^>]*-->|\b[a-z0-9]{26}\b|127\.0\.0\.1:\d+|No model wrote this summary.*`)
 
 // shown is what stands at the pull request, without what differs from one system to the next.
 func (h *hub) shown() []string {
 	var out []string
 	for _, p := range h.PostedBy(h.app.Bot) {
-		body := resources.ReplaceAllString(hidden.ReplaceAllString(p.Body, "<!-- -->"), "$1/…")
-		out = append(out, fmt.Sprintf("%s %s %s:%d-%d %s %s\n%s", p.Kind, p.Path, p.Side, p.StartLine, p.Line, p.Status, p.Conclusion, body))
+		out = append(out, fmt.Sprintf("%s %s %s:%d-%d %s %s\n%s", p.Kind, p.Path, p.Side, p.StartLine, p.Line, p.Status, p.Conclusion, own.ReplaceAllString(p.Body, "…")))
 	}
 	slices.Sort(out)
 	return out
