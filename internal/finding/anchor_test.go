@@ -50,7 +50,8 @@ func sharedMaterials(t *testing.T) (sets map[string]map[string]*finding.Material
 	testdata.JSONL(t, "bench/aacr.jsonl", func(pull struct {
 		ID, Diff string
 		Golden   []goldenPlace
-	}) {
+	},
+	) {
 		parsed, err := diff.Parse([]byte(pull.Diff))
 		require.NoError(t, err)
 		sets[pull.ID] = map[string]*finding.Material{}

@@ -28,7 +28,7 @@ type world struct {
 }
 
 func newWorld(seed uint64) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 6)), base: map[string]string{}, head: map[string]string{}, moves: map[string]string{}}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 6)), base: map[string]string{}, head: map[string]string{}, moves: map[string]string{}} //nolint:gosec // repeatable
 	for f := range 4 {
 		var b strings.Builder
 		b.WriteString("package p\n\n")
@@ -389,7 +389,7 @@ func judge(t *testing.T, at string, w *world, before []review.Known, l ledger, r
 			require.False(t, alive[fault] && was[k.ID] != finding.Fixed, "%s: fault %s is called fixed and stands there", at, fault)
 		case finding.Open, finding.Reappeared:
 			require.True(t, alive[fault], "%s: fault %s is gone and called %s", at, fault, k.Finding.Status)
-			require.False(t, was[k.ID] == finding.Dismissed, at)
+			require.NotEqual(t, finding.Dismissed, was[k.ID], at)
 		default:
 		}
 		require.False(t, was[k.ID] == finding.Dismissed && k.Finding.Status != finding.Dismissed, "%s: fault %s was dismissed", at, fault)

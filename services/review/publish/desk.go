@@ -305,7 +305,7 @@ func (d *Desk) file(ctx context.Context, i Item, commit *string, body string) (P
 		}
 		err = review.ErrHeadGone
 	}
-	reason := ""
+	var reason string
 	switch {
 	case err == nil:
 		return Placed{Item: i, Comment: c.ID, URL: c.URL, Done: true}, nil

@@ -28,24 +28,23 @@ type body struct {
 func newBody(limit int) *body { return &body{room: limit} }
 
 // add takes a block, or leaves it out as a whole where it does not fit.
-func (t *body) add(format string, args ...any) bool {
+func (t *body) add(format string, args ...any) {
 	block := format
 	if len(args) > 0 {
 		block = fmt.Sprintf(format, args...)
 	}
 	if block == "" {
-		return true
+		return
 	}
 	if len(block)+2 > t.room {
 		t.cut = true
-		return false
+		return
 	}
 	if t.b.Len() > 0 {
 		t.b.WriteString("\n\n")
 	}
 	t.b.WriteString(block)
 	t.room -= len(block) + 2
-	return true
 }
 
 // end closes the text with a mark that only programs see.

@@ -111,17 +111,18 @@ func votes(f *finding.Finding) string {
 	if line == "" {
 		line = "no votes"
 	}
-	out := "*Votes: " + finding.EscapeMarkdown(line) + "*\n"
+	var out strings.Builder
+	out.WriteString("*Votes: " + finding.EscapeMarkdown(line) + "*\n")
 	for i, v := range finding.Dissent(f) {
 		if i == maxVotes {
 			break
 		}
-		out += fmt.Sprintf("\n- %s: %s", escape(v.Voter, maxTitle), strings.ToLower(v.Choice.String()))
+		fmt.Fprintf(&out, "\n- %s: %s", escape(v.Voter, maxTitle), strings.ToLower(v.Choice.String()))
 		if reason := escape(v.Reason, maxVote); reason != "" {
-			out += ": " + reason
+			out.WriteString(": " + reason)
 		}
 	}
-	return out
+	return out.String()
 }
 
 // Fixed is the answer in the thread of a finding that is fixed.
