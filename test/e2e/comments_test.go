@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,7 +15,11 @@ import (
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/testdata"
+	"witan.dev/internal/testserver"
+	"witan.dev/services/retrieval/qdrant/qdranttest"
 	"witan.dev/services/review/github/githubtest"
+	"witan.dev/test/cluster"
+	"witan.dev/test/e2e/process"
 )
 
 // hubSecret is what the simulated GitHub signs its deliveries with.
@@ -55,16 +61,18 @@ rules:
 type hub struct {
 	*githubtest.Server
 
-	t    testing.TB
-	app  githubtest.App
-	pull *githubtest.PullRequest // gofr-dev/gofr#1355
+	t testing.TB
+	// secret is what deliveries are signed with.
+	secret string
+	app    githubtest.App
+	pull   *githubtest.PullRequest // gofr-dev/gofr#1355
 }
 
 // startHub starts it and adds to the world's configuration how it is reached. Deliveries are recorded and not sent before
 // deliverTo.
 func (w *world) startHub() *hub {
 	w.t.Helper()
-	h := &hub{Server: githubtest.New(w.t, githubtest.Options{}), t: w.t}
+	h := &hub{Server: githubtest.New(w.t, githubtest.Options{}), t: w.t, secret: hubSecret}
 	h.SetWebhook(githubtest.Webhook{URL: "http://127.0.0.1:9/", Secret: hubSecret, Hold: true})
 	all, err := githubtest.LoadBench(testdata.Path(w.t, "bench"))
 	require.NoError(w.t, err)
@@ -93,7 +101,7 @@ reviews: {debounce: 200ms}
 // asked.
 func (h *hub) deliver(to, event string, again int) {
 	h.t.Helper()
-	h.SetWebhook(githubtest.Webhook{URL: to + "/webhooks/github", Secret: hubSecret, Hold: true})
+	h.SetWebhook(githubtest.Webhook{URL: to + "/webhooks/github", Secret: h.secret, Hold: true})
 	deliveries := h.Deliveries()
 	for _, d := range slices.Backward(deliveries) {
 		if d.Event != event || event == "pull_request" && !strings.Contains(string(d.Body), fmt.Sprintf(`"number":%d`, h.pull.Number())) {
@@ -102,11 +110,10 @@ func (h *hub) deliver(to, event string, again int) {
 		for range again + 1 {
 			require.Eventually(h.t, func() bool {
 				status, err := h.Redeliver(h.t.Context(), d.ID)
-				require.NoError(h.t, err)
-				if status != 503 { // the store was slower than 80 ms: the sender tries again
+				if err == nil && status != 503 { // the store was slower than 80 ms, or nobody answers: the sender tries again
 					require.Equal(h.t, 202, status)
 				}
-				return status == 202
+				return err == nil && status == 202
 			}, patience, 50*time.Millisecond)
 		}
 		return
@@ -204,4 +211,75 @@ func TestP01_AWebhookBecomesComments(t *testing.T) {
 		h.requirePublished()
 		require.Equal(t, whole, h.shown(), "killed after %s", event)
 	}
+}
+
+// inCluster starts a cluster of processes, each service alone, beside what stands in for Qdrant, and hands it the webhook at
+// the port that takes nothing else.
+func (w *world) inCluster() (*clustered, *hub, *qdranttest.Server) {
+	w.t.Helper()
+	h := w.startHub()
+	listener, err := (&net.ListenConfig{}).Listen(w.t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(w.t, err)
+	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	search, ended := qdranttest.New(nil), make(chan error, 1)
+	go func() { ended <- search.Serve(ctx, listener) }()
+	w.t.Cleanup(func() {
+		stop()
+		require.NoError(w.t, <-ended)
+	})
+	c := w.joinCluster(cluster.Params{
+		Binary: process.Plain(w.t), Folder: w.Dir, Database: testserver.StartPostgres(w.t).URL,
+		Redis: testserver.StartRedis(w.t, "--appendonly", "yes", "--appendfsync", "always").URL, Qdrant: "http://" + listener.Addr().String(),
+		Config: readFile(w.t, w.Config), Workers: 2,
+	})
+	h.secret = c.WebhookSecret()
+	h.deliver(c.Webhooks(), "pull_request", 1)
+	return c, h, search
+}
+
+// strike kills processes and starts them again.
+func (c *clustered) strike(names ...string) {
+	c.t.Helper()
+	for _, name := range names {
+		require.NoError(c.t, c.Cluster.Process(name).Kill())
+	}
+	for _, name := range names {
+		require.NoError(c.t, c.Restart(c.t.Context(), name))
+	}
+}
+
+// TestP01_AWebhookBecomesCommentsInACluster is the same with every service in a process of its own, on Postgres, Redis and
+// a Qdrant that finds the code around the change: once left alone, and once with each process killed at some step.
+func TestP01_AWebhookBecomesCommentsInACluster(t *testing.T) {
+	t.Parallel()
+	c, h, search := newWorld(t, doubly).inCluster()
+	made := c.reviewOf(h)
+	ended := c.wait(made.GetJob())
+	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
+	h.requirePublished()
+	whole := h.shown()
+	require.True(t, slices.ContainsFunc(search.Calls(), func(q qdranttest.Call) bool {
+		return q.Method == "/qdrant.Points/Query" && slices.ContainsFunc(q.Found, func(path string) bool { return !strings.Contains(path, "mongo") })
+	}), "the code around the change was searched in Qdrant, beyond the changed files")
+	require.NoError(t, c.Kill())
+
+	c, h, _ = newWorld(t, doubly).inCluster()
+	c.strike("ingest", "worker-intake-1", "worker-intake-2")
+	h.deliver(c.Webhooks(), "pull_request", 0)
+	made = c.reviewOf(h)
+	c.until(made.GetJob(), nth(1, "review.resolved"))
+	c.strike(c.runner("review", made.GetJob()).Name)
+	c.until(made.GetJob(), nth(1, "review.fetched"))
+	c.strike("retrieval", "parser", "worker-index-1", "worker-index-2")
+	c.until(made.GetJob(), nth(1, "review.deliberation_started"))
+	c.strike("council", "worker-council-1", "worker-council-2", "jobs", "review", "gateway")
+	c.until(made.GetJob(), nth(1, "review.comment_published"))
+	if c.job(made.GetJob()).GetEndTime() == nil {
+		c.strike("worker-review-1", "worker-review-2")
+	}
+	ended = c.wait(made.GetJob())
+	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
+	c.reviewOf(h)
+	h.requirePublished()
+	require.Equal(t, whole, h.shown(), "each process was killed")
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/grpc"
@@ -190,6 +191,11 @@ func body(request protoreflect.FullName) proto.Message {
 		return &councilv1.UpdateCouncilRequest{Council: &councilv1.Council{Name: "councils/default", Spec: &councilv1.CouncilSpec{Members: []*councilv1.Member{{Model: "ada"}}}}}
 	case "witan.review.v1.CreateReviewRequest":
 		return review
+	case "witan.review.v1.HandleEventRequest":
+		return &reviewv1.HandleEventRequest{RequestId: uuid.NewString(), Event: &reviewv1.ForgeEvent{
+			Delivery: "deliveries/x", Repository: &reviewv1.ForgeRepository{Host: "github.com", Owner: "o", Name: "r", Id: 1},
+			Event: &reviewv1.ForgeEvent_Closed{Closed: &reviewv1.PullRequestClosed{Number: 1}},
+		}}
 	case "witan.review.v1.UpdateFindingRequest":
 		return &reviewv1.UpdateFindingRequest{Action: reviewv1.UpdateFindingRequest_DISMISS}
 	case "witan.review.v1.UploadMaterialRequest":

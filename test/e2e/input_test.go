@@ -225,7 +225,7 @@ func TestUnusableRequestsAreRefused(t *testing.T) {
 		"unknown to get":   {[]string{"jobs", "get", unknownID}, "JOB_NOT_FOUND"},
 		"unknown council":  {[]string{"ask", "?", "--council", "nobody"}, "COUNCIL_NOT_FOUND"},
 		"invalid UTF-8":    {[]string{"ask", "\xff\xfe"}, "UTF-8"},
-		"too large":        {[]string{"ask", large}, "larger than max"},
+		"too large":        {[]string{"ask", large}, "MESSAGE_TOO_LARGE"},
 		"unknown flag":     {[]string{"ask", "?", "--sever", "x"}, "unknown flag"},
 		"no question":      {[]string{"ask"}, "accepts 1 arg"},
 		"unknown format":   {[]string{"review", "--format", "html"}, "--format"},

@@ -117,7 +117,7 @@ func TestPlantedDefectsAreFoundAtTheirPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			repo := gittest.New(t)
-			base := repo.Commit("base", c.base)
+			base := repo.Commit("base of "+t.Name(), c.base) // repositories with one root commit are one subject
 			head := repo.Commit("head", c.head)
 			r, j := s.review(t, gitRange(repo.Dir, base, head))
 			require.Equal(t, job.StateSucceeded, j.State, "%s %+v", j.StateReason, j.Error)

@@ -61,7 +61,7 @@ func TestWhatCannotBeReviewedIsRefusedAtOnce(t *testing.T) {
 		},
 		"pull request": {
 			&reviewv1.Source{Source: &reviewv1.Source_PullRequest{PullRequest: &reviewv1.PullRequest{Owner: "o", Repo: "r", Number: 1}}},
-			codes.Unimplemented, "SOURCE_NOT_SUPPORTED",
+			codes.FailedPrecondition, "FORGE_NOT_CONFIGURED",
 		},
 		"relative folder": {gitRange("repo", "", ""), codes.InvalidArgument, "INVALID_REQUEST"},
 	} {

@@ -208,7 +208,9 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 // review starts a review, waits for its end and returns it in full with its job.
 func (s *reviewSystem) review(t *testing.T, source *reviewv1.Source) (*reviewv1.Review, job.Job) {
 	t.Helper()
-	made, err := s.Client.CreateReview(t.Context(), &reviewv1.CreateReviewRequest{Review: &reviewv1.Review{Source: source}})
+	made, err := s.Client.CreateReview(t.Context(), &reviewv1.CreateReviewRequest{Review: &reviewv1.Review{
+		Source: source, Publish: source.GetPullRequest() != nil, // what is not published leaves nothing to later reviews
+	}})
 	require.NoError(t, err)
 	ended := s.wait(t, job.ID(strings.TrimPrefix(made.GetJob(), "jobs/")))
 	full, err := s.Client.GetReview(t.Context(), &reviewv1.GetReviewRequest{Name: made.GetName()})
