@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -46,6 +47,16 @@ func (s *session) fetch(got *progress) (*engine.Failure, error) {
 	})
 }
 
+// wantsContext says whether members will be shown the code around the change of a pull request. A council that cannot be
+// asked now gets none: the step that convenes it says what becomes of it.
+func (s *session) wantsContext(ctx context.Context) bool {
+	if s.resolution.Pinned.Source.Kind != review.SourcePull || s.contextTokens() <= 0 {
+		return false
+	}
+	info, err := s.p.Council.Describe(ctx, cmp.Or(s.review.Council, s.resolution.Settings.Council))
+	return err == nil && info.Members > 0
+}
+
 // index starts the jobs that make both indexes, where a reviewer or the context will ask them.
 func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) error {
 	if in.Head == nil || in.New == nil {
@@ -57,7 +68,7 @@ func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) 
 			needed = needed || user.NeedsIndex(*in)
 		}
 	}
-	if !needed {
+	if !needed && !s.wantsContext(ctx) {
 		return nil
 	}
 	build := s.build
