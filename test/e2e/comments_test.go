@@ -97,14 +97,14 @@ reviews: {debounce: 200ms}
 	return h
 }
 
-// deliver sends the newest delivery of an event to a server, until it is accepted, and again under the same ID as often as
-// asked.
-func (h *hub) deliver(to, event string, again int) {
+// deliver sends the pull request's newest delivery to a server, until it is accepted, and again under the same ID as often
+// as asked.
+func (h *hub) deliver(to string, again int) {
 	h.t.Helper()
 	h.SetWebhook(githubtest.Webhook{URL: to + "/webhooks/github", Secret: h.secret, Hold: true})
 	deliveries := h.Deliveries()
 	for _, d := range slices.Backward(deliveries) {
-		if d.Event != event || event == "pull_request" && !strings.Contains(string(d.Body), fmt.Sprintf(`"number":%d`, h.pull.Number())) {
+		if d.Event != "pull_request" || !strings.Contains(string(d.Body), fmt.Sprintf(`"number":%d`, h.pull.Number())) {
 			continue
 		}
 		for range again + 1 {
@@ -118,7 +118,7 @@ func (h *hub) deliver(to, event string, again int) {
 		}
 		return
 	}
-	require.FailNow(h.t, "there is no such delivery", event)
+	require.FailNow(h.t, "there is no such delivery")
 }
 
 // reviewOf waits for the only review that webhooks have started.
@@ -189,7 +189,7 @@ func TestP01_AWebhookBecomesComments(t *testing.T) {
 	w := newWorld(t, doubly)
 	h := w.startHub()
 	n := w.serve()
-	h.deliver(n.HTTP, "pull_request", 2)
+	h.deliver(n.HTTP, 2)
 	made := n.reviewOf(h)
 	ended := n.wait(made.GetJob())
 	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
@@ -200,11 +200,11 @@ func TestP01_AWebhookBecomesComments(t *testing.T) {
 		again := newWorld(t, doubly)
 		h := again.startHub()
 		n := again.serve()
-		h.deliver(n.HTTP, "pull_request", 0)
+		h.deliver(n.HTTP, 0)
 		made := n.reviewOf(h)
 		n.until(made.GetJob(), nth(1, event))
 		n = n.restart()
-		h.deliver(n.HTTP, "pull_request", 1)
+		h.deliver(n.HTTP, 1)
 		ended := n.wait(made.GetJob())
 		require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "killed after %s: %s %v", event, ended.GetStateReason(), ended.GetError())
 		n.reviewOf(h)
@@ -233,7 +233,7 @@ func (w *world) inCluster() (*clustered, *hub, *qdranttest.Server) {
 		Config: readFile(w.t, w.Config), Workers: 2,
 	})
 	h.secret = c.WebhookSecret()
-	h.deliver(c.Webhooks(), "pull_request", 1)
+	h.deliver(c.Webhooks(), 1)
 	return c, h, search
 }
 
@@ -268,7 +268,7 @@ func TestP01_AWebhookBecomesCommentsInACluster(t *testing.T) {
 
 	c, h, _ = newWorld(t, doubly).inCluster()
 	c.strike("ingest", "worker-intake-1", "worker-intake-2")
-	h.deliver(c.Webhooks(), "pull_request", 0)
+	h.deliver(c.Webhooks(), 0)
 	made = c.reviewOf(h)
 	c.until(made.GetJob(), nth(1, "review.resolved"))
 	c.strike(c.runner("review", made.GetJob()).Name)
