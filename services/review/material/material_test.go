@@ -240,3 +240,49 @@ func TestP09_ContextStaysInItsBudgetWhateverIsRelated(t *testing.T) {
 		}
 	}
 }
+
+// neighbours is an index in which every definition has one neighbour of its own for each relation.
+type neighbours struct{ review.Index }
+
+func (neighbours) Related(_ context.Context, _ string, place review.Place, _ int, relations ...review.Relation) ([]review.Piece, error) {
+	var out []review.Piece
+	for _, r := range relations {
+		path := fmt.Sprintf("%s-%s.go", r, place.Name)
+		out = append(out, review.Piece{Relation: r, Grade: review.GradeImported, Place: review.Place{Path: path, StartLine: 1, EndLine: 3}})
+	}
+	return out, nil
+}
+
+// TestP09_WhatResemblesAChangedBodyIsShown changes no contract: who calls the definition is not asked, what tests and what
+// resembles it is; neither of a test, nor of what is too short.
+func TestP09_WhatResemblesAChangedBodyIsShown(t *testing.T) {
+	t.Parallel()
+	content := strings.Repeat("a statement\n", 60)
+	define := func(name string, from, to int) review.Definition {
+		span := review.Span{StartByte: from, EndByte: to, StartLine: from, EndLine: to}
+		return review.Definition{Kind: review.KindFunction, Name: name, QualifiedName: name, Parent: -1, Span: span, FullSpan: span, NameSpan: review.Span{StartLine: from, EndLine: from}}
+	}
+	field := define("Field", 31, 31)
+	field.Kind, field.Parent = review.KindField, 2
+	test := define("TestLoad", 50, 55)
+	test.Test = true
+	code := review.Code{Status: review.ParseOK, Definitions: []review.Definition{
+		define("load", 10, 14), define("limit", 20, 20), define("Shelf", 30, 35), field, test,
+	}}
+	f := review.File{Path: "a.go", OldPath: "a.go", Change: review.Modified, Nature: review.NatureText, New: []byte(content)}
+	for _, n := range []int{12, 20, 31, 52} {
+		f.Hunks = append(f.Hunks, review.Hunk{OldStart: n, NewStart: n, NewLines: 1, Lines: []review.Line{{Op: '+', Text: "a statement"}}})
+	}
+	s := material.Surroundings{Index: neighbours{}, Budget: 20_000, Inspection: review.Inspection{
+		Change: &review.Change{Files: []review.File{f}}, Head: everyFile{}, BaseIndex: "b", HeadIndex: "h",
+		Old: map[string]*review.Code{"a.go": &code}, New: map[string]*review.Code{"a.go": &code},
+	}}
+	part := review.Part{ID: "part-1", Paths: []review.Path{"a.go"}}
+	require.NoError(t, s.Add(t.Context(), &part))
+	for _, shown := range []string{"tests of load, imported", "tests of limit", "tests of Shelf", "similar of load", "similar of Shelf"} {
+		require.Contains(t, part.Text, shown)
+	}
+	for _, hidden := range []string{"callers of", "similar of limit", "of Field", "of TestLoad"} {
+		require.NotContains(t, part.Text, hidden)
+	}
+}

@@ -29,6 +29,8 @@ const (
 	regionLines     = 5  // around a changed line in a longer one
 	callerLines     = 2  // around a call
 	callersEach     = 5  // calls of one contract
+	relatedEach     = 10 // definitions of one part whose tests and likenesses are looked up (own choice)
+	likeLines       = 3  // below it, what resembles a definition says nothing (own choice)
 )
 
 // Surroundings gathers code around parts. Index may be nil: then only what the changed files themselves say is shown.
@@ -57,6 +59,7 @@ func (s *Surroundings) Add(ctx context.Context, p *review.Part) error {
 		return nil
 	}
 	contracts := s.contracts(p.Paths)
+	changed := s.changed(p.Paths, contracts)
 	w := writer{seen: map[string]bool{}}
 	if s.asks(review.ContextEnclosing) {
 		w.spend(s.Budget*shareEnclosing/100, s.enclosing(p.Paths))
@@ -68,15 +71,16 @@ func (s *Surroundings) Add(ctx context.Context, p *review.Part) error {
 		name     string
 		share    int
 		relation review.Relation
+		of       []changedDefinition
 	}{
-		{review.ContextCallers, shareCallers, review.RelationCallers},
-		{review.ContextTests, shareTests, review.RelationTests},
-		{review.ContextSimilar, shareSimilar, review.RelationSimilar},
+		{review.ContextCallers, shareCallers, review.RelationCallers, contracts},
+		{review.ContextTests, shareTests, review.RelationTests, changed},
+		{review.ContextSimilar, shareSimilar, review.RelationSimilar, slices.DeleteFunc(slices.Clone(changed), changedDefinition.slight)},
 	} {
 		if !s.asks(source.name) {
 			continue
 		}
-		notes, err := s.related(ctx, contracts, source.relation)
+		notes, err := s.related(ctx, source.of, source.relation)
 		if err != nil {
 			return err
 		}
@@ -167,14 +171,29 @@ func near(n int, lines []int, distance int) bool {
 	return ok || at < len(lines) && lines[at]-n <= distance || at > 0 && n-lines[at-1] <= distance
 }
 
-// A contractChange is an exported definition whose signature changed or which is gone.
-type contractChange struct {
+// A changedDefinition is one that the change touches, as it was and as it is.
+type changedDefinition struct {
 	path     string // new, or old when the definition is gone
 	old, new *review.Definition
 }
 
-func (s *Surroundings) contracts(paths []review.Path) []contractChange {
-	var out []contractChange
+// now is the definition as it is, or as it was when it is gone.
+func (c changedDefinition) now() *review.Definition {
+	if c.new == nil {
+		return c.old
+	}
+	return c.new
+}
+
+// slight says that the definition is too short to resemble anything.
+func (c changedDefinition) slight() bool {
+	d := c.now()
+	return d.Span.EndLine-d.Span.StartLine+1 < likeLines
+}
+
+// contracts are the exported definitions whose signature changed or which are gone.
+func (s *Surroundings) contracts(paths []review.Path) []changedDefinition {
+	var out []changedDefinition
 	for _, p := range paths {
 		path := string(p)
 		f := s.Inspection.Change.File(path)
@@ -192,16 +211,16 @@ func (s *Surroundings) contracts(paths []review.Path) []contractChange {
 			}
 			switch now := code.Named(d.QualifiedName); {
 			case now == nil:
-				out = append(out, contractChange{path: f.OldPath, old: d})
+				out = append(out, changedDefinition{path: f.OldPath, old: d})
 			case now.Signature != d.Signature:
-				out = append(out, contractChange{path: path, old: d, new: now})
+				out = append(out, changedDefinition{path: path, old: d, new: now})
 			}
 		}
 	}
 	return out
 }
 
-func contractNotes(contracts []contractChange) []note {
+func contractNotes(contracts []changedDefinition) []note {
 	out := make([]note, 0, len(contracts))
 	for _, c := range contracts {
 		n := note{path: c.path, start: c.old.Span.StartLine, end: c.old.Span.StartLine, why: "removed " + c.old.Symbol(), text: "before: " + c.old.Signature}
@@ -214,17 +233,51 @@ func contractNotes(contracts []contractChange) []note {
 	return out
 }
 
-// related asks the code graph for what uses or resembles the changed contracts. An index that cannot be asked leaves the
+// changed are the contracts, and behind them the other definitions around changed lines, in the order of paths and lines;
+// a few only. Tests are none: nobody tests them.
+func (s *Surroundings) changed(paths []review.Path, contracts []changedDefinition) []changedDefinition {
+	out := slices.Clone(contracts)
+	for _, p := range paths {
+		path := string(p)
+		f, code := s.Inspection.Change.File(path), s.Inspection.New[path]
+		if f == nil || !code.Usable() || code.Test {
+			continue
+		}
+		touched, _ := f.TouchedLines()
+		for _, n := range touched {
+			d := owner(code, n)
+			known := func(c changedDefinition) bool { return c.path == path && c.now().QualifiedName == d.QualifiedName }
+			if d != nil && !d.Test && !slices.ContainsFunc(out, known) {
+				out = append(out, changedDefinition{path: path, new: d})
+			}
+		}
+	}
+	return out[:min(len(out), relatedEach)]
+}
+
+// owner is the innermost definition around a line that is no mere field, or nil.
+func owner(code *review.Code, line int) *review.Definition {
+	at := code.Enclosing(line, line)
+	for at >= 0 && at < len(code.Definitions) && code.Definitions[at].Kind == review.KindField {
+		at = code.Definitions[at].Parent
+	}
+	if at < 0 || at >= len(code.Definitions) {
+		return nil
+	}
+	return &code.Definitions[at]
+}
+
+// related asks the code graph for what uses or resembles changed definitions. An index that cannot be asked leaves the
 // source out.
-func (s *Surroundings) related(ctx context.Context, contracts []contractChange, relation review.Relation) ([]note, error) {
+func (s *Surroundings) related(ctx context.Context, of []changedDefinition, relation review.Relation) ([]note, error) {
 	if s.Index == nil {
 		return nil, nil
 	}
 	var out []note
-	for _, c := range contracts {
-		index, d := s.Inspection.HeadIndex, c.new
-		if d == nil {
-			index, d = s.Inspection.BaseIndex, c.old
+	for _, c := range of {
+		index, d := s.Inspection.HeadIndex, c.now()
+		if c.new == nil {
+			index = s.Inspection.BaseIndex
 		}
 		if index == "" {
 			continue
