@@ -44,6 +44,7 @@ func (a *app) modelsCommand() *cobra.Command {
 
 func (a *app) simulateCommand() *cobra.Command {
 	var addr, script, callLog string
+	var messages bool
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Serve simulated models over OpenAI's wire format",
@@ -51,7 +52,7 @@ func (a *app) simulateCommand() *cobra.Command {
 A script sets latency, failures, cut streams and the answers themselves; the call log gets one line of JSON a call.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p := simulator.Params{Addr: addr}
+			p := simulator.Params{Addr: addr, LogMessages: messages}
 			logger, err := a.logger(config.Default().Log)
 			if err != nil {
 				return err
@@ -83,5 +84,6 @@ A script sets latency, failures, cut streams and the answers themselves; the cal
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:7490", "address to listen on (host:port)")
 	cmd.Flags().StringVar(&script, "script", "", "script `file` (YAML)")
 	cmd.Flags().StringVar(&callLog, "log", "", "append the call log to this `file`")
+	cmd.Flags().BoolVar(&messages, "log-messages", false, "the call log holds what was sent to the models, too")
 	return cmd
 }

@@ -47,7 +47,7 @@ func newWorld(t testing.TB, script string) *world {
 	w := &world{t: t, Dir: t.TempDir()}
 	w.Data, w.Config, w.calls = filepath.Join(w.Dir, "data"), filepath.Join(w.Dir, "witan.yaml"), filepath.Join(w.Dir, "calls.jsonl")
 	w.write("script.yaml", script)
-	simulator := process.Start(t, w.Dir, nil, "models", "simulate", "--addr", "127.0.0.1:0", "--script", "script.yaml", "--log", w.calls)
+	simulator := process.Start(t, w.Dir, nil, "models", "simulate", "--addr", "127.0.0.1:0", "--script", "script.yaml", "--log", w.calls, "--log-messages")
 	w.endpoint = simulator.Expect(`(http://127\.0\.0\.1:\d+/v1)`)[1]
 	w.configure(`councils:
   - {name: default, members: [ada, ben, cyd], chairman: {model: chair}}

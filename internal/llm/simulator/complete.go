@@ -38,6 +38,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 		Time: start.UTC(), Model: req.Model, MessagesSHA256: hash(req.RawMessages), Schema: call.SchemaName,
 		IdempotencyKey: r.Header.Get("Idempotency-Key"), Stream: req.Stream, N: s.log.count(req.Model, call.SchemaName),
 	}
+	if s.params.LogMessages {
+		entry.Messages = req.RawMessages
+	}
 	x := &exchange{w: w, ctx: r.Context(), req: req, id: "chatcmpl-sim-" + call.Hash()[:16], created: start.Unix()}
 	x.log = func(outcome string, status int) {
 		entry.Outcome, entry.Status, entry.DurationMS = outcome, status, time.Since(start).Milliseconds()

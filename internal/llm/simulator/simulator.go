@@ -35,6 +35,8 @@ type Params struct {
 	Models []string
 	// CallLog gets one line of JSON a call, just before the last bytes of its answer; nil: none.
 	CallLog io.Writer
+	// LogMessages adds to each line what was sent. It may hold whatever the callers send.
+	LogMessages bool
 	// Logger is the process's own log.
 	Logger *slog.Logger
 }
@@ -155,8 +157,10 @@ type Entry struct {
 	Model string    `json:"model"`
 	// MessagesSHA256 is over the messages as they stand in the request.
 	MessagesSHA256 string `json:"messages_sha256"`
-	IdempotencyKey string `json:"idempotency_key,omitempty"`
-	Schema         string `json:"schema,omitempty"`
+	// Messages are they themselves, where they are logged.
+	Messages       json.RawMessage `json:"messages,omitempty"`
+	IdempotencyKey string          `json:"idempotency_key,omitempty"`
+	Schema         string          `json:"schema,omitempty"`
 	// N counts the calls of this model and schema, from 1.
 	N      int  `json:"n"`
 	Stream bool `json:"stream"`
