@@ -241,14 +241,16 @@ func TestP09_ContextStaysInItsBudgetWhateverIsRelated(t *testing.T) {
 	}
 }
 
-// neighbours is an index in which every definition has one neighbour of its own for each relation.
+// neighbours is an index in which every definition has two neighbours of its own for each relation.
 type neighbours struct{ review.Index }
 
 func (neighbours) Related(_ context.Context, _ string, place review.Place, _ int, relations ...review.Relation) ([]review.Piece, error) {
 	var out []review.Piece
 	for _, r := range relations {
-		path := fmt.Sprintf("%s-%s.go", r, place.Name)
-		out = append(out, review.Piece{Relation: r, Grade: review.GradeImported, Place: review.Place{Path: path, StartLine: 1, EndLine: 3}})
+		for n := range 2 {
+			path := fmt.Sprintf("%s-%s-%d.go", r, place.Name, n)
+			out = append(out, review.Piece{Relation: r, Grade: review.GradeImported, Place: review.Place{Path: path, StartLine: 1, EndLine: 3}})
+		}
 	}
 	return out, nil
 }
@@ -282,6 +284,11 @@ func TestP09_WhatResemblesAChangedBodyIsShown(t *testing.T) {
 	for _, shown := range []string{"tests of load, imported", "tests of limit", "tests of Shelf", "similar of load", "similar of Shelf"} {
 		require.Contains(t, part.Text, shown)
 	}
+	turns := []int{}
+	for _, path := range []string{"SIMILAR-load-0", "SIMILAR-Shelf-0", "SIMILAR-load-1", "SIMILAR-Shelf-1"} {
+		turns = append(turns, strings.Index(part.Text, path))
+	}
+	require.IsIncreasing(t, turns, "the best of each comes first")
 	for _, hidden := range []string{"callers of", "similar of limit", "of Field", "of TestLoad"} {
 		require.NotContains(t, part.Text, hidden)
 	}

@@ -267,13 +267,13 @@ func owner(code *review.Code, line int) *review.Definition {
 	return &code.Definitions[at]
 }
 
-// related asks the code graph for what uses or resembles changed definitions. An index that cannot be asked leaves the
-// source out.
+// related asks the code graph for what uses or resembles changed definitions: the best of each first, so that one does not
+// take the budget of all. An index that cannot be asked leaves the source out.
 func (s *Surroundings) related(ctx context.Context, of []changedDefinition, relation review.Relation) ([]note, error) {
 	if s.Index == nil {
 		return nil, nil
 	}
-	var out []note
+	var each [][]note
 	for _, c := range of {
 		index, d := s.Inspection.HeadIndex, c.now()
 		if c.new == nil {
@@ -285,7 +285,7 @@ func (s *Surroundings) related(ctx context.Context, of []changedDefinition, rela
 		place := review.Place{Path: c.path, StartLine: d.NameSpan.StartLine, EndLine: d.NameSpan.StartLine, Name: d.Name}
 		found, err := s.Index.Related(ctx, index, place, 4*callersEach, relation)
 		if errors.Is(err, review.ErrUnavailable) {
-			return out, nil
+			break
 		}
 		if err != nil {
 			return nil, fmt.Errorf("look up what is related to %s: %w", d.QualifiedName, err)
@@ -294,9 +294,22 @@ func (s *Surroundings) related(ctx context.Context, of []changedDefinition, rela
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, notes...)
+		each = append(each, notes)
 	}
-	return out, nil
+	return inTurns(each), nil
+}
+
+// inTurns joins lists: the first of each, then the second of each.
+func inTurns(lists [][]note) []note {
+	var out []note
+	for n := range callersEach {
+		for _, list := range lists {
+			if n < len(list) {
+				out = append(out, list[n])
+			}
+		}
+	}
+	return out
 }
 
 // notes turns the pieces for one contract into notes: those outside of the diff first, a few only.
