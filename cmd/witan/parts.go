@@ -249,6 +249,9 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		Snapshots:     reviewgit.NewSnapshots(g, p.blobs, repository.Ready),
 		Repository:    repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
 		Blobs: p.blobs, Secrets: leaks, Reviewers: reviewers, Logger: p.logger,
+		EndLater: func(ctx context.Context, owner, requestID string, late events.LateCheck) error {
+			return events.EndLater(ctx, p.jobs, owner, requestID, late)
+		},
 		Limits: limits, Subjects: p.reviews, States: p.jobs.StatesTx, Ledger: p.reviews, Version: version(),
 	})
 	server := reviewserver.New(reviewserver.Params{
@@ -260,7 +263,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		Jobs: peers.NewJobs(p.conn), Store: p.reviews, Subjects: p.reviews, Ledger: p.reviews, Repository: repository, Advisor: members,
 		Starter: starter.New(starter.Params{Jobs: p.jobs, Store: p.reviews, Subjects: p.reviews, Logger: p.logger, Clock: time.Now}),
 		Forge:   forge, Publisher: publisher, Keys: publish.NewKeys(p.key), Configuration: configuration, Secrets: leaks, Logger: p.logger,
-		Patience: p.config.Reviews.Patience,
+		Patience: p.config.Reviews.Patience, Kept: p.jobs,
 	})
 	return service{register: server.Register, body: worker.Body, deliveries: deliveries.Body}, nil
 }

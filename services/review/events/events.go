@@ -34,6 +34,8 @@ type Spec struct {
 	Cancel []job.ID `json:"cancel,omitempty"`
 	// Commands are those of a comment.
 	Commands []commands.Command `json:"commands,omitempty"`
+	// Late is a check run that is left to end; then there is no event.
+	Late *LateCheck `json:"late,omitempty"`
 }
 
 // Configuration reads what a repository says of its own reviews.
@@ -49,7 +51,9 @@ type Params struct {
 	Ledger     review.Ledger
 	Repository review.Repository
 	Starter    *starter.Starter
-	Advisor    review.Advisor
+	// Kept are all jobs.
+	Kept    JobStore
+	Advisor review.Advisor
 	// Forge reads; nil where there are no credentials for one. Publisher writes; nil: nothing is answered.
 	Forge     review.Forge
 	Publisher publish.Forge
@@ -128,6 +132,9 @@ const codeUnavailable uint32 = 14
 
 // handle does what the event asks for.
 func (s *session) handle() (*engine.Failure, error) {
+	if s.spec.Late != nil {
+		return s.endLate(s.spec.Late)
+	}
 	switch e := s.event.GetEvent().(type) {
 	case *reviewv1.ForgeEvent_Drafted:
 		return s.drafted(e.Drafted)

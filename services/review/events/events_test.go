@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,7 +46,9 @@ type hub struct {
 	permissions map[string]review.Permission
 	comments    []publish.Comment
 	reactions   []publish.Reaction
+	checks      []publish.Check
 	lost        int // answers to writes that get lost
+	away        int // looks for check runs that fail
 }
 
 func (h *hub) PullRequest(_ context.Context, ref review.PullRef) (review.PullRequest, error) {
@@ -85,6 +88,23 @@ func (h *hub) React(_ context.Context, _ review.PullRef, _ publish.Kind, _ int64
 	defer h.mu.Unlock()
 	h.reactions = append(h.reactions, r)
 	return nil
+}
+
+func (h *hub) Checks(context.Context, review.Repo, string) ([]publish.Check, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.away > 0 {
+		h.away--
+		return nil, review.ErrUnavailable
+	}
+	return slices.Clone(h.checks), nil
+}
+
+func (h *hub) UpdateCheck(_ context.Context, _ review.Repo, c publish.Check) (publish.Check, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checks[c.ID-1] = c
+	return c, nil
 }
 
 func (h *hub) seen() (reactions []publish.Reaction, comments []string) {
@@ -128,7 +148,7 @@ func start(t *testing.T) *system {
 	store := reviewsqlite.NewStore(db)
 	h := &hub{permissions: map[string]review.Permission{"wil": review.PermissionWrite, "ada": review.PermissionRead, "rea": review.PermissionRead}}
 	w := events.New(events.Params{
-		Jobs: jobs{manager: manager}, Store: store, Subjects: store, Ledger: store, Forge: h, Publisher: h, Keys: publish.NewKeys([]byte("key")),
+		Jobs: jobs{manager: manager}, Kept: manager, Store: store, Subjects: store, Ledger: store, Forge: h, Publisher: h, Keys: publish.NewKeys([]byte("key")),
 		Starter:       starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
 		Configuration: repoconfig.New(repoconfig.Params{}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
@@ -327,4 +347,44 @@ func TestEventsAreTakenFromTheServiceOnly(t *testing.T) {
 	s := server.New(server.Params{})
 	_, err := s.HandleEvent(auth.With(t.Context(), auth.Principal{Owner: "ada"}), &reviewv1.HandleEventRequest{})
 	require.ErrorIs(t, err, server.ErrEventRefused)
+}
+
+// TestP07_ALateCheckRunIsEndedUnlessItsReviewWasTriedAgain has the forge away for one more look.
+func TestP07_ALateCheckRunIsEndedUnlessItsReviewWasTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.checks, s.away = []publish.Check{{ID: 1, ExternalID: "x", Status: publish.CheckInProgress}}, 1
+	made, _, err := s.jobs.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindReview, Owner: "local", Resource: "reviews/x"})
+	require.NoError(t, err)
+	for _, attempt := range []int32{2, 1} {
+		late := events.LateCheck{Review: made.ID, Attempt: attempt, Check: publish.Check{
+			ExternalID: "x", Status: publish.CheckCompleted, Conclusion: publish.Neutral, Title: "Not reviewed",
+		}}
+		request := uuid.NewSHA1(uuid.NameSpaceURL, []byte{byte(attempt)}).String()
+		for range 2 {
+			require.NoError(t, events.EndLater(t.Context(), s.jobs, "local", request, late))
+		}
+		list := s.late(t)
+		require.Len(t, list, 3-int(attempt), "each is asked for once")
+		for _, j := range list {
+			require.Equal(t, job.StateSucceeded, j.State, "%+v", j.Error)
+		}
+		require.Equal(t, attempt == 1, s.checks[0].Title == "Not reviewed", "attempt %d", attempt)
+	}
+	require.Equal(t, publish.Neutral, s.checks[0].Conclusion)
+	_, err = s.jobs.Cancel(t.Context(), made.ID, "")
+	require.NoError(t, err)
+}
+
+// late waits for all jobs of kind delivery.
+func (s *system) late(t *testing.T) []job.Job {
+	t.Helper()
+	var list []job.Job
+	require.Eventually(t, func() bool {
+		var err error
+		list, _, err = s.jobs.List(t.Context(), job.ListQuery{Owner: "local", Kinds: []job.Kind{job.KindDelivery}})
+		require.NoError(t, err)
+		return !slices.ContainsFunc(list, func(j job.Job) bool { return !j.State.Terminal() })
+	}, 60*time.Second, 10*time.Millisecond)
+	return list
 }

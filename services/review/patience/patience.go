@@ -3,6 +3,7 @@
 package patience
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -21,7 +22,8 @@ const ClassPause engine.Class = "PAUSE"
 const ClassUnavailable engine.Class = "UNAVAILABLE"
 
 const (
-	// firstPause and maxPause bound the time between two tries with a forge that does not answer (own choice).
+	// firstPause and maxPause bound the time between two tries with a forge that does not answer, if nobody says otherwise (own
+	// choice).
 	firstPause = 2 * time.Second
 	maxPause   = time.Minute
 	// slack is added to the time that a forge names, whose clock is another one.
@@ -33,6 +35,8 @@ type Patience struct {
 	Run *job.Run
 	// Limit bounds the pauses of a job together.
 	Limit time.Duration
+	// MaxPause bounds the time between two tries with a forge that does not answer; 0: a minute.
+	MaxPause time.Duration
 
 	waited time.Duration
 }
@@ -49,7 +53,7 @@ func (p *Patience) Again(name string, run func(name string) (*engine.Failure, er
 		if err != nil || f == nil || f.Class != ClassPause {
 			return f, err
 		}
-		d, err := lengthOf(f, n)
+		d, err := lengthOf(f, n, cmp.Or(p.MaxPause, maxPause))
 		if err != nil {
 			return nil, err
 		}
@@ -67,9 +71,9 @@ func (p *Patience) Again(name string, run func(name string) (*engine.Failure, er
 
 // lengthOf is how long a step waits after its n-th try. It follows from what was stored, so that each execution counts the
 // same.
-func lengthOf(f *engine.Failure, n int) (time.Duration, error) {
+func lengthOf(f *engine.Failure, n int, longest time.Duration) (time.Duration, error) {
 	if f.Message == "" {
-		return min(firstPause<<min(n-1, 10), maxPause), nil
+		return min(firstPause<<min(n-1, 10), longest), nil
 	}
 	ms, err := strconv.ParseInt(f.Message, 10, 64)
 	if err != nil {

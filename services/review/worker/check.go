@@ -10,6 +10,7 @@ import (
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/events"
 	"witan.dev/services/review/publish"
 )
 
@@ -56,16 +57,21 @@ func (s *session) openCheck() (*engine.Failure, error) {
 type ending struct {
 	conclusion publish.Conclusion
 	title, why string
+	// away says that the forge did not answer, so that the check run may not even have begun.
+	away bool
 }
 
 func (s *session) ending(ctx context.Context, f *engine.Failure) ending {
 	switch {
 	case s.superseded != "" || f.Class == engine.ClassCancelled && s.isSuperseded(ctx):
-		return ending{publish.Neutral, "Superseded", "A newer review took this one's place."}
+		return ending{conclusion: publish.Neutral, title: "Superseded", why: "A newer review took this one's place."}
 	case f.Class == engine.ClassCancelled:
-		return ending{publish.Cancelled, "Cancelled", "The review was cancelled before it was finished."}
+		return ending{conclusion: publish.Cancelled, title: "Cancelled", why: "The review was cancelled before it was finished."}
 	}
-	return ending{publish.Neutral, "Not reviewed: " + words(f.Reason), cmp.Or(f.Message, words(f.Reason))}
+	return ending{
+		conclusion: publish.Neutral, title: "Not reviewed: " + words(f.Reason), why: cmp.Or(f.Message, words(f.Reason)),
+		away: f.Class == classUnavailable,
+	}
 }
 
 // isSuperseded says whether a newer review took this one's place, whoever noticed.
@@ -78,21 +84,21 @@ func (s *session) isSuperseded(ctx context.Context) bool {
 func words(reason string) string { return strings.ToLower(strings.ReplaceAll(reason, "_", " ")) }
 
 // closeCheck ends the check run of a review that has no result, with the reason. What cannot be written within a moment is
-// logged: the job says the same.
+// left to a job of its own, which waits for the forge.
 func (s *session) closeCheck(ctx context.Context, e ending) {
-	if !s.checking() || !s.checked && s.resolution.Declined == "" {
+	if !s.checking() || !s.checked && s.resolution.Declined == "" && !e.away {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	check := s.checkRun()
+	check.Status, check.Conclusion, check.Title = publish.CheckCompleted, e.conclusion, finding.Visible(e.title)
+	check.Summary = finding.EscapeMarkdown(e.why)
+	limited, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
-	err := s.patiently(ctx, func(ctx context.Context) error {
+	err := s.patiently(limited, func(ctx context.Context) error {
 		desk, err := s.atDesk(ctx)
 		if err != nil {
 			return err
 		}
-		check := s.checkRun()
-		check.Status, check.Conclusion, check.Title = publish.CheckCompleted, e.conclusion, finding.Visible(e.title)
-		check.Summary = finding.EscapeMarkdown(e.why)
 		_, err = desk.Check(ctx, check)
 		if limit, ok := errors.AsType[*review.LimitError](err); ok {
 			return errors.New(limit.Error()) // not for a few moments
@@ -100,6 +106,20 @@ func (s *session) closeCheck(ctx context.Context, e ending) {
 		return err
 	})
 	if err != nil {
-		s.p.Logger.WarnContext(ctx, "the check run was not ended", "review", string(s.review.ID), "error", err)
+		s.p.Logger.WarnContext(ctx, "the check run was not ended with its review", "review", string(s.review.ID), "error", err)
+		s.closeLater(ctx, check)
+	}
+}
+
+// closeLater leaves the check run to a job that waits for the forge. Should that fail, the job of the review says the same.
+func (s *session) closeLater(ctx context.Context, check publish.Check) {
+	if s.p.EndLater == nil {
+		return
+	}
+	err := s.p.EndLater(ctx, s.review.Owner, s.attemptID(stepCheck+"/late"), events.LateCheck{
+		Review: s.review.ID, Attempt: s.run.Attempt(), Pull: s.resolution.Pinned.Source.Pull, Check: check,
+	})
+	if err != nil {
+		s.p.Logger.ErrorContext(ctx, "nobody will end the check run", "review", string(s.review.ID), "error", err)
 	}
 }

@@ -47,7 +47,9 @@ func (s *session) show(d decided, result *review.Result) (*engine.Failure, error
 	}
 	if f != nil {
 		result.Publication = finding.Publication{State: shownFailed, Reason: f.Reason}
-		s.closeCheck(context.WithoutCancel(s.run.Context()), ending{publish.Neutral, "Not published", f.Message})
+		s.closeCheck(context.WithoutCancel(s.run.Context()), ending{
+			conclusion: publish.Neutral, title: "Not published", why: f.Message, away: f.Class == classUnavailable,
+		})
 	}
 	return f, nil
 }

@@ -17,6 +17,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/events"
 	"witan.dev/services/review/patience"
 	"witan.dev/services/review/publish"
 	"witan.dev/services/review/reviewers/secrets"
@@ -39,6 +40,8 @@ type Params struct {
 	Publisher   publish.Forge
 	PublishKeys publish.Keys
 	JobURL      func(id job.ID) string
+	// EndLater makes the job that ends a check run when the forge answers again; nil: nobody does.
+	EndLater func(ctx context.Context, owner, requestID string, late events.LateCheck) error
 	// Ledger keeps the life of findings; nil: they have none beyond their review.
 	Ledger review.Ledger
 	// Version is the program's, as it is shown.
