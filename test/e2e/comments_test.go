@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -56,8 +57,35 @@ rules:
         - {match: ".", set: {vote: UNCERTAIN, severity: LOW, reason: "A matter of taste.", duplicate_of: ""}}
 `
 
+// neighbour is a file of the repository that no change touches, with code like that of the shared pull request.
+const neighbour = "pkg/gofr/datasource/cassandra/address.go"
+
+const neighbourText = `package cassandra
+
+import (
+	"errors"
+	"net/url"
+)
+
+var errNotCassandra = errors.New("this is no address of a cluster")
+
+// getClusterHost returns whom an address names.
+func getClusterHost(address string) (host string, err error) {
+	parsedURL, err := url.Parse(address)
+	if err != nil {
+		return "", err
+	}
+
+	if parsedURL.Scheme != "cassandra" || parsedURL.Hostname() == "" {
+		return "", errNotCassandra
+	}
+
+	return parsedURL.Hostname(), nil
+}
+`
+
 // hub is a simulated GitHub with two pull requests of the shared benchmark in one repository: the first one's files are what
-// there is beside the second one's.
+// there is beside the second one's, and neighbour.
 type hub struct {
 	*githubtest.Server
 
@@ -82,9 +110,10 @@ func (w *world) startHub() *hub {
 			chosen = append(chosen, b)
 		}
 	}
+	require.Len(w.t, chosen, 2)
+	chosen[0].Base[neighbour] = neighbourText
 	pulls, err := h.AddBench(w.t.Context(), chosen)
 	require.NoError(w.t, err)
-	require.Len(w.t, pulls, 2)
 	h.pull = pulls[1]
 	h.app, err = h.App()
 	require.NoError(w.t, err)
@@ -132,6 +161,16 @@ func (n *node) reviewOf(h *hub) *reviewv1.Review {
 	}, patience, 20*time.Millisecond)
 	require.Len(n.t, made, 1, "%d deliveries of one event", len(h.Deliveries()))
 	return made[0]
+}
+
+// publishes waits for the end of the only review, which must be whole, and returns what stands at the pull request then.
+func (n *node) publishes(h *hub, when string) []string {
+	n.t.Helper()
+	ended := n.wait(n.reviewOf(h).GetJob())
+	require.Equal(n.t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s: %s %v", when, ended.GetStateReason(), ended.GetError())
+	n.reviewOf(h)
+	h.requirePublished()
+	return h.shown()
 }
 
 // own is what differs from one system to the next: markers, names of resources, addresses, and what the simulated chairman
@@ -182,6 +221,11 @@ func (h *hub) requirePublished() {
 	require.Equal(h.t, 1, count[githubtest.KindCheckRun])
 }
 
+// reviewSteps are events of a review whose council sits, in their order.
+func reviewSteps() []string {
+	return []string{"review.resolved", "review.fetched", "review.deliberation_started", "review.comment_published"}
+}
+
 // TestP01_AWebhookBecomesComments is one server with nothing but a data folder: a webhook, sent three times, becomes a review
 // whose comments stand on their lines; killed in its middle, it becomes the same ones.
 func TestP01_AWebhookBecomesComments(t *testing.T) {
@@ -190,13 +234,9 @@ func TestP01_AWebhookBecomesComments(t *testing.T) {
 	h := w.startHub()
 	n := w.serve()
 	h.deliver(n.HTTP, 2)
-	made := n.reviewOf(h)
-	ended := n.wait(made.GetJob())
-	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
-	h.requirePublished()
-	whole := h.shown()
+	whole := n.publishes(h, "left alone")
 
-	for _, event := range []string{"review.resolved", "review.fetched", "review.deliberation_started", "review.comment_published"} {
+	for _, event := range reviewSteps() {
 		again := newWorld(t, doubly)
 		h := again.startHub()
 		n := again.serve()
@@ -205,11 +245,7 @@ func TestP01_AWebhookBecomesComments(t *testing.T) {
 		n.until(made.GetJob(), nth(1, event))
 		n = n.restart()
 		h.deliver(n.HTTP, 1)
-		ended := n.wait(made.GetJob())
-		require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "killed after %s: %s %v", event, ended.GetStateReason(), ended.GetError())
-		n.reviewOf(h)
-		h.requirePublished()
-		require.Equal(t, whole, h.shown(), "killed after %s", event)
+		require.Equal(t, whole, n.publishes(h, "killed after "+event), "killed after %s", event)
 	}
 }
 
@@ -248,28 +284,69 @@ func (c *clustered) strike(names ...string) {
 	}
 }
 
+// strikeAll kills every process and starts it again.
+func (c *clustered) strikeAll() {
+	c.t.Helper()
+	names := []string{"parser", "retrieval", "council", "jobs", "review", "ingest", "gateway"}
+	for _, queue := range []string{"intake", "review", "council", "index"} {
+		for _, worker := range c.Workers(queue) {
+			names = append(names, worker.Name)
+		}
+	}
+	c.strike(names...)
+}
+
+// around is the heading of code that a member is shown beside the change: the file, and why.
+var around = regexp.MustCompile(`Context ([^ :]+):\d+-\d+ \(([^)]*)\)`)
+
+// requireShownWhatQdrantFound requires that every member was shown code of a file beside the change, for no other reason than
+// that it resembles what changed, and that what ranked it so is Qdrant, which was asked each time.
+func (c *clustered) requireShownWhatQdrantFound(search *qdranttest.Server) {
+	c.t.Helper()
+	found := 0
+	for _, call := range search.Calls() {
+		require.Empty(c.t, call.Code, "%+v", call)
+		if call.Method == "/qdrant.Points/Query" && slices.Contains(call.Found, neighbour) {
+			found++
+		}
+	}
+	require.Positive(c.t, found, "Qdrant found it")
+	require.NotContains(c.t, c.Output(), "answered without the search index")
+	shown := map[string]int{}
+	for _, call := range c.log() {
+		for _, piece := range around.FindAllStringSubmatch(string(call.Messages), -1) {
+			if piece[1] == neighbour {
+				require.Regexp(c.t, "^similar of ", piece[2], "nothing else leads there")
+				shown[call.Model]++
+			}
+		}
+	}
+	for _, member := range []string{"ada", "ben", "cyd"} {
+		require.Positive(c.t, shown[member], "%s was not shown it", member)
+	}
+}
+
 // TestP01_AWebhookBecomesCommentsInACluster is the same with every service in a process of its own, on Postgres, Redis and
-// a Qdrant that holds the code around the change: once left alone, and once with each process killed at some step.
+// a Qdrant that holds the code around the change: the same comments as alone, once left to itself, and once with each process
+// killed at some step. With WITAN_TEST_LONG all are killed at each step as well.
 func TestP01_AWebhookBecomesCommentsInACluster(t *testing.T) {
 	t.Parallel()
+	w := newWorld(t, doubly)
+	h := w.startHub()
+	n := w.serveWith(process.Plain(t))
+	h.deliver(n.HTTP, 0)
+	whole := n.publishes(h, "alone")
+	n.Stop()
+
 	c, h, search := newWorld(t, doubly).inCluster()
-	made := c.reviewOf(h)
-	ended := c.wait(made.GetJob())
-	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
-	h.requirePublished()
-	whole := h.shown()
-	calls := map[string]int{}
-	for _, call := range search.Calls() {
-		calls[call.Method]++
-	}
-	require.Positive(t, calls["/qdrant.Points/Upsert"], "the code around the change is searchable in Qdrant: %v", calls)
-	t.Log(calls)
+	require.Equal(t, whole, c.publishes(h, "left to itself"), "apart as alone")
+	c.requireShownWhatQdrantFound(search)
 	require.NoError(t, c.Kill())
 
 	c, h, _ = newWorld(t, doubly).inCluster()
 	c.strike("ingest", "worker-intake-1", "worker-intake-2")
 	h.deliver(c.Webhooks(), 0)
-	made = c.reviewOf(h)
+	made := c.reviewOf(h)
 	c.until(made.GetJob(), nth(1, "review.resolved"))
 	c.strike(c.runner("review", made.GetJob()).Name)
 	c.until(made.GetJob(), nth(1, "review.fetched"))
@@ -280,9 +357,19 @@ func TestP01_AWebhookBecomesCommentsInACluster(t *testing.T) {
 	if c.job(made.GetJob()).GetEndTime() == nil {
 		c.strike("worker-review-1", "worker-review-2")
 	}
-	ended = c.wait(made.GetJob())
-	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
-	c.reviewOf(h)
-	h.requirePublished()
-	require.Equal(t, whole, h.shown(), "each process was killed")
+	require.Equal(t, whole, c.publishes(h, "each killed"), "each process was killed")
+	require.NoError(t, c.Kill())
+
+	if os.Getenv("WITAN_TEST_LONG") == "" {
+		return
+	}
+	for _, event := range reviewSteps() {
+		c, h, _ := newWorld(t, doubly).inCluster()
+		made := c.reviewOf(h)
+		c.until(made.GetJob(), nth(1, event))
+		c.strikeAll()
+		h.deliver(c.Webhooks(), 0)
+		require.Equal(t, whole, c.publishes(h, "all killed after "+event), "all killed after %s", event)
+		require.NoError(t, c.Kill())
+	}
 }

@@ -36,8 +36,9 @@ type world struct {
 	t testing.TB
 	// Dir holds the configuration, Data is the data folder, calls the endpoint's log.
 	Dir, Data, Config, calls string
-	// endpoint is the base URL of the simulated models.
-	endpoint string
+	// endpoint is the base URL of the simulated models, which simulator serves.
+	endpoint  string
+	simulator *process.Process
 }
 
 // newWorld starts the simulator with a script. The council's members are ada, ben and cyd; its chairman has a model of its
@@ -47,12 +48,18 @@ func newWorld(t testing.TB, script string) *world {
 	w := &world{t: t, Dir: t.TempDir()}
 	w.Data, w.Config, w.calls = filepath.Join(w.Dir, "data"), filepath.Join(w.Dir, "witan.yaml"), filepath.Join(w.Dir, "calls.jsonl")
 	w.write("script.yaml", script)
-	simulator := process.Start(t, w.Dir, nil, "models", "simulate", "--addr", "127.0.0.1:0", "--script", "script.yaml", "--log", w.calls, "--log-messages")
-	w.endpoint = simulator.Expect(`(http://127\.0\.0\.1:\d+/v1)`)[1]
+	w.simulate("127.0.0.1:0")
 	w.configure(`councils:
   - {name: default, members: [ada, ben, cyd], chairman: {model: chair}}
 `, "ada", "ben", "cyd", "chair")
 	return w
+}
+
+// simulate starts the simulator at an address.
+func (w *world) simulate(addr string) {
+	w.t.Helper()
+	w.simulator = process.Start(w.t, w.Dir, nil, "models", "simulate", "--addr", addr, "--script", "script.yaml", "--log", w.calls, "--log-messages")
+	w.endpoint = w.simulator.Expect(`(http://127\.0\.0\.1:\d+/v1)`)[1]
 }
 
 func (w *world) write(name, text string) string {

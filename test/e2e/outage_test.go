@@ -1,0 +1,133 @@
+package e2e_test
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	"witan.dev/services/review/github/githubtest"
+)
+
+// outage is how long others are away in the middle of a review: for moments, or for the promised minute with WITAN_TEST_LONG.
+func outage() time.Duration {
+	if os.Getenv("WITAN_TEST_LONG") == "" {
+		return 3 * time.Second
+	}
+	return time.Minute
+}
+
+// failing makes the forge answer everything with 502 for a while; 0: until the fault is removed.
+func (h *hub) failing(d time.Duration) *githubtest.Fault {
+	return h.Inject(githubtest.Fault{Kind: githubtest.FailBefore, For: d})
+}
+
+// modelsAway kills the endpoint of the models, and starts it again at the same address after a while.
+func (w *world) modelsAway(d time.Duration) {
+	w.t.Helper()
+	at, err := url.Parse(w.endpoint)
+	require.NoError(w.t, err)
+	w.simulator.Kill()
+	<-time.After(d) // nothing but time ends an outage
+	w.simulate(at.Host)
+}
+
+// waitLong is wait for a job that others keep waiting.
+func (n *node) waitLong(name string, d time.Duration) *jobsv1.Job {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), d)
+	defer cancel()
+	for {
+		j, err := n.Jobs.WaitJob(ctx, &jobsv1.WaitJobRequest{Name: name})
+		if status.Code(err) == codes.Unavailable && ctx.Err() == nil {
+			continue
+		}
+		require.NoError(n.t, err)
+		if j.GetEndTime() != nil {
+			return j
+		}
+	}
+}
+
+// TestP01_AReviewOutlivesAForgeThatFailsAndModelsThatAreAway has GitHub answer 502 to everything when the review has just
+// begun and when it has posted its first comment, and takes the models away while they are asked: nobody does anything, and
+// the same comments stand there, once.
+func TestP01_AReviewOutlivesAForgeThatFailsAndModelsThatAreAway(t *testing.T) {
+	t.Parallel()
+	calm := newWorld(t, doubly)
+	h := calm.startHub()
+	n := calm.serve()
+	h.deliver(n.HTTP, 0)
+	whole := n.publishes(h, "calm")
+	n.Stop()
+
+	w := newWorld(t, doubly)
+	h = w.startHub()
+	n = w.serve()
+	h.deliver(n.HTTP, 0)
+	made := n.reviewOf(h)
+	n.until(made.GetJob(), nth(1, "review.resolved"))
+	begun := h.failing(outage())
+	n.until(made.GetJob(), nth(1, "review.deliberation_started"))
+	w.modelsAway(outage())
+	answered := len(w.log())
+	n.until(made.GetJob(), nth(1, "review.comment_published"))
+	posted := h.failing(outage())
+	ended := n.waitLong(made.GetJob(), 5*time.Minute)
+	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
+	require.Positive(t, begun.Hits(), "it failed in its beginning")
+	require.Positive(t, posted.Hits(), "it failed in its end")
+	require.Greater(t, len(w.log()), answered, "members were asked after the outage")
+	require.Equal(t, whole, n.publishes(h, "over outages"))
+}
+
+// checkRuns are those at the pull request.
+func (h *hub) checkRuns() []githubtest.Post {
+	return slices.DeleteFunc(h.PostedBy(h.app.Bot), func(p githubtest.Post) bool { return p.Kind != githubtest.KindCheckRun })
+}
+
+// TestP07_AForgeThatStaysAwayIsSaidByTheJobAndThenByTheCheckRun has GitHub answer 502 for longer than the review has patience,
+// before the check run is there and when only the comments are missing: the job has failed and says why, the check run says
+// the same when GitHub answers again and is not green, and whoever retries gets the comments, once.
+func TestP07_AForgeThatStaysAwayIsSaidByTheJobAndThenByTheCheckRun(t *testing.T) {
+	t.Parallel()
+	for _, event := range []string{"review.resolved", "review.deliberation_started"} {
+		w := newWorld(t, doubly)
+		h := w.startHub()
+		w.write("witan.yaml", strings.Replace(readFile(t, w.Config), "reviews: {", "reviews: {patience: 3s, ", 1))
+		n := w.serve()
+		h.deliver(n.HTTP, 0)
+		made := n.reviewOf(h)
+		n.until(made.GetJob(), nth(1, event))
+		fault := h.failing(0)
+		ended := n.wait(made.GetJob())
+		require.Equal(t, jobsv1.Job_FAILED, ended.GetState(), event)
+		require.Equal(t, "FORGE_UNAVAILABLE", ended.GetStateReason(), event)
+		require.Contains(t, ended.GetError().GetMessage(), "the forge did not answer")
+		for _, run := range h.checkRuns() {
+			require.Equal(t, "in_progress", run.Status, "nobody could say anything yet")
+		}
+		n = n.restart()
+		fault.Remove()
+		require.Eventually(t, func() bool {
+			runs := h.checkRuns()
+			return len(runs) == 1 && runs[0].Status == "completed"
+		}, patience, 50*time.Millisecond, "%s: the check run does not end", event)
+		run := h.checkRuns()[0]
+		require.Equal(t, "neutral", run.Conclusion, event)
+		require.Contains(t, run.Body, "the forge did not answer", event)
+
+		_, err := n.Jobs.RetryJob(bounded(t), &jobsv1.RetryJobRequest{Name: made.GetJob()})
+		require.NoError(t, err)
+		n.publishes(h, "retried after "+event)
+		n.Stop()
+	}
+}
