@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -360,7 +361,7 @@ func TestP07_ALateCheckRunIsEndedUnlessItsReviewWasTriedAgain(t *testing.T) {
 		late := events.LateCheck{Review: made.ID, Attempt: attempt, Check: publish.Check{
 			ExternalID: "x", Status: publish.CheckCompleted, Conclusion: publish.Neutral, Title: "Not reviewed",
 		}}
-		request := uuid.NewSHA1(uuid.NameSpaceURL, []byte{byte(attempt)}).String()
+		request := uuid.NewSHA1(uuid.NameSpaceURL, fmt.Append(nil, attempt)).String()
 		for range 2 {
 			require.NoError(t, events.EndLater(t.Context(), s.jobs, "local", request, late))
 		}
