@@ -25,6 +25,9 @@ func outage() time.Duration {
 	return time.Minute
 }
 
+// outlasting is longer than any of these outages and the pauses that follow from it.
+const outlasting = 5 * time.Minute
+
 // failing makes the forge answer everything with 502 for a while; 0: until the fault is removed.
 func (h *hub) failing(d time.Duration) *githubtest.Fault {
 	return h.Inject(githubtest.Fault{Kind: githubtest.FailBefore, For: d})
@@ -76,12 +79,12 @@ func TestP01_AReviewOutlivesAForgeThatFailsAndModelsThatAreAway(t *testing.T) {
 	made := n.reviewOf(h)
 	n.until(made.GetJob(), nth(1, "review.resolved"))
 	begun := h.failing(outage())
-	n.until(made.GetJob(), nth(1, "review.deliberation_started"))
+	n.untilWithin(outlasting, made.GetJob(), nth(1, "review.deliberation_started"))
 	w.modelsAway(outage())
 	answered := len(w.log())
-	n.until(made.GetJob(), nth(1, "review.comment_published"))
+	n.untilWithin(outlasting, made.GetJob(), nth(1, "review.comment_published"))
 	posted := h.failing(outage())
-	ended := n.waitLong(made.GetJob(), 5*time.Minute)
+	ended := n.waitLong(made.GetJob(), outlasting)
 	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
 	require.Positive(t, begun.Hits(), "it failed in its beginning")
 	require.Positive(t, posted.Hits(), "it failed in its end")

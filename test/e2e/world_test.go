@@ -221,7 +221,13 @@ func (n *node) events(name string) []*jobsv1.JobEvent {
 // or of the server, ends it too.
 func (n *node) until(name string, wanted func(*jobsv1.JobEvent) bool) []*jobsv1.JobEvent {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	return n.untilWithin(patience, name, wanted)
+}
+
+// untilWithin is until for a job that others keep waiting.
+func (n *node) untilWithin(d time.Duration, name string, wanted func(*jobsv1.JobEvent) bool) []*jobsv1.JobEvent {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), d)
 	defer cancel()
 	start := int64(0)
 	stream, err := n.Jobs.WatchJob(ctx, &jobsv1.WatchJobRequest{Name: name, AfterSeq: &start})
