@@ -196,7 +196,7 @@ func TestACouncilThatComesBackIsAskedAgain(t *testing.T) {
 	require.Equal(t, "read", r.GetSummary())
 
 	host.head = host.repo.Commit("two", map[string]string{"a.txt": long("b")})
-	council.away.Store(4)
+	council.away.Store(5) // fetch asks whether there will be members, then come four rounds
 	r, j = s.review(t, pullSource())
 	require.Equal(t, job.StatePartiallySucceeded, j.State)
 	require.Equal(t, string(finding.ReasonCouncilUnavailable), j.StateReason)
