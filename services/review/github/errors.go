@@ -117,6 +117,9 @@ func said(err error) (message, documentation string) {
 			if i == 3 {
 				break
 			}
+			if detail.Code == "abuse" { // the limit without a word about it
+				documentation = "secondary-rate-limits"
+			}
 			message += "; " + detail.Resource + " " + detail.Field + " " + detail.Code + " " + detail.Message
 		}
 	}

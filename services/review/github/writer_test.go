@@ -157,6 +157,7 @@ func TestWriterSaysWhetherSomethingMayHaveHappened(t *testing.T) {
 		"not permitted":      {githubtest.Fault{Kind: githubtest.Forbidden}, publish.ErrForbidden},
 		"asked for a pause":  {githubtest.Fault{Kind: githubtest.SecondaryLimit, RetryAfter: time.Minute}, review.ErrUnavailable},
 		"called it spamming": {githubtest.Fault{Kind: githubtest.Spammed}, review.ErrUnavailable},
+		"called it abuse":    {githubtest.Fault{Kind: githubtest.Abuse}, review.ErrUnavailable},
 		"no requests left":   {githubtest.Fault{Kind: githubtest.PrimaryLimit, RetryAfter: time.Minute}, review.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -267,8 +267,8 @@ func (a *application) covered(k int) bool {
 	if row.CarriedFrom != "" || !read(row) {
 		return false
 	}
-	if row.Change == string(review.Deleted) || a.standings[k].removed {
-		return true
+	if row.Change == string(review.Deleted) || a.standings[k].removed || row.Depth == depthMetadata {
+		return true // there are no lines to be read
 	}
 	f := &a.known[k].Finding
 	for _, source := range f.Sources {
@@ -282,6 +282,9 @@ func (a *application) covered(k int) bool {
 	}
 	return true
 }
+
+// depthMetadata is the depth of a row whose change has no text, such as another name.
+const depthMetadata = "METADATA"
 
 // councilReviewer is how the coverage calls the members.
 const councilReviewer = "council"

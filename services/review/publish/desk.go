@@ -37,6 +37,8 @@ type Desk struct {
 	Logger *slog.Logger
 
 	seen *seen
+	// made is what this desk created, whether a list shows it yet or not.
+	made []Comment
 	// forbidden: the token may not write here.
 	forbidden bool
 }
@@ -66,10 +68,18 @@ func (d *Desk) look(ctx context.Context) error {
 		return fmt.Errorf("list the comments of %s#%d: %w", d.Ref.FullName(), d.Ref.Number, err)
 	}
 	d.seen = &seen{byKey: map[string]Comment{}, byID: map[int64]Comment{}, answered: map[int64]bool{}}
-	for _, c := range comments {
+	for _, c := range slices.Concat(comments, d.made) {
 		d.note(c)
 	}
 	return nil
+}
+
+// keep notes what this desk created.
+func (d *Desk) keep(made ...Comment) {
+	d.made = append(d.made, made...)
+	for _, c := range made {
+		d.note(c)
+	}
 }
 
 func (d *Desk) note(c Comment) {
@@ -230,9 +240,7 @@ func (d *Desk) inline(ctx context.Context, items []Item, body func(Item) string)
 
 // posted adopts what a review at the forge created. What is not listed yet is there all the same.
 func (d *Desk) posted(ctx context.Context, out []Placed, items []Item, made []Comment) ([]Placed, error) {
-	for _, c := range made {
-		d.note(c)
-	}
+	d.keep(made...)
 	there, missing := d.adopt(items)
 	if len(missing) > 0 {
 		if err := d.patient(ctx, keysOf(items)); err != nil {
@@ -330,7 +338,7 @@ func (d *Desk) create(ctx context.Context, key string, post func(ctx context.Con
 		}
 		c, err := post(ctx)
 		if err == nil {
-			d.note(c)
+			d.keep(c)
 			return c, nil
 		}
 		if !errors.Is(err, ErrAmbiguous) {
@@ -450,7 +458,8 @@ func (d *Desk) Walkthrough(ctx context.Context, key string, id int64, body strin
 	return p, nil
 }
 
-// Check writes the check run with that ExternalID: it updates the one that is there.
+// Check writes the check run with that ExternalID: it updates the one that is there. An ID says which one that is, since a
+// list may not show it yet.
 func (d *Desk) Check(ctx context.Context, c Check) (Placed, error) {
 	p := Placed{Item: Item{Key: c.ExternalID}}
 	for range tries {
@@ -478,6 +487,12 @@ func (d *Desk) Check(ctx context.Context, c Check) (Placed, error) {
 }
 
 func (d *Desk) check(ctx context.Context, c Check) (Check, error) {
+	if c.ID != 0 {
+		made, err := d.Forge.UpdateCheck(ctx, d.Ref.Repo, c)
+		if !errors.Is(err, ErrGone) {
+			return made, err
+		}
+	}
 	pauses := lags()
 	if !d.Begun[c.ExternalID] {
 		pauses = nil

@@ -25,7 +25,7 @@ const (
 // checkRun is the review's check run, as far as it is always the same.
 func (s *session) checkRun() publish.Check {
 	return publish.Check{
-		ExternalID: publish.CheckKey(s.p.PublishKeys, s.review.Pinned.Subject, string(s.review.ID)), Name: checkName,
+		ID: s.checkID, ExternalID: publish.CheckKey(s.p.PublishKeys, s.review.Pinned.Subject, string(s.review.ID)), Name: checkName,
 		Head: s.resolution.Pinned.Head, DetailsURL: s.jobURL(),
 	}
 }
@@ -49,7 +49,7 @@ func (s *session) openCheck() (*engine.Failure, error) {
 		check.Status, check.Title, check.Summary = publish.CheckInProgress, "Reviewing", "The review runs."
 		return desk.Check(ctx, check)
 	})
-	s.checked = placed.Done
+	s.checked, s.checkID = placed.Done, placed.Comment
 	return f, err
 }
 

@@ -181,10 +181,10 @@ func (s *session) headText(ctx context.Context, in *review.Inspection, path stri
 			return "", lifecycle.Absent, nil
 		case f.HasNew:
 			return string(f.New), lifecycle.Present, nil
+		case f.Nature != review.NatureUnchanged:
+			return "", lifecycle.Unknown, nil
 		}
-		return "", lifecycle.Unknown, nil
-	}
-	if f := in.Change.OldFile(path); f != nil {
+	} else if in.Change.OldFile(path) != nil {
 		return "", lifecycle.Absent, nil // renamed
 	}
 	if in.Head == nil {

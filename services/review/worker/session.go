@@ -34,9 +34,11 @@ type session struct {
 	// superseded is the newer review that took this one's place; empty: none.
 	superseded job.ID
 	patience   *patience.Patience
-	// desk is where this execution writes at the forge, opened at the first write; checked says that there is a check run.
+	// desk is where this execution writes at the forge, opened at the first write; checked says that there is a check run, checkID
+	// which one.
 	desk    *publish.Desk
 	checked bool
+	checkID int64
 	// free gives the place among the busy reviews back.
 	free func()
 
