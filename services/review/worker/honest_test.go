@@ -1,0 +1,165 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
+	"witan.dev/services/review"
+	"witan.dev/services/review/github/githubtest"
+	"witan.dev/services/review/publish"
+	"witan.dev/services/review/worker"
+)
+
+// posted is the bot's only thing of a kind.
+func (a *at) posted(t *testing.T, kind githubtest.Kind) githubtest.Post {
+	t.Helper()
+	list := slices.DeleteFunc(a.PostedBy(a.app.Bot), func(p githubtest.Post) bool { return p.Kind != kind })
+	require.Len(t, list, 1)
+	return list[0]
+}
+
+// broken is a reviewer that fails.
+type broken struct{ probe }
+
+func (broken) Review(context.Context, review.Inspection) (review.Report, error) { panic("a fault of ours") }
+
+// TestP07_NothingUnreadLooksGreen looks at the check run, the walkthrough and the result of reviews that read everything, and
+// of others.
+func TestP07_NothingUnreadLooksGreen(t *testing.T) {
+	t.Parallel()
+	small := map[string]string{"a.go": "package p\n", "b c.txt": "two\n", "@everyone#1/`x`.md": "three\n"}
+	large := maps.Clone(small)
+	large["large.txt"] = strings.Repeat("a line of text\n", 1<<17)
+	for name, c := range map[string]struct {
+		head       map[string]string
+		config     string
+		reviewer   review.Reviewer
+		conclusion string
+		state      job.State
+	}{
+		"everything was read":               {small, "", probe{}, "success", job.StateSucceeded},
+		"there is something":                {map[string]string{"a.go": "package p\n\n" + def("N", "\tdanger(1)\n")}, "", probe{}, "failure", job.StateSucceeded},
+		"a file is too large":               {large, "", probe{}, "neutral", job.StatePartiallySucceeded},
+		"a file is too large, and it gates": {large, "version: 1\ncheck: {incomplete: failure}\n", probe{}, "failure", job.StatePartiallySucceeded},
+		"a reviewer failed":                 {small, "", broken{}, "neutral", job.StatePartiallySucceeded},
+		"a file is left out by policy":      {small, "version: 1\npaths: {exclude: ['*.txt']}\n", probe{}, "success", job.StateSucceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			base := map[string]string{"README.md": "hello\n"}
+			if c.config != "" {
+				base[".witan.yaml"] = c.config
+			}
+			a := openAt(t, base, c.head)
+			s := a.start(t, func(p *worker.Params) { p.Reviewers = []review.Reviewer{c.reviewer} })
+			r, j := s.end(t, s.ask(t))
+			require.Equal(t, c.state, j.State, "%s %v", j.StateReason, j.Error)
+			check, walkthrough := a.posted(t, githubtest.KindCheckRun), a.posted(t, githubtest.KindIssueComment)
+			require.Equal(t, c.conclusion, check.Conclusion)
+			rows := map[string]finding.CoverageStatus{}
+			for _, f := range r.Coverage.Files {
+				rows[f.Path] = f.Status
+			}
+			require.Equal(t, slices.Sorted(maps.Keys(c.head)), slices.Sorted(maps.Keys(rows)))
+			for path, status := range rows {
+				row := fmt.Sprintf("| %s | A | %s |", finding.CodeSpan(path), strings.ToLower(status.String()))
+				require.Contains(t, check.Body, row)
+				require.Contains(t, walkthrough.Body, row)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotPermittedStaysInTheJob(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	a.Grant(map[string]string{"metadata": "read", "contents": "read", "pull_requests": "read"})
+	a.RevokeTokens()
+	s := a.start(t)
+	r, j := s.end(t, s.ask(t))
+	require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	require.Equal(t, "FAILED", r.Publication.State)
+	require.Equal(t, publish.ReasonForbidden, r.Publication.Reason)
+	require.Empty(t, a.PostedBy(a.app.Bot))
+	list, err := s.store.Findings(t.Context(), review.FindingQuery{Review: r.ID, Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, list, 3)
+	for _, f := range list {
+		require.Equal(t, finding.Open, f.Status)
+		require.Equal(t, publish.ReasonForbidden, f.Publication.Reason)
+	}
+
+	a.Grant(githubtest.DefaultPermissions()) // a later review makes up for it
+	a.RevokeTokens()
+	r, _ = s.end(t, s.ask(t))
+	require.Equal(t, "DONE", r.Publication.State)
+	by, _ := a.comments()
+	require.Len(t, by, 3)
+}
+
+// rebasing is a forge at which the head is taken away in the last moment.
+type rebasing struct {
+	publish.Forge
+
+	rebase func()
+}
+
+func (r *rebasing) CreateReview(ctx context.Context, ref review.PullRef, commit string, c []publish.Inline) ([]publish.Comment, error) {
+	if r.rebase != nil {
+		r.rebase()
+		r.rebase = nil
+	}
+	return r.Forge.CreateReview(ctx, ref, commit, c)
+}
+
+func TestCommentsOnAHeadThatIsGoneStandOnFilesOfTheNewOne(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	s := a.start(t, func(p *worker.Params) {
+		p.Publisher = &rebasing{p.Publisher, func() {
+			_, err := a.pull.Rebase(context.Background(), "by force") //nolint:usetesting // called by the worker
+			require.NoError(t, err)
+			require.NoError(t, a.pull.Prune(context.Background())) //nolint:usetesting // called by the worker
+		}}
+	})
+	r, j := s.end(t, s.ask(t))
+	require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	by, _ := a.comments()
+	require.Len(t, by, 3)
+	for fault, list := range by {
+		require.Len(t, list, 1)
+		require.Equal(t, githubtest.KindFileComment, list[0].Kind)
+		require.Equal(t, a.pull.Head(), list[0].Commit)
+		require.Contains(t, list[0].Body, "danger("+fault+")", "the code stands in the comment")
+	}
+	list, err := s.store.Findings(t.Context(), review.FindingQuery{Review: r.ID, Limit: 10})
+	require.NoError(t, err)
+	reasons := map[string]int{}
+	for _, f := range list {
+		reasons[f.Publication.Reason]++
+	}
+	require.Equal(t, map[string]int{publish.ReasonHeadGone: 2, publish.ReasonLineNotInDiff: 1}, reasons)
+}
+
+func TestP06_AThreadInWhichSomebodyWroteStaysOpen(t *testing.T) {
+	t.Parallel()
+	a, push := twoReviews(t)
+	s := a.start(t)
+	s.end(t, s.ask(t))
+	by, _ := a.comments()
+	_, err := a.pull.Reply(t.Context(), "contributor", by["2"][0].ID, "I do not think so.")
+	require.NoError(t, err)
+	push()
+	s.end(t, s.ask(t))
+	by, replies := a.comments()
+	require.Equal(t, 1, replies[by["2"][0].ID], "it is said that it is fixed")
+	require.False(t, by["2"][0].Resolved, "whether the talk is over is for them to say")
+}
