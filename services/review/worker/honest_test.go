@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,7 +30,9 @@ func (a *at) posted(t *testing.T, kind githubtest.Kind) githubtest.Post {
 // broken is a reviewer that fails.
 type broken struct{ probe }
 
-func (broken) Review(context.Context, review.Inspection) (review.Report, error) { panic("a fault of ours") }
+func (broken) Review(context.Context, review.Inspection) (review.Report, error) {
+	panic("a fault of ours")
+}
 
 // TestP07_NothingUnreadLooksGreen looks at the check run, the walkthrough and the result of reviews that read everything, and
 // of others.
@@ -125,9 +128,9 @@ func TestCommentsOnAHeadThatIsGoneStandOnFilesOfTheNewOne(t *testing.T) {
 	a, _ := twoReviews(t)
 	s := a.start(t, func(p *worker.Params) {
 		p.Publisher = &rebasing{p.Publisher, func() {
-			_, err := a.pull.Rebase(context.Background(), "by force") //nolint:usetesting // called by the worker
+			_, err := a.pull.Rebase(context.Background(), "by force")
 			require.NoError(t, err)
-			require.NoError(t, a.pull.Prune(context.Background())) //nolint:usetesting // called by the worker
+			require.NoError(t, a.pull.Prune(context.Background()))
 		}}
 	})
 	r, j := s.end(t, s.ask(t))
@@ -162,4 +165,52 @@ func TestP06_AThreadInWhichSomebodyWroteStaysOpen(t *testing.T) {
 	by, replies := a.comments()
 	require.Equal(t, 1, replies[by["2"][0].ID], "it is said that it is fixed")
 	require.False(t, by["2"][0].Resolved, "whether the talk is over is for them to say")
+}
+
+// unloadable pins and then cannot read what it pinned.
+type unloadable struct{ review.Repository }
+
+func (unloadable) Load(context.Context, review.Pinned) (*review.Change, error) {
+	return nil, review.ErrMaterialTooLarge
+}
+
+func TestP07_AReviewThatFailsSaysSoAtItsCheckRun(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	s := a.start(t, func(p *worker.Params) { p.Repository = unloadable{p.Repository} })
+	_, j := s.end(t, s.ask(t))
+	require.Equal(t, job.StateFailed, j.State)
+	check := a.posted(t, githubtest.KindCheckRun)
+	require.Equal(t, "completed", check.Status)
+	require.Equal(t, "neutral", check.Conclusion)
+	require.Contains(t, check.Body, "larger than one review takes")
+}
+
+// TestAForgeThatStaysAwayLeavesTheFindingsAndARetryShowsThem has the forge take no write for longer than the review waits.
+func TestAForgeThatStaysAwayLeavesTheFindingsAndARetryShowsThem(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	s := a.start(t, func(p *worker.Params) { p.Limits.Patience = time.Second })
+	fault := a.Inject(githubtest.Fault{Kind: githubtest.FailBefore, Method: "write", Skip: 1})
+	id := s.ask(t)
+	r, j := s.end(t, id)
+	require.Equal(t, job.StateFailed, j.State)
+	require.Equal(t, "FORGE_UNAVAILABLE", j.StateReason)
+	require.Equal(t, "FAILED", r.Publication.State)
+	list, err := s.store.Findings(t.Context(), review.FindingQuery{Review: id, Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, list, 3)
+
+	fault.Remove()
+	_, err = s.jobs.Retry(t.Context(), job.Retrial{ID: id, Owner: "local"})
+	require.NoError(t, err)
+	r, j = s.end(t, id)
+	require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	require.Equal(t, "DONE", r.Publication.State)
+	by, _ := a.comments()
+	require.Len(t, by, 3)
+	for _, comments := range by {
+		require.Len(t, comments, 1)
+	}
+	require.Equal(t, "failure", a.posted(t, githubtest.KindCheckRun).Conclusion)
 }

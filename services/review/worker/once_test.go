@@ -127,8 +127,11 @@ func TestP06_EveryWriteIsMadeOnceOverLostAnswers(t *testing.T) {
 	if os.Getenv("WITAN_TEST_LONG") != "" {
 		kinds = append(kinds, githubtest.FailBefore, githubtest.CutBefore, githubtest.SecondaryLimit)
 	}
-	for _, kind := range kinds {
+	for i, kind := range kinds {
 		for n := range writesOf {
+			if len(kinds) == 2 && n%2 != i {
+				continue // each write in one of the two ways
+			}
 			t.Run(fmt.Sprintf("%s/%d", kind, n+1), func(t *testing.T) {
 				t.Parallel()
 				a, push := twoReviews(t)

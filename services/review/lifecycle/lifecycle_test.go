@@ -1,0 +1,182 @@
+package lifecycle_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/internal/finding"
+	"witan.dev/services/review"
+	"witan.dev/services/review/lifecycle"
+)
+
+// head is a change of files from old to new texts, each read by a static reviewer and the members.
+func head(old, now map[string]string) (lifecycle.Head, finding.Coverage) {
+	w := &world{base: old, head: now}
+	h := lifecycle.Head{Commit: "c", Change: w.change(), Code: map[string]*review.Code{}, Read: func(path string) (string, lifecycle.Presence, error) {
+		if text, ok := now[path]; ok {
+			return text, lifecycle.Present, nil
+		}
+		return "", lifecycle.Absent, nil
+	}}
+	var cov finding.Coverage
+	for i := range h.Change.Files {
+		f := &h.Change.Files[i]
+		h.Code[f.Path] = code(f.Path, now[f.Path])
+		cov.Files = append(cov.Files, finding.FileCoverage{
+			Path: f.Path, Change: string(f.Change), Status: finding.Reviewed, Reviewers: []string{"probe", "council"},
+		})
+	}
+	return h, cov
+}
+
+// known is an open finding on the line of a.c that holds a word, reported by a member.
+func known(text, word string) review.Known {
+	const path = "a.c"
+	for n, line := range strings.Split(text, "\n") {
+		if strings.Contains(line, word) {
+			return review.Known{Subject: "s", ID: "k", Revision: 1, CommentID: 7, URL: "https://example.com/7", Finding: finding.Finding{
+				Category: finding.Correctness, Outcome: finding.Published, Status: finding.Open, FirstReview: "reviews/r0", Sources: []string{"ada"},
+				Votes:       []finding.Vote{{Voter: "ada", Model: "m"}},
+				Fingerprint: finding.Fingerprint(finding.Key{Path: path, Category: finding.Correctness, Code: line}),
+				Location:    finding.Location{Path: path, OldPath: path, Side: finding.Right, StartLine: n + 1, EndLine: n + 1, Code: line, InDiff: true},
+			}}
+		}
+	}
+	return review.Known{}
+}
+
+func apply(t *testing.T, k review.Known, h lifecycle.Head, c finding.Coverage, findings ...finding.Finding) (lifecycle.Result, review.Known) {
+	t.Helper()
+	out, err := lifecycle.Apply(lifecycle.Input{Review: "reviews/r1", Subject: "s", Findings: findings, Known: []review.Known{k}, Coverage: c, Head: h})
+	require.NoError(t, err)
+	for _, changed := range out.Known {
+		if changed.ID == k.ID {
+			return out, changed
+		}
+	}
+	return out, k
+}
+
+const (
+	faulty  = "one()\ntwo(x)\nthree()\n"
+	changed = "one()\ntwo(x, y)\nthree()\n"
+)
+
+func TestFixedIsOnlyWhatIsGoneAndWasReadAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		now  string
+		row  func(*finding.FileCoverage)
+		want finding.Status
+	}{
+		"changed and read":                  {changed, func(*finding.FileCoverage) {}, finding.Fixed},
+		"unchanged and not reported":        {faulty, func(*finding.FileCoverage) {}, finding.Open},
+		"wrapped anew":                      {"one()\ntwo(\n  x)\nthree()\n", func(*finding.FileCoverage) {}, finding.Open},
+		"changed, the members did not read": {changed, func(f *finding.FileCoverage) { f.Reviewers = []string{"probe"} }, finding.Open},
+		"changed, read in part": {changed, func(f *finding.FileCoverage) {
+			f.Status, f.Reasons = finding.Partial, []finding.Reason{finding.ReasonBudget}
+		}, finding.Open},
+		"changed, only surroundings missing": {changed, func(f *finding.FileCoverage) {
+			f.Status, f.Reasons = finding.Partial, []finding.Reason{finding.ReasonParseErrors}
+		}, finding.Fixed},
+		"changed, but skipped by policy": {changed, func(f *finding.FileCoverage) {
+			f.Status, f.Reasons = finding.Skipped, []finding.Reason{finding.ReasonExcluded}
+		}, finding.Open},
+		"taken over from the review before":   {changed, func(f *finding.FileCoverage) { f.CarriedFrom = "reviews/r0" }, finding.Open},
+		"another name, nothing else to read":  {changed, func(f *finding.FileCoverage) { f.Depth, f.Reviewers = "METADATA", nil }, finding.Fixed},
+		"the line moved, its neighbours gone": {"two(x)\n", func(*finding.FileCoverage) {}, finding.Open},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, cov := head(map[string]string{"a.c": "zero()\n"}, map[string]string{"a.c": c.now})
+			c.row(&cov.Files[0])
+			k := known(faulty, "two")
+			k.Before, k.After = ")", "three"
+			out, after := apply(t, k, h, cov)
+			require.Equal(t, c.want, after.Finding.Status)
+			if c.want == finding.Fixed {
+				require.Equal(t, "c", after.FixedIn)
+				require.Equal(t, []lifecycle.Change{{Finding: "reviews/r1/findings/k", ID: "k", From: finding.Open, To: finding.Fixed, Reason: lifecycle.ReasonCodeChanged}}, out.Changes)
+			} else {
+				require.Empty(t, out.Changes)
+			}
+		})
+	}
+}
+
+func TestWhatPeopleSaidStands(t *testing.T) {
+	t.Parallel()
+	fixedHead, fixedCov := head(map[string]string{"a.c": "zero()\n"}, map[string]string{"a.c": changed})
+	sameHead, sameCov := head(map[string]string{"a.c": "zero()\n"}, map[string]string{"a.c": faulty})
+	again := known(faulty, "two").Finding
+
+	person := lifecycle.Dismiss(known(faulty, "two"), "as intended")
+	_, after := apply(t, person, fixedHead, fixedCov)
+	require.Equal(t, finding.Dismissed, after.Finding.Status, "whatever becomes of the code")
+	_, after = apply(t, person, sameHead, sameCov, again)
+	require.Equal(t, finding.Dismissed, after.Finding.Status)
+
+	thread := lifecycle.Resolved(known(faulty, "two"))
+	_, after = apply(t, thread, sameHead, sameCov, again)
+	require.Equal(t, finding.Dismissed, after.Finding.Status)
+	require.Equal(t, lifecycle.ReasonThreadResolved, after.Finding.StatusReason)
+	out, after := apply(t, thread, fixedHead, fixedCov)
+	require.Equal(t, finding.Fixed, after.Finding.Status)
+	require.Equal(t, finding.Dismissed, out.Changes[0].From)
+	_, after = apply(t, after, sameHead, sameCov, again)
+	require.Equal(t, finding.Reappeared, after.Finding.Status)
+	require.Equal(t, 1, after.Generation)
+	require.Equal(t, "https://example.com/7", after.Earlier)
+	require.Zero(t, after.CommentID)
+	require.Equal(t, finding.Open, lifecycle.Unresolved(thread).Finding.Status)
+}
+
+// TestHeldFindingsDecideNothing: what the council does not confirm any more is neither fixed nor reported again.
+func TestHeldFindingsDecideNothing(t *testing.T) {
+	t.Parallel()
+	h, cov := head(map[string]string{"a.c": "zero()\n"}, map[string]string{"a.c": faulty})
+	held := known(faulty, "two").Finding
+	held.Outcome = finding.Held
+	out, after := apply(t, known(faulty, "two"), h, cov, held)
+	require.Equal(t, finding.Open, after.Finding.Status)
+	require.Len(t, out.Findings, 2, "the open one, and the held report")
+	names := map[string]finding.Outcome{}
+	for _, f := range out.Findings {
+		names[f.Name] = f.Outcome
+	}
+	require.Equal(t, finding.Published, names["reviews/r1/findings/k"])
+	require.Len(t, names, 2)
+}
+
+// TestADeletionIsFixedWhenItIsTakenBack follows a finding on lines that the change takes away.
+func TestADeletionIsFixedWhenItIsTakenBack(t *testing.T) {
+	t.Parallel()
+	k := known(faulty, "two")
+	k.Finding.Location.Side = finding.Left
+	h, cov := head(map[string]string{"a.c": faulty}, map[string]string{"a.c": "one()\nthree()\n"})
+	_, after := apply(t, k, h, cov)
+	require.Equal(t, finding.Open, after.Finding.Status, "it is deleted still")
+	h, cov = head(map[string]string{"a.c": faulty, "b.c": "x\n"}, map[string]string{"a.c": faulty, "b.c": "y\n"})
+	_, after = apply(t, k, h, cov)
+	require.Equal(t, finding.Fixed, after.Finding.Status)
+}
+
+// TestOneOfSeveralEqualLinesIsFixed has the same code three times in a file, of which the middle one goes.
+func TestOneOfSeveralEqualLinesIsFixed(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("pad()\n", 10) + "bad()\n" + strings.Repeat("pad()\n", 10) + "bad()\n" + strings.Repeat("pad()\n", 10) + "bad()\n"
+	now := strings.Repeat("pad()\n", 10) + "bad()\n" + strings.Repeat("pad()\n", 10) + "good()\n" + strings.Repeat("pad()\n", 10) + "bad()\n"
+	h, cov := head(map[string]string{"a.c": "x\n"}, map[string]string{"a.c": now})
+	var rows []review.Known
+	for i, line := range []int{11, 22, 33} {
+		k := known(text, "bad")
+		k.ID, k.Finding.Location.StartLine, k.Finding.Location.EndLine = string(rune('a'+i)), line, line
+		rows = append(rows, k)
+	}
+	out, err := lifecycle.Apply(lifecycle.Input{Review: "reviews/r1", Subject: "s", Known: rows, Coverage: cov, Head: h})
+	require.NoError(t, err)
+	require.Len(t, out.Changes, 1)
+	require.Equal(t, "b", out.Changes[0].ID)
+}
