@@ -99,13 +99,13 @@ func describeState(s *jobsv1.StateChanged) string {
 func describeCouncil(e *councilv1.CouncilEvent) string {
 	switch event := e.GetEvent().(type) {
 	case *councilv1.CouncilEvent_Planned:
-		return fmt.Sprintf("council: %d members, %s", len(event.Planned.GetMembers()), strings.ToLower(event.Planned.GetMode().String()))
+		return fmt.Sprintf("council: %s, %s", count(len(event.Planned.GetMembers()), "member"), strings.ToLower(event.Planned.GetMode().String()))
 	case *councilv1.CouncilEvent_StageStarted:
 		return event.StageStarted.GetStage() + ": " + strings.Join(event.StageStarted.GetSubjects(), ", ")
 	case *councilv1.CouncilEvent_MemberAnswered:
 		return event.MemberAnswered.GetAnswer().GetMember() + " answered"
 	case *councilv1.CouncilEvent_MemberProposed:
-		return fmt.Sprintf("%s proposed %d findings", event.MemberProposed.GetMember(), len(event.MemberProposed.GetProposals()))
+		return event.MemberProposed.GetMember() + " proposed " + count(len(event.MemberProposed.GetProposals()), "finding")
 	case *councilv1.CouncilEvent_MemberFailed:
 		return describeFailure(event.MemberFailed)
 	case *councilv1.CouncilEvent_BallotCast:
@@ -113,7 +113,7 @@ func describeCouncil(e *councilv1.CouncilEvent) string {
 	case *councilv1.CouncilEvent_BallotRejected:
 		return event.BallotRejected.GetReviewer() + " cast no usable ballot: " + event.BallotRejected.GetReason()
 	case *councilv1.CouncilEvent_VotesCast:
-		return fmt.Sprintf("%s voted on %d findings", event.VotesCast.GetReviewer(), len(event.VotesCast.GetVotes()))
+		return event.VotesCast.GetReviewer() + " voted on " + count(len(event.VotesCast.GetVotes()), "finding")
 	case *councilv1.CouncilEvent_SynthesisStarted:
 		return "the chairman (" + event.SynthesisStarted.GetChairman() + ") concludes"
 	case *councilv1.CouncilEvent_SynthesisFailed:
@@ -137,12 +137,12 @@ func describeReview(e *reviewv1.ReviewEvent) string {
 	case *reviewv1.ReviewEvent_Declined:
 		return "declined: " + event.Declined.GetReason()
 	case *reviewv1.ReviewEvent_Fetched:
-		return fmt.Sprintf("%d files, +%d -%d lines", event.Fetched.GetFiles(), event.Fetched.GetLinesAdded(), event.Fetched.GetLinesDeleted())
+		return fmt.Sprintf("%s, +%d -%d lines", count(int(event.Fetched.GetFiles()), "file"), event.Fetched.GetLinesAdded(), event.Fetched.GetLinesDeleted())
 	case *reviewv1.ReviewEvent_Planned:
-		return fmt.Sprintf("%d parts for the council", event.Planned.GetParts())
+		return count(int(event.Planned.GetParts()), "part") + " for the council"
 	case *reviewv1.ReviewEvent_ReviewerFinished:
 		r := event.ReviewerFinished.GetReviewer()
-		return strings.TrimSpace(fmt.Sprintf("%s: %d proposals, %s %s", r.GetName(), r.GetProposals(), strings.ToLower(r.GetStatus().String()), r.GetReason()))
+		return strings.TrimSpace(fmt.Sprintf("%s: %s, %s %s", r.GetName(), count(int(r.GetProposals()), "proposal"), lower(r.GetStatus().String()), r.GetReason()))
 	case *reviewv1.ReviewEvent_DeliberationStarted:
 		return "the council deliberates: " + event.DeliberationStarted.GetJob()
 	}
@@ -162,6 +162,17 @@ func describeIndex(e *retrievalv1.IndexEvent) string {
 	}
 	return ""
 }
+
+// count is a number with what is counted.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// lower turns a name in UPPER_SNAKE into words.
+func lower(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", " ")) }
 
 // short is how people name a commit.
 func short(id string) string {

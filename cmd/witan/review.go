@@ -74,14 +74,37 @@ Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage,
 	flags.StringArrayVar(&f.reports, "report", nil, "report of another tool about the change (SARIF, rdjson, rdjsonl or checkstyle), which joins the vote; repeatable")
 	flags.BoolVar(&f.detach, "detach", false, "start the review and leave; needs a running server")
 	flags.StringVar(&f.server, "server", "", "address of a server (host:port); the change is uploaded")
-	cmd.MarkFlagsMutuallyExclusive("staged", "uncommitted", "diff", "base", "pr")
-	cmd.MarkFlagsMutuallyExclusive("staged", "uncommitted", "diff", "head", "pr")
-	cmd.MarkFlagsMutuallyExclusive("repo", "pr")
 	return cmd
+}
+
+// oneSource refuses flags that name more than one change.
+func oneSource(cmd *cobra.Command) error {
+	set := func(names ...string) (out []string) {
+		for _, name := range names {
+			if cmd.Flags().Changed(name) {
+				out = append(out, "--"+name)
+			}
+		}
+		return out
+	}
+	changes := set("staged", "uncommitted", "diff", "pr")
+	if ends := set("base", "head"); len(ends) > 0 {
+		changes = append(changes, ends[0])
+	}
+	if len(changes) > 1 {
+		return fmt.Errorf("%s: name one change, not several", strings.Join(changes, " and "))
+	}
+	if both := set("repo", "pr"); len(both) > 1 {
+		return errors.New("--repo and --pr: a pull request is read at GitHub, not from a repository here")
+	}
+	return nil
 }
 
 func (a *app) review(cmd *cobra.Command, f reviewFlags) error {
 	ctx := cmd.Context()
+	if err := oneSource(cmd); err != nil {
+		return err
+	}
 	failOn, err := severity(f.failOn)
 	if err != nil {
 		return err
@@ -153,12 +176,33 @@ func (a *app) concludeReview(ctx context.Context, client reviewv1.ReviewServiceC
 	if err := a.printReview(ctx, client, review, format); err != nil {
 		return err
 	}
+	if line := shownAt(review); line != "" {
+		a.say("%s", line)
+	}
 	for _, finding := range review.GetFindings() {
 		if finding.GetOutcome() == councilv1.Finding_PUBLISHED && finding.GetSeverity() >= failOn {
 			return exit(exitFindings, nil)
 		}
 	}
 	return ended
+}
+
+// shownAt says where a review that was to be shown at its pull request stands there, or why it does not.
+func shownAt(review *reviewv1.Review) string {
+	p := review.GetPublication()
+	switch {
+	case !review.GetPublish() || p.GetState() == reviewv1.Publication_STATE_UNSPECIFIED:
+		return ""
+	case p.GetState() == reviewv1.Publication_FAILED && p.GetReason() == "FORBIDDEN":
+		return "not shown: the token may not write at the pull request (FORBIDDEN)"
+	case p.GetState() == reviewv1.Publication_FAILED:
+		return "not shown: " + p.GetReason()
+	case p.GetUrl() == "":
+		return ""
+	case p.GetReason() != "":
+		return "shown at " + p.GetUrl() + ", some without a comment of their own (" + p.GetReason() + ")"
+	}
+	return "shown at " + p.GetUrl()
 }
 
 // printReview writes the export, which is whole; what GetReview answers may be cut to the size of a message.

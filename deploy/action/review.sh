@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The step of the action that reviews: builds Witan, reviews the pull request, keeps the SARIF file, and writes the step's
-# summary. It ends with 0 whenever there is a result, whose exit code is an output; the last step ends with that.
+# summary. It ends with 0 whatever the review's exit code is, which is an output; the last step ends with that.
 set -euo pipefail
 
 folder="${RUNNER_TEMP:?}/witan"
@@ -22,16 +22,22 @@ if [ -n "$config" ]; then export WITAN_CONFIG="$config"; fi
 arguments=(review --pr "$pull" --fail-on "$fail_on" --data "$folder/data")
 if [ "$publish" = true ]; then arguments+=(--publish); fi
 
+summary="${GITHUB_STEP_SUMMARY:-/dev/null}" log="$folder/log"
 code=0
-"$program" "${arguments[@]}" --format sarif >"$folder/witan.sarif" || code=$?
+{ "$program" "${arguments[@]}" --format sarif 2>&1 >"$folder/witan.sarif" | tee "$log" >&2; } || code=$?
 case $code in
   0 | 1 | 5) # reviewed: nothing to fail for, findings, in part
-    job="$("$program" jobs list --kind review --data "$folder/data" | grep -om1 'jobs/[a-z0-9]*')"
-    "$program" attach "$job" --data "$folder/data" --format markdown >>"${GITHUB_STEP_SUMMARY:-/dev/null}" || true
+    job="$(grep -om1 'jobs/[a-z0-9]*' "$log")"
+    "$program" attach "$job" --data "$folder/data" --format markdown >>"$summary" 2>"$folder/log.attach" || true
+    # What the program says last of all is where the comments stand, or why there are none.
+    sed -n 's/^shown at /\nShown at /p; s/^not shown: /\nNot shown: /p' "$log" >>"$summary"
     echo "sarif=$folder/witan.sarif" >>"${GITHUB_OUTPUT:?}"
     ;;
-  *)
-    printf 'The review did not finish: witan exited %s.\n' "$code" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+  *) # why stands indented, as text: it may hold what others wrote
+    {
+      printf 'The review did not finish: witan exited %s.\n\n' "$code"
+      sed -n '/^witan: /,$s/^/    /p' "$log"
+    } >>"$summary"
     ;;
 esac
 echo "exit-code=$code" >>"${GITHUB_OUTPUT:?}"

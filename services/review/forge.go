@@ -132,7 +132,9 @@ var (
 	// ErrForgeRefused: the credentials are wrong, expired, or lack a permission.
 	ErrForgeRefused = apierr.Precondition(apierr.ReasonForgeRefused, "the forge refuses the configured credentials")
 	// ErrNoForge: no credentials for a forge are configured.
-	ErrNoForge = apierr.Precondition(apierr.ReasonForgeNotConfigured, "no GitHub App and no token is configured")
+	ErrNoForge = apierr.Precondition(apierr.ReasonForgeNotConfigured, "no GitHub App and no token is configured: see docs/github-app.md, or set WITAN_GITHUB_TOKEN")
+	// ErrOtherForge: the credentials are for another forge than the repository's.
+	ErrOtherForge = apierr.Precondition(apierr.ReasonForgeNotConfigured, "the repository lies at another forge than the one that github.base_url names")
 )
 
 // ErrHeadGone: the reviewed commit cannot be reached any more, after a force-push.

@@ -104,6 +104,8 @@ func (o *order) carryOut() (*engine.Failure, error) {
 		return o.dismiss()
 	case commands.Config:
 		return o.config()
+	case commands.Unknown:
+		return o.say("help", "There is no such command. "+help)
 	default:
 		return o.say("help", help)
 	}

@@ -207,7 +207,7 @@ func (c *Client) connect(ctx context.Context, why purpose, repo review.Repo) (*c
 // check refuses repositories at other hosts, and names that can be nobody's.
 func (c *Client) check(repo review.Repo) error {
 	if repo.Host != "" && !strings.EqualFold(repo.Host, c.host) {
-		return review.ErrNoForge.With("host", line(repo.Host, 200)).With("detail", "the configured credentials are for "+c.host)
+		return review.ErrOtherForge.With("host", line(repo.Host, 200)).With("detail", "the configured credentials are for "+c.host)
 	}
 	if !validRepo(repo) {
 		return review.ErrPullRequestNotFound.With("repository", line(repo.FullName(), 200))

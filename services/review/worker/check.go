@@ -83,6 +83,30 @@ func (s *session) isSuperseded(ctx context.Context) bool {
 // words turns a reason in UPPER_SNAKE into words.
 func words(reason string) string { return strings.ToLower(strings.ReplaceAll(reason, "_", " ")) }
 
+// declined says to people why a pull request was not looked at, and how it is all the same.
+func declined(reason string) string {
+	why := "The review was declined: " + words(reason) + "."
+	switch reason {
+	case review.DeclinedClosed:
+		return "The pull request is not open."
+	case review.DeclinedDraft:
+		why = "The pull request is a draft."
+	case review.DeclinedPaused:
+		return "Reviews of this pull request are paused; a comment /witan resume lets them start again."
+	case review.DeclinedBranch:
+		why = "The repository has reviews of other base branches only."
+	case review.DeclinedAuthor:
+		why = "The repository has pull requests of this author left out."
+	case review.DeclinedTitle:
+		why = "The repository has pull requests with such a title left out."
+	case review.DeclinedLabel:
+		why = "The repository has pull requests with one of these labels left out."
+	case review.DeclinedLabelMissing:
+		why = "The repository has only pull requests with certain labels reviewed, and this one has none of them."
+	}
+	return why + " A comment /witan review starts a review all the same."
+}
+
 // closeCheck ends the check run of a review that has no result, with the reason. What cannot be written within a moment is
 // left to a job of its own, which waits for the forge.
 func (s *session) closeCheck(ctx context.Context, e ending) {

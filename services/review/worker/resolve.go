@@ -427,7 +427,7 @@ func (s *session) endDeclined() error {
 	if err != nil {
 		return err
 	}
-	s.closeCheck(ctx, ending{conclusion: publish.Neutral, title: "Not reviewed", why: s.resolution.Declined})
+	s.closeCheck(ctx, ending{conclusion: publish.Neutral, title: "Not reviewed: " + words(s.resolution.Declined), why: declined(s.resolution.Declined)})
 	state, reason := result.Outcome()
 	return s.finish(ctx, job.Outcome{
 		State: state, Reason: reason, Result: frozen,

@@ -1,0 +1,88 @@
+package e2e_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"witan.dev/services/review/github/githubtest"
+	"witan.dev/test/e2e/process"
+)
+
+// runner is a machine that workflows run at.
+type runner struct {
+	t   testing.TB
+	hub *githubtest.Server
+	// Temp lives as long as a run, but for what the workflow keeps in a cache.
+	Temp string
+}
+
+// ran is what the step of a workflow left behind.
+type ran struct{ Output, Summary, Log string }
+
+// action runs the step as action.yml has it, with a token.
+func (r *runner) action(pull, token string) ran {
+	r.t.Helper()
+	dir := r.t.TempDir()
+	output, summary := filepath.Join(dir, "output"), filepath.Join(dir, "summary")
+	got := process.RunBinary(r.t, "bash", dir, []string{
+		"WITAN_PROGRAM=" + process.Binary(r.t), "WITAN_SERVER_URL=" + r.hub.URL, "RUNNER_TEMP=" + r.Temp, "GITHUB_OUTPUT=" + output, "GITHUB_STEP_SUMMARY=" + summary,
+		"WITAN_PULL_REQUEST=" + pull, "WITAN_FAIL_ON=high", "WITAN_PUBLISH=true", "WITAN_ACTION_CONFIG=", "WITAN_ACTION_TOKEN=" + token, "WITAN_ACTION_USER=robot",
+		"WITAN_GITHUB_WRITE_PACE=1ms",
+	}, nil, filepath.Join(process.Root(), "deploy", "action", "review.sh"))
+	require.Zero(r.t, got.Code, "the last step says how it ended: %s", got.Stderr)
+	return ran{Output: readFile(r.t, output), Summary: readFile(r.t, summary), Log: got.Stderr}
+}
+
+// TestTheActionReviewsAndKeepsTheResult runs the action's step against the simulated GitHub: with a token that may write, again
+// with what the workflow's cache keeps, with the token of a fork, and for a pull request that is not there.
+func TestTheActionReviewsAndKeepsTheResult(t *testing.T) {
+	t.Parallel()
+	r := &runner{t: t, hub: githubtest.New(t, githubtest.Options{}), Temp: t.TempDir()}
+	repo, err := r.hub.AddRepository(t.Context(), githubtest.RepositorySpec{Owner: "acme", Name: "shop", Files: map[string]string{"a.go": "package a\n"}})
+	require.NoError(t, err)
+	repo.SetRole("robot", "write")
+	_, err = repo.Commit(t.Context(), githubtest.Commit{
+		Branch: "topic", Parent: "main", Message: "A key", Files: map[string]string{"key.go": fmt.Sprintf("package a\n\nconst accessKey = %q\n", leakedKey())},
+	})
+	require.NoError(t, err)
+	pull, err := repo.OpenPullRequest(t.Context(), githubtest.PullRequestSpec{Title: "A key", Author: "mallory", Base: "main", Head: "topic"})
+	require.NoError(t, err)
+	name := fmt.Sprintf("acme/shop#%d", pull.Number())
+	writer := r.hub.UserToken("robot", githubtest.DefaultPermissions())
+	reader := r.hub.UserToken("robot", map[string]string{"metadata": "read", "contents": "read", "pull_requests": "read"})
+	sarif := "sarif=" + filepath.Join(r.Temp, "witan", "witan.sarif") + "\n"
+
+	fork := r.action(name, reader)
+	require.Equal(t, sarif+"exit-code=1\n", fork.Output)
+	require.Contains(t, fork.Summary, "begins with")
+	require.Contains(t, fork.Summary, "Not shown: the token may not write")
+	require.Empty(t, r.hub.Posted())
+
+	first := r.action(name, writer)
+	require.Equal(t, sarif+"exit-code=1\n", first.Output)
+	require.Contains(t, readFile(t, filepath.Join(r.Temp, "witan", "witan.sarif")), `"key.go"`)
+	require.Contains(t, first.Summary, "begins with")
+	require.Contains(t, first.Summary, "Shown at "+r.hub.URL+"/acme/shop/pull/")
+	require.NotContains(t, first.Summary+first.Log, leakedKey())
+	comments := func() (n int) {
+		for _, p := range r.hub.PostedBy("robot") {
+			if p.Kind != "review" {
+				n++
+			}
+		}
+		return n
+	}
+	require.Equal(t, 2, comments(), "a comment on the line, and the walkthrough")
+
+	second := r.action(name, writer)
+	require.Equal(t, first.Output, second.Output)
+	require.Equal(t, 2, comments(), "what was kept says what stands there already")
+
+	none := r.action("acme/shop#99", writer)
+	require.Equal(t, "exit-code=3\n", none.Output)
+	require.Contains(t, none.Summary, "witan exited 3")
+	require.Contains(t, none.Summary, "    witan: the job ended FAILED: there is no such pull request")
+}
