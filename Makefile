@@ -57,11 +57,13 @@ CONFIG ?=
 cluster: build ## bring up a cluster of plain processes on this machine: WORKERS=2 a queue, CONFIG=file with your models
 	@go build -o bin/cluster ./tools/cluster && exec bin/cluster -binary $(WITAN) -workers $(WORKERS) -config '$(CONFIG)'
 
-SCENARIO ?=
+SCENARIO ?= tools/fakegithub/example.yaml
 WEBHOOK ?=
+SECRET ?=
 .PHONY: fakegithub
-fakegithub: needs ## run the simulated GitHub, to try reviews of pull requests without an account: SCENARIO=file.yaml WEBHOOK=url; writes app.pem and token to .cache/fakegithub
-	@go build -o bin/fakegithub ./tools/fakegithub && exec bin/fakegithub -scenario '$(SCENARIO)' -webhook '$(WEBHOOK)' -out .cache/fakegithub
+fakegithub: needs ## run the simulated GitHub, to try reviews of pull requests without an account: SCENARIO=file.yaml WEBHOOK=url SECRET=file; writes app.pem and token to .cache/fakegithub
+	@go build -o bin/fakegithub ./tools/fakegithub && exec bin/fakegithub -addr 127.0.0.1:7490 -control 127.0.0.1:7491 \
+		-scenario '$(SCENARIO)' -webhook '$(WEBHOOK)' -webhook-secret-file '$(SECRET)' -out .cache/fakegithub
 
 # Under the race detector these tests take a sample: of the shared diffs, and of the rounds of each race.
 WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*|TestRaces)$$

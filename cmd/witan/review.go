@@ -199,8 +199,10 @@ func shownAt(review *reviewv1.Review) string {
 		return "not shown: " + p.GetReason()
 	case p.GetUrl() == "":
 		return ""
+	case p.GetReason() == "FORBIDDEN": // of a user's token always: GitHub lets Apps alone write check runs
+		return "shown at " + p.GetUrl() + ", but not whole: the token may not write all of it (FORBIDDEN)"
 	case p.GetReason() != "":
-		return "shown at " + p.GetUrl() + ", some without a comment of their own (" + p.GetReason() + ")"
+		return "shown at " + p.GetUrl() + ", but not every finding has a comment of its own (" + p.GetReason() + ")"
 	}
 	return "shown at " + p.GetUrl()
 }

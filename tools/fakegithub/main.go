@@ -4,7 +4,8 @@
 // everything.
 //
 // With -out it writes there what a client needs: app.pem (the App's key), token (a token of the user "you", who may
-// write to all repositories) and server.json (addresses and IDs); server.json comes last.
+// write to the repositories that are there at the start; later ones name it in their roles) and server.json (addresses
+// and IDs); server.json comes last.
 package main
 
 import (
@@ -104,6 +105,9 @@ func scenario(p params) (control.Scenario, error) {
 	}
 	if p.bench != "" {
 		sc.Bench = p.bench
+	}
+	if p.secretFile != "" && p.webhook == "" {
+		return sc, errors.New("-webhook-secret-file signs webhooks: name by -webhook where they go")
 	}
 	if p.webhook != "" {
 		sc.Webhook = &control.Webhook{URL: p.webhook}

@@ -24,7 +24,7 @@ func TestTheProcessSaysWhereItIsAndThatItIsASimulator(t *testing.T) {
 	reader, writer := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"-out", dir, "-webhook", "http://127.0.0.1:1", "-webhook-secret-file", secret}, writer)
+		ended <- run(ctx, []string{"-out", dir, "-scenario", "example.yaml", "-webhook", "http://127.0.0.1:1", "-webhook-secret-file", secret}, writer)
 		_ = writer.Close()
 	}()
 	lines := bufio.NewScanner(reader)
@@ -41,7 +41,7 @@ func TestTheProcessSaysWhereItIsAndThatItIsASimulator(t *testing.T) {
 	require.NoError(t, json.Unmarshal(raw, &where))
 	token, err := os.ReadFile(filepath.Join(dir, "token")) //nolint:gosec // the test's folder
 	require.NoError(t, err)
-	for url, want := range map[string]string{where.API + "/user": `"you"`, where.Control: "not GitHub"} {
+	for url, want := range map[string]string{where.API + "/user": `"you"`, where.API + "/repos/acme/shop/pulls/1/files": "store/key.go", where.Control: "not GitHub"} {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		require.NoError(t, err)
 		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
@@ -61,4 +61,5 @@ func TestABadScenarioEndsTheStart(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "scenario.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("faults: [{kind: earthquake}]"), 0o600))
 	require.ErrorContains(t, run(t.Context(), []string{"-scenario", bad}, io.Discard), "earthquake")
+	require.ErrorContains(t, run(t.Context(), []string{"-webhook-secret-file", bad}, io.Discard), "-webhook")
 }

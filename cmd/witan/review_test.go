@@ -1,0 +1,30 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
+)
+
+func TestAReviewSaysWhereItIsShownOrWhyItIsNot(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		state             reviewv1.Publication_State
+		url, reason, want string
+	}{
+		{reviewv1.Publication_STATE_UNSPECIFIED, "", "", ""}, // declined
+		{reviewv1.Publication_DONE, "u", "", "shown at u"},
+		{reviewv1.Publication_DONE, "", "", ""}, // the repository wants neither walkthrough nor check run
+		{reviewv1.Publication_FELL_BACK, "u", "TOO_MANY_COMMENTS", "shown at u, but not every finding has a comment of its own (TOO_MANY_COMMENTS)"},
+		{reviewv1.Publication_FELL_BACK, "u", "FORBIDDEN", "shown at u, but not whole: the token may not write all of it (FORBIDDEN)"},
+		{reviewv1.Publication_FAILED, "", "FORBIDDEN", "not shown: the token may not write at the pull request (FORBIDDEN)"},
+		{reviewv1.Publication_FAILED, "", "FORGE_NOT_CONFIGURED", "not shown: FORGE_NOT_CONFIGURED"},
+	} {
+		r := &reviewv1.Review{Publish: true, Publication: &reviewv1.Publication{State: c.state, Url: c.url, Reason: c.reason}}
+		require.Equal(t, c.want, shownAt(r))
+		r.Publish = false
+		require.Empty(t, shownAt(r))
+	}
+}
