@@ -45,7 +45,9 @@ func TestG10_AFrozenWorkerIsRefusedWhenItThawsAndGoesOnUnderANewIdentity(t *test
 	c := newCluster(t, clusterURL(t))
 	a := c.worker(t, "a")
 	ids := []job.ID{create(t, c.system).ID, create(t, c.system).ID, create(t, c.system).ID}
-	c.noted(t, 8, "a call")
+	for _, id := range ids {
+		c.noted(t, 1, "a call "+string(id))
+	}
 	a.signal(t, syscall.SIGSTOP) // before the other one starts, which takes longer than these jobs
 	b := c.worker(t, "b")
 	frozen := map[job.ID]int{}
@@ -72,7 +74,9 @@ func TestG10_APartitionedWorkerLosesItsJobsAndIsRefusedWhenItIsBack(t *testing.T
 	proxy := testserver.StartProxy(t, c.url)
 	c.workerAt(t, "a", proxy.URL)
 	ids := []job.ID{create(t, c.system).ID, create(t, c.system).ID}
-	c.noted(t, 8, "a call")
+	for _, id := range ids {
+		c.noted(t, 1, "a call "+string(id))
+	}
 	proxy.Freeze() // before the other one starts, which takes longer than these jobs
 	b := c.worker(t, "b")
 	c.noted(t, 2, "b begin")
@@ -106,8 +110,9 @@ func TestG10_JobsOutliveADatabaseThatIsKilledAndRestarted(t *testing.T) {
 	for range 9 {
 		ids = append(ids, create(t, c.system).ID)
 	}
-	for n := range 2 {
-		c.noted(t, 20*(n+1), "") // in the middle
+	for range 2 {
+		sent := c.sent(t) + 10
+		require.Eventually(t, func() bool { return c.sent(t) >= sent }, time.Minute, 5*time.Millisecond) // in the middle, with calls in flight
 		before := c.waiting(t)
 		require.NoError(t, server.Kill())
 		// Calls in flight end while nobody can keep their answers.

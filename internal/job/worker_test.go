@@ -226,9 +226,21 @@ func (c *cluster) noted(t *testing.T, n int, prefix string) []string {
 // waiting counts the writes that have met a database that is away.
 func (c *cluster) waiting(t *testing.T) int {
 	t.Helper()
+	return c.count(t, func(line string) bool { return strings.HasSuffix(line, " waits") })
+}
+
+// sent counts the calls that were sent, of all jobs.
+func (c *cluster) sent(t *testing.T) int {
+	t.Helper()
+	return c.count(t, func(line string) bool { return strings.Contains(line, " call ") })
+}
+
+// count counts the lines of the workers' journal that are meant.
+func (c *cluster) count(t *testing.T, meant func(line string) bool) int {
+	t.Helper()
 	n := 0
 	for _, line := range begun(t, c.folder) {
-		if strings.HasSuffix(line, " waits") {
+		if meant(line) {
 			n++
 		}
 	}
