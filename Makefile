@@ -118,6 +118,11 @@ lintfix: needs ## format and repair what linters can
 	$(BUF) format --write --path proto/witan
 	$(GOLANGCI) run --fix ./...
 
+ONLY ?=
+.PHONY: mutations
+mutations: needs ## break each guarantee on purpose and require that its tests fail: ONLY=^G1 for some of them
+	go run ./tools/testservers go run ./tools/mutate -only '$(ONLY)' -report docs/reports/mutations.md
+
 FUZZTIME ?= 60s
 .PHONY: fuzz
 fuzz: needs ## run each fuzz target for FUZZTIME

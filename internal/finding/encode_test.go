@@ -150,7 +150,7 @@ func TestSARIFHoldsEveryFindingAndFile(t *testing.T) {
 	require.Equal(t, []string{"none", "review"}, []string{results[3].Level, results[3].Kind})
 }
 
-func TestSARIFReadBackGivesTheSameFindings(t *testing.T) {
+func TestP10_SARIFReadBackGivesTheSameFindings(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	r := report()

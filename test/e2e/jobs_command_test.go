@@ -11,7 +11,7 @@ import (
 )
 
 // TestJobsAreListedByStateRetriedAndDeleted goes through a job's life by commands: cancelled, retried to its end, removed.
-func TestJobsAreListedByStateRetriedAndDeleted(t *testing.T) {
+func TestP02_JobsAreListedByStateRetriedAndDeleted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "rules:\n  - {when: {model: cyd, call: \"1\"}, then: {fault: hang}}\n")
 	n := w.serve()

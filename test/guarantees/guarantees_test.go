@@ -1,5 +1,5 @@
-// Package guarantees_test holds docs/guarantees.md against the tests: each guarantee names all tests that bear its number,
-// and nothing else.
+// Package guarantees_test holds docs/guarantees.md against the tests and the mutations: each guarantee names all that bear
+// its number, and nothing else.
 package guarantees_test
 
 import (
@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"witan.dev/internal/testdata"
+	"witan.dev/test/mutations"
 )
 
 var update = flag.Bool("update", false, "write the lists of tests anew") //nolint:gochecknoglobals // flags of a test binary are global
@@ -62,6 +63,19 @@ func bearers(t *testing.T, root string) map[string][]string {
 	return lines
 }
 
+// breakers are the mutations that must turn a guarantee's tests red, as the lines of its list.
+func breakers(t *testing.T, root string) map[string][]string {
+	t.Helper()
+	all, err := mutations.All()
+	require.NoError(t, err)
+	lines := make(map[string][]string)
+	for _, m := range all {
+		require.NoError(t, m.Validate(root), "%s: %s", m.Guarantee, m.Breaks)
+		lines[m.Guarantee] = append(lines[m.Guarantee], fmt.Sprintf("- broken when %s (`%s`)\n", m.Breaks, m.File))
+	}
+	return lines
+}
+
 func TestEveryGuaranteeNamesItsTests(t *testing.T) {
 	t.Parallel()
 	root, err := testdata.Root()
@@ -69,12 +83,12 @@ func TestEveryGuaranteeNamesItsTests(t *testing.T) {
 	page := filepath.Join(root, "docs", "guarantees.md")
 	raw, err := os.ReadFile(page) //nolint:gosec // our own page
 	require.NoError(t, err)
-	tests := bearers(t, root)
+	tests, broken := bearers(t, root), breakers(t, root)
 	var numbers []string
 	wanted := section.ReplaceAllStringFunc(string(raw), func(s string) string {
 		m := section.FindStringSubmatch(s)
 		numbers = append(numbers, m[1])
-		return strings.TrimSuffix(s, m[2]) + strings.Join(tests[m[1]], "")
+		return strings.TrimSuffix(s, m[2]) + strings.Join(tests[m[1]], "") + strings.Join(broken[m[1]], "")
 	})
 	if *update {
 		require.NoError(t, os.WriteFile(page, []byte(wanted), 0o600)) //nolint:gosec // our own page
@@ -82,10 +96,16 @@ func TestEveryGuaranteeNamesItsTests(t *testing.T) {
 	}
 	for n := 1; n <= 17; n++ {
 		require.Contains(t, numbers, fmt.Sprint("G", n), "G%d has a section with a list", n)
-		require.NotEmpty(t, tests[fmt.Sprint("G", n)], "G%d has a test", n)
 	}
 	for n := 1; n <= 12; n++ {
 		require.Contains(t, numbers, fmt.Sprint("P", n), "P%d has a section with a list", n)
+	}
+	for _, number := range numbers {
+		require.NotEmpty(t, tests[number], "%s has a test", number)
+		require.NotEmpty(t, broken[number], "%s has a mutation", number)
+	}
+	for number := range broken {
+		require.Contains(t, numbers, number, "no mutation breaks a guarantee that is none")
 	}
 	for number := range tests {
 		require.Contains(t, numbers, number, "no test bears a number that no guarantee has")

@@ -13,7 +13,7 @@ import (
 	"witan.dev/services/review/benchmark"
 )
 
-func TestScoreCountsHitsRejectionsAndVotes(t *testing.T) {
+func TestP12_ScoreCountsHitsRejectionsAndVotes(t *testing.T) {
 	t.Parallel()
 	cases := []benchmark.Case{
 		{ID: "p", Set: benchmark.SetPulls, Golden: []benchmark.Place{{Path: "a", Start: 10, End: 12, Serious: true}, {Path: "b", Start: 5, End: 5}}, Rejected: []benchmark.Place{{Path: "a", Start: 40, End: 40}}},

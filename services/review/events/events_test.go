@@ -219,7 +219,7 @@ func (s *system) reviews(t *testing.T) []review.Review {
 	return list
 }
 
-func TestACommandIsCarriedOutOnceForWhoMayAskForIt(t *testing.T) {
+func TestP02_ACommandIsCarriedOutOnceForWhoMayAskForIt(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.tell(t, "1", "wil", comment(1, "/witan review full"))
