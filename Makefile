@@ -96,6 +96,11 @@ ingest-load: needs ## 500 webhooks a second and as many as go, beside @octokit/w
 ingest-storm: needs ## kill what takes webhooks at random for five minutes; each accepted one ends as one review
 	WITAN_TEST_LONG=1 go run ./tools/testservers go test -count=1 -timeout 30m -v -run '^TestP01_Killed' ./test/e2e
 
+SEED ?= 6
+.PHONY: pushes
+pushes: needs ## fifty pushes to a pull request: of this project's own history, and of a made-up one; nothing is repeated: SEED=6
+	WITAN_TEST_LONG=1 WITAN_TEST_SEED=$(SEED) go test -count=1 -timeout 60m -v -run '^TestP06_PushesOf' ./test/e2e
+
 .PHONY: generate
 generate: needs ## generate Go and OpenAPI from the protos, Go from the SQL of Postgres, and the list of error reasons
 	$(BUF) generate

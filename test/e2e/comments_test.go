@@ -96,12 +96,28 @@ type hub struct {
 	pull   *githubtest.PullRequest // gofr-dev/gofr#1355
 }
 
-// startHub starts it and adds to the world's configuration how it is reached. Deliveries are recorded and not sent before
-// deliverTo.
+// startForge starts one without a repository, and adds to the world's configuration how it is reached. Deliveries are recorded
+// and not sent before deliver or flush.
+func (w *world) startForge(t testing.TB) *hub {
+	t.Helper()
+	h := &hub{Server: githubtest.New(t, githubtest.Options{}), t: t, secret: hubSecret}
+	h.SetWebhook(githubtest.Webhook{URL: "http://127.0.0.1:9/", Secret: hubSecret, Hold: true})
+	var err error
+	h.app, err = h.App()
+	require.NoError(t, err)
+	key, secrets := w.write("app.pem", string(h.app.PrivateKey)), w.write("hook.secrets", hubSecret+"\n")
+	w.write("witan.yaml", readFile(t, w.Config)+fmt.Sprintf(`
+github: {base_url: %q, app_id: %d, private_key_file: %q, write_pace: 1ms}
+webhooks: {github: {secrets_file: %q}}
+reviews: {debounce: 200ms}
+`, h.URL, h.app.ID, key, secrets))
+	return h
+}
+
+// startHub starts it with its pull requests.
 func (w *world) startHub() *hub {
 	w.t.Helper()
-	h := &hub{Server: githubtest.New(w.t, githubtest.Options{}), t: w.t, secret: hubSecret}
-	h.SetWebhook(githubtest.Webhook{URL: "http://127.0.0.1:9/", Secret: hubSecret, Hold: true})
+	h := w.startForge(w.t)
 	all, err := githubtest.LoadBench(testdata.Path(w.t, "bench"))
 	require.NoError(w.t, err)
 	var chosen []*githubtest.BenchPullRequest
@@ -115,15 +131,30 @@ func (w *world) startHub() *hub {
 	pulls, err := h.AddBench(w.t.Context(), chosen)
 	require.NoError(w.t, err)
 	h.pull = pulls[1]
-	h.app, err = h.App()
-	require.NoError(w.t, err)
-	key, secrets := w.write("app.pem", string(h.app.PrivateKey)), w.write("hook.secrets", hubSecret+"\n")
-	w.write("witan.yaml", readFile(w.t, w.Config)+fmt.Sprintf(`
-github: {base_url: %q, app_id: %d, private_key_file: %q, write_pace: 1ms}
-webhooks: {github: {secrets_file: %q}}
-reviews: {debounce: 200ms}
-`, h.URL, h.app.ID, key, secrets))
 	return h
+}
+
+// flush sends every delivery that nobody has accepted yet, the oldest first, until somebody does.
+func (h *hub) flush(to string) {
+	h.t.Helper()
+	h.SetWebhook(githubtest.Webhook{URL: to + "/webhooks/github", Secret: h.secret, Hold: true})
+	for _, d := range h.Deliveries() {
+		if !slices.Contains(d.Statuses, 202) {
+			h.accepted(d)
+		}
+	}
+}
+
+// accepted sends a delivery until it is accepted.
+func (h *hub) accepted(d githubtest.Delivery) {
+	h.t.Helper()
+	require.Eventually(h.t, func() bool {
+		status, err := h.Redeliver(h.t.Context(), d.ID)
+		if err == nil && status != 503 { // the store was slower than 80 ms, or nobody answers: the sender tries again
+			require.Equal(h.t, 202, status)
+		}
+		return err == nil && status == 202
+	}, patience, 50*time.Millisecond)
 }
 
 // deliver sends the pull request's newest delivery to a server, until it is accepted, and again under the same ID as often
@@ -137,13 +168,7 @@ func (h *hub) deliver(to string, again int) {
 			continue
 		}
 		for range again + 1 {
-			require.Eventually(h.t, func() bool {
-				status, err := h.Redeliver(h.t.Context(), d.ID)
-				if err == nil && status != 503 { // the store was slower than 80 ms, or nobody answers: the sender tries again
-					require.Equal(h.t, 202, status)
-				}
-				return err == nil && status == 202
-			}, patience, 50*time.Millisecond)
+			h.accepted(d)
 		}
 		return
 	}
