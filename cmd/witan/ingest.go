@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"net/http"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +44,9 @@ func newIngest(ctx context.Context, p parts) (service, error) {
 	default:
 		return service{}, err
 	}
+	if !p.roles.whole() {
+		collectLess(p.environ)
+	}
 	deliveries := p.deliveries
 	if p.buffer == nil {
 		deliveries = nil
@@ -56,6 +61,15 @@ func newIngest(ctx context.Context, p parts) (service, error) {
 		made.edge = ingestserver.NewEdge(p.config.Webhooks.Addr, p.certs.Web(), handler, p.logger)
 	}
 	return made, nil
+}
+
+// collectLess lets garbage grow to five times what lives before it is collected, unless GOGC says otherwise: a process that
+// takes webhooks holds little and throws away all that it reads, so collecting took a seventh of its processor time.
+func collectLess(environ []string) {
+	const percent = 400
+	if !slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "GOGC=") }) {
+		debug.SetGCPercent(percent)
+	}
 }
 
 // sayGaps says what a sender cannot rely on although its webhooks are accepted.

@@ -146,6 +146,13 @@ func (s *Server) Signal(sig syscall.Signal) error {
 	return syscall.Kill(s.pid, sig)
 }
 
+// PID is the process ID of the running server; 0 of one that does not run.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pid
+}
+
 // Kill ends the server without giving it time: what it had not promised to keep is lost. Start brings it back.
 func (s *Server) Kill() error { return s.end() }
 

@@ -89,15 +89,20 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) int 
 	return code
 }
 
+// answer is what a sender is told.
+type answer struct {
+	Delivery string `json:"delivery"`
+}
+
 func (h *Handler) accepted(w http.ResponseWriter, r *http.Request, delivery string) {
-	answer, err := json.Marshal(map[string]string{"delivery": delivery})
+	text, err := json.Marshal(answer{delivery})
 	if err != nil {
 		h.p.Logger.ErrorContext(r.Context(), "answer not encoded", "error", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusAccepted)
-	if _, err := w.Write(answer); err != nil {
+	if _, err := w.Write(text); err != nil {
 		h.p.Logger.DebugContext(r.Context(), "sender left before its answer", "error", err)
 	}
 }

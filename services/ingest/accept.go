@@ -3,8 +3,6 @@ package ingest
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"mime"
@@ -62,14 +60,14 @@ func NewAcceptor(p AcceptorParams) *Acceptor {
 	return &Acceptor{p: p}
 }
 
-// Accept verifies a webhook and returns it when it is stored. In this order: ErrContentType, ErrTooLarge,
+// Accept verifies a webhook and returns it, without its digest, when it is stored. In this order: ErrContentType, ErrTooLarge,
 // ErrSignatureMissing, ErrSignatureInvalid, ErrHeaderMissing, ErrMalformedJSON, ErrStore. Nothing of a body is read before
 // its signature is known to be right.
 func (a *Acceptor) Accept(ctx context.Context, r Request) (Delivery, error) {
 	if a.p.Secrets == nil {
 		return Delivery{}, ErrSecretMissing
 	}
-	if media, _, err := mime.ParseMediaType(r.Header(HeaderContentType)); err != nil || media != "application/json" {
+	if !isJSON(r.Header(HeaderContentType)) {
 		return Delivery{}, ErrContentType
 	}
 	if len(r.Body) > MaxBody {
@@ -90,13 +88,22 @@ func (a *Acceptor) Accept(ctx context.Context, r Request) (Delivery, error) {
 	return d, a.store(ctx, Entry{Delivery: d, Body: r.Body})
 }
 
+func isJSON(contentType string) bool {
+	const usual = "application/json"
+	if contentType == usual {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == usual
+}
+
 // describe reads what is to be known of a signed request.
 func describe(r Request) (Delivery, error) {
 	d := Delivery{ID: r.Header(HeaderDelivery), Event: r.Header(HeaderEvent), State: Stored}
 	switch {
-	case !eventPattern.MatchString(d.Event):
+	case !isEvent(d.Event):
 		return Delivery{}, ErrHeaderMissing.With("header", HeaderEvent)
-	case !idPattern.MatchString(d.ID):
+	case !isID(d.ID):
 		return Delivery{}, ErrHeaderMissing.With("header", HeaderDelivery)
 	}
 	action, ok := readEnvelope(r.Body)
@@ -104,15 +111,16 @@ func describe(r Request) (Delivery, error) {
 		return Delivery{}, ErrMalformedJSON
 	}
 	d.Action = actionOf(action)
-	sum := sha256.Sum256(r.Body)
-	d.SHA256 = hex.EncodeToString(sum[:])
 	return d, nil
 }
 
 // actionOf is the action, empty where it is none that GitHub could have sent: it goes into columns and lists.
 func actionOf(raw json.RawMessage) string {
+	if n := len(raw); n > 2 && isEvent(string(raw[1:n-1])) && raw[0] == '"' {
+		return string(raw[1 : n-1])
+	}
 	var action string
-	if json.Unmarshal(raw, &action) != nil || !eventPattern.MatchString(action) {
+	if json.Unmarshal(raw, &action) != nil || !isEvent(action) {
 		return ""
 	}
 	return action

@@ -1,7 +1,8 @@
 package ingest
 
 import (
-	"regexp"
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ type Delivery struct {
 	ID string
 	// Event and Action say what happened, such as "pull_request" and "opened"; Action is empty where the event has none.
 	Event, Action string
-	// SHA256 is the body's digest, in hexadecimal digits.
+	// SHA256 is the body's digest, in hexadecimal digits; empty where nobody has needed it yet.
 	SHA256 string
 	// ReceivedAt is when it was accepted first, in microseconds.
 	ReceivedAt time.Time
@@ -97,10 +98,24 @@ func Redelivered(origin string, n int) (string, error) {
 }
 
 // Names that others chose end up in databases, logs and answers.
-var (
-	idPattern    = regexp.MustCompile(`^[A-Za-z0-9-]{1,` + strconv.Itoa(maxIDLength) + `}$`)
-	eventPattern = regexp.MustCompile(`^[a-z0-9_]{1,` + strconv.Itoa(maxEventLength) + `}$`)
-)
+
+func isID(name string) bool {
+	return isName(name, maxIDLength, func(c byte) bool { return c == '-' || 'A' <= c && c <= 'Z' })
+}
+
+func isEvent(name string) bool {
+	return isName(name, maxEventLength, func(c byte) bool { return c == '_' })
+}
+
+// isName says whether a name is of lower case letters, digits and what else it may have.
+func isName(name string, limit int, also func(byte) bool) bool {
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && !also(c) {
+			return false
+		}
+	}
+	return 0 < len(name) && len(name) <= limit
+}
 
 // Entry is a delivery in a buffer.
 type Entry struct {
@@ -113,4 +128,18 @@ type Entry struct {
 	// Takes is how often the entry was taken, this time included. More than once means that whoever took it before ended
 	// without a word.
 	Takes int
+}
+
+// Digest is SHA256, made where it is not there: the sender does not wait for it.
+func (e Entry) Digest() string {
+	if e.SHA256 != "" {
+		return e.SHA256
+	}
+	return Digest(e.Body)
+}
+
+// Digest is the SHA-256 of a body in hexadecimal digits.
+func Digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
 }

@@ -1,5 +1,10 @@
 package ingest
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // maxDepth bounds how deep a body is nested, as encoding/json does.
 const maxDepth = 10_000
 
@@ -57,11 +62,13 @@ func (s *scanner) value() bool {
 		if s.depth++; s.depth > maxDepth {
 			return false
 		}
-		defer func() { s.depth-- }()
+		var ok bool
 		if c == '[' {
-			return s.list()
+			ok = s.list()
+		} else {
+			_, ok = s.object()
 		}
-		_, ok := s.object()
+		s.depth--
 		return ok
 	case '"':
 		return s.text()
@@ -141,8 +148,11 @@ func (s *scanner) word(text string) bool {
 
 // text reads a string. What is not UTF-8 in it passes, as it does in encoding/json.
 func (s *scanner) text() bool {
-	for s.at++; s.at < len(s.b); s.at++ {
-		switch c := s.b[s.at]; {
+	for s.at++; ; s.at++ {
+		s.plain()
+		switch c := s.next(); {
+		case s.at >= len(s.b) || c < ' ':
+			return false
 		case c == '"':
 			s.at++
 			return true
@@ -150,11 +160,28 @@ func (s *scanner) text() bool {
 			if s.at++; !s.escape() {
 				return false
 			}
-		case c < ' ':
-			return false
 		}
 	}
-	return false
+}
+
+const (
+	everyByte = 0x0101010101010101
+	highBits  = 0x8080808080808080
+)
+
+// plain goes to the next byte of a string that means something: a quote, a backslash or a control character; or to the last
+// seven bytes. It looks at eight bytes at a time: a byte is below n where subtracting n borrows from its highest bit, which
+// is right for the lowest such byte of a word (Anderson, Bit Twiddling Hacks).
+func (s *scanner) plain() {
+	for ; s.at+8 <= len(s.b); s.at += 8 {
+		w := binary.LittleEndian.Uint64(s.b[s.at:])
+		quote, slash := w^('"'*everyByte), w^('\\'*everyByte)
+		found := ((w-' '*everyByte)&^w | (quote-everyByte)&^quote | (slash-everyByte)&^slash) & highBits
+		if found != 0 {
+			s.at += bits.TrailingZeros64(found) / 8
+			return
+		}
+	}
 }
 
 // escape stands on the byte behind a backslash, and ends on the last byte of the escape.

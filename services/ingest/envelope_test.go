@@ -43,6 +43,20 @@ func TestEnvelopesAreWhatTheStandardLibraryTakes(t *testing.T) {
 	require.Equal(t, `"opened"`, string(action))
 }
 
+// TestEveryByteOfAStringCounts puts what means something at every place of a word of eight bytes.
+func TestEveryByteOfAStringCounts(t *testing.T) {
+	t.Parallel()
+	for _, special := range []string{`"`, `\`, `\"`, `\u00e9`, "\x00", "\x1f", " ", "!", "#", "[", "]", "\x7f", "\x80", "\xa2", "\xdc", "\xff"} {
+		for _, around := range []string{"a", "\x80", "\xff", " "} {
+			for before := range 18 {
+				for after := range 10 {
+					check(t, []byte(`{"k":"`+strings.Repeat(around, before)+special+strings.Repeat(around, after)+`"}`))
+				}
+			}
+		}
+	}
+}
+
 func FuzzEnvelope(f *testing.F) {
 	for _, seed := range []string{`{"action":"opened","number":1.5e-3,"a":["\u00e9",null,true,false,{}]}`, `{`, ` null`, "{\"\xff\":\"\\ud800\"}"} {
 		f.Add([]byte(seed))

@@ -49,7 +49,7 @@ func Route(event string, body []byte, self Self) (Decision, error) {
 
 // actionText keeps what cannot be an action out of errors.
 func actionText(action string) string {
-	if !eventPattern.MatchString(action) {
+	if !isEvent(action) {
 		return "-"
 	}
 	return action

@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,6 +31,7 @@ import (
 	"witan.dev/internal/secret"
 	"witan.dev/internal/testdata"
 	"witan.dev/internal/testserver"
+	"witan.dev/internal/webhook"
 	"witan.dev/services/ingest"
 	"witan.dev/test/e2e/process"
 )
@@ -38,6 +41,10 @@ const (
 	// hooksPerSecond is the rate of BenchmarkIngestAck; senders how many connections BenchmarkIngestRate keeps busy.
 	hooksPerSecond = 500
 	senders        = 32
+	// rounds is how often the two that are compared take their turns.
+	rounds = 5
+	// ticksPerSecond is the unit of times in /proc, USER_HZ.
+	ticksPerSecond = 100
 )
 
 // hookSeconds is how long a measurement takes: 10 s, or WITAN_BENCH_INGEST_SECONDS.
@@ -155,22 +162,51 @@ func (s *sender) pace(ctx context.Context, rate int, length time.Duration) *send
 	return found
 }
 
-// flood sends as fast as its connections are answered.
-func (s *sender) flood(ctx context.Context, length time.Duration) *sending {
+// flood sends as fast as its connections are answered, with as little work of its own as it can.
+func (s *sender) flood(b *testing.B, length time.Duration) *sending {
+	b.Helper()
 	found := &sending{}
 	var work sync.WaitGroup
 	end := time.Now().Add(length)
+	host := strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), webhook.Path)
 	for range senders {
+		conn, err := net.Dial("tcp", host)
+		require.NoError(b, err)
 		work.Go(func() {
+			defer func() { _ = conn.Close() }()
+			answers := bufio.NewReader(conn)
 			for time.Now().Before(end) {
 				begun := time.Now()
-				ok := s.send(ctx)
+				ok, err := s.sendOn(conn, answers)
+				if err != nil {
+					b.Error(err)
+					return
+				}
 				found.note(time.Since(begun), time.Since(begun), ok)
 			}
 		})
 	}
 	work.Wait()
 	return found
+}
+
+// sendOn is send on one connection.
+func (s *sender) sendOn(conn net.Conn, answers *bufio.Reader) (bool, error) {
+	n := s.next.Add(1)
+	h := s.hooks[int(n)%len(s.hooks)]
+	head := fmt.Appendf(nil, "POST "+webhook.Path+" HTTP/1.1\r\nHost: witan\r\nContent-Type: application/json\r\nX-GitHub-Event: %s\r\n"+
+		"X-GitHub-Delivery: %s-%d\r\nX-Hub-Signature-256: %s\r\nUser-Agent: GitHub-Hookshot/bench\r\nContent-Length: %d\r\n\r\n",
+		h.event, s.run, n, h.signature, len(h.body))
+	request := net.Buffers{head, h.body}
+	if _, err := request.WriteTo(conn); err != nil {
+		return false, err
+	}
+	answer, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		return false, err
+	}
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode/100 == 2, errors.Join(err, answer.Body.Close())
 }
 
 func (s *sending) report(b *testing.B, length time.Duration) {
@@ -184,8 +220,29 @@ func (s *sending) report(b *testing.B, length time.Duration) {
 	b.ReportMetric(float64(s.refused), "refused")
 }
 
-// place is somewhere that takes webhooks.
-type place struct{ url, parser string }
+// place is somewhere that takes webhooks: where, where its parser is, and the processes that it consists of.
+type place struct {
+	url, parser string
+	processes   []int
+}
+
+// worked is the processor time that a place has used.
+func (p place) worked(b *testing.B) (sum time.Duration) {
+	b.Helper()
+	for _, pid := range p.processes {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		require.NoError(b, err)
+		_, rest, found := bytes.Cut(raw, []byte(") ")) // the name before may have blanks
+		require.True(b, found)
+		fields := strings.Fields(string(rest))
+		for _, ticks := range fields[11:13] { // of the process itself and of the kernel for it, proc_pid_stat(5)
+			n, err := strconv.Atoi(ticks)
+			require.NoError(b, err)
+			sum += time.Duration(n) * time.Second / ticksPerSecond
+		}
+	}
+	return sum
+}
 
 func configured(b *testing.B, rest string) string {
 	b.Helper()
@@ -199,10 +256,14 @@ func configured(b *testing.B, rest string) string {
 func edge(b *testing.B) place {
 	b.Helper()
 	redis := testserver.StartRedis(b, "--appendonly", "yes", "--appendfsync", "everysec")
+	drain(b, redis.URL)
 	folder := configured(b, "redis: "+redis.URL+"\n")
 	p := process.StartBinary(b, process.Plain(b), folder, nil, "serve", "--config", "witan.yaml", "--services", "ingest", "--grpc-addr", "127.0.0.1:0")
 	parser := process.StartBinary(b, process.Plain(b), folder, nil, "serve", "--services", "parser", "--grpc-addr", "127.0.0.1:0")
-	return place{"http://" + p.Expect(`msg=serving .*webhooks_addr=(\S+)`)[1], parser.Expect(`msg=serving .*grpc_addr=(\S+)`)[1]}
+	return place{
+		url: "http://" + p.Expect(`msg=serving .*webhooks_addr=(\S+)`)[1], parser: parser.Expect(`msg=serving .*grpc_addr=(\S+)`)[1],
+		processes: []int{p.PID(), redis.PID()},
+	}
 }
 
 // embedded is one process on a data folder, its intake included.
@@ -211,7 +272,7 @@ func embedded(b *testing.B) place {
 	folder := configured(b, "")
 	p := process.StartBinary(b, process.Plain(b), folder, nil, "serve", "--config", "witan.yaml", "--data", folder+"/data", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
 	found := p.Expect(`msg=serving .*grpc_addr=(\S+) http_addr=\S+ webhooks_addr=(\S+)`)
-	return place{"http://" + found[2], found[1]}
+	return place{url: "http://" + found[2], parser: found[1], processes: []int{p.PID()}}
 }
 
 // octokit is a server that verifies and does nothing else.
@@ -228,7 +289,28 @@ func octokit(b *testing.B) place {
 	b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(b, err)
-	return place{url: strings.TrimSpace(strings.TrimPrefix(line, "listening on "))}
+	return place{url: strings.TrimSpace(strings.TrimPrefix(line, "listening on ")), processes: []int{cmd.Process.Pid}}
+}
+
+// drain takes what waits out of a Redis until the benchmark ends, as an intake does: what stays would fill its memory, and be
+// written anew whenever it rewrites its log.
+func drain(b *testing.B, url string) {
+	b.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "redis://"))
+	require.NoError(b, err)
+	var work sync.WaitGroup
+	b.Cleanup(func() { _ = conn.Close(); work.Wait() })
+	work.Go(func() {
+		answers := bufio.NewReader(conn)
+		for range time.Tick(100 * time.Millisecond) {
+			if _, err := conn.Write([]byte("XTRIM witan:ingest MAXLEN 0\r\n")); err != nil {
+				return
+			}
+			if _, err := answers.ReadString('\n'); err != nil {
+				return
+			}
+		}
+	})
 }
 
 // saturate keeps every core busy with parsing, by twice as many callers as there are cores, until the benchmark ends.
@@ -284,19 +366,55 @@ func BenchmarkIngestAck(b *testing.B) {
 	}
 }
 
-// BenchmarkIngestRate drives each by turns with as many connections, as fast as they are answered.
+// BenchmarkIngestRate drives @octokit/webhooks, which keeps nothing, and ingest with Redis by turns, with as many connections,
+// as fast as they are answered; ratio is that of the acks of one turn to those of the turn before. Then the embedded system.
 func BenchmarkIngestRate(b *testing.B) {
-	places := []struct {
-		name string
-		at   func(*testing.B) place
-	}{{"octokit", octokit}, {"redis", edge}, {"embedded", embedded}}
-	for _, c := range places {
-		b.Run(c.name, func(b *testing.B) {
-			for range b.N {
-				s := newSender(b, c.at(b).url)
-				s.pace(b.Context(), 100, time.Second)
-				s.flood(b.Context(), hookSeconds()).report(b, hookSeconds())
+	b.Run("pairs", func(b *testing.B) {
+		for range b.N {
+			places := []place{octokit(b), edge(b)}
+			var acks [2][]float64
+			var took [2]time.Duration
+			var ratios []float64
+			var refused int
+			for round := range rounds + 1 {
+				for i, p := range places {
+					s, before := newSender(b, p.url), p.worked(b)
+					length := hookSeconds() / rounds
+					found := s.flood(b, length)
+					if round == 0 {
+						continue // compilers, connections and caches
+					}
+					refused += found.refused
+					took[i] += p.worked(b) - before
+					acks[i] = append(acks[i], float64(found.accepted.Load())/length.Seconds())
+				}
+				if round > 0 {
+					ratios = append(ratios, acks[1][round-1]/acks[0][round-1])
+				}
 			}
-		})
-	}
+			b.Logf("acks/s by turns: octokit %.0f, redis %.0f; ratios %.2f", acks[0], acks[1], ratios)
+			b.ReportMetric(0, "ns/op")
+			for i, name := range []string{"octokit", "redis"} {
+				all := 0.0
+				for _, n := range acks[i] {
+					all += n * (hookSeconds() / rounds).Seconds()
+				}
+				slices.Sort(acks[i])
+				b.ReportMetric(acks[i][rounds/2], name+"-acks/s")
+				b.ReportMetric(took[i].Seconds()/all*1e6, name+"-cpu-us/ack")
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(ratios[0], "min-ratio")
+			b.ReportMetric(ratios[rounds/2], "ratio")
+			b.ReportMetric(ratios[rounds-1], "max-ratio")
+			b.ReportMetric(float64(refused), "refused")
+		}
+	})
+	b.Run("embedded", func(b *testing.B) {
+		for range b.N {
+			s := newSender(b, embedded(b).url)
+			s.pace(b.Context(), 100, time.Second)
+			s.flood(b, hookSeconds()).report(b, hookSeconds())
+		}
+	})
 }

@@ -197,7 +197,7 @@ func TestP01_KilledAnywhereInACluster(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, quick)
 	w.hooked()
-	redis := testserver.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	redis := testserver.StartRedis(t, "--appendonly", "yes", "--appendfsync", "everysec")
 	c := w.joinCluster(cluster.Params{
 		Binary: process.Plain(t), Folder: w.Dir, Database: testserver.StartPostgres(t).URL, Redis: redis.URL,
 		Config: strings.Replace(readFile(t, w.Config), `addr: "127.0.0.1:0", `, "", 1), Workers: 2, Queues: []string{"intake", "review"},

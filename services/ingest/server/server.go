@@ -68,6 +68,7 @@ func (s *Server) AcceptDelivery(ctx context.Context, req *ingestv1.AcceptDeliver
 	if err != nil {
 		return nil, err
 	}
+	d.SHA256 = ingest.Digest(req.GetBody())
 	return message(d), nil
 }
 

@@ -261,6 +261,9 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
+// PID is the process ID, as long as the process runs.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal.
 func (p *Process) Signal(s syscall.Signal) { require.NoError(p.t, p.cmd.Process.Signal(s)) }
 

@@ -1,5 +1,6 @@
 // Package redis is the buffer of a cluster: one stream of accepted deliveries with one consumer group, and a second stream
-// of dead letters. What a promise to the sender is worth depends on how Redis keeps its data; Durability says so.
+// of dead letters. What was put outlives the end of Redis where it has an append-only file; what else a promise to the sender is
+// worth depends on its settings, and Durability says so.
 package redis
 
 import (
@@ -51,6 +52,7 @@ type Buffer struct {
 	puts, takes  *goredis.Client
 	stream, dead string
 	consumer     string
+	batches      batches
 }
 
 var (
@@ -77,21 +79,18 @@ func New(cfg Config) (*Buffer, error) {
 	puts.PoolSize, puts.MinIdleConns, puts.DialTimeout = putConns, 2, dialTimeout
 	takes.MaxRetries, takes.PoolSize, takes.DialTimeout = -1, takeConns, callTimeout
 	takes.ReadTimeout, takes.WriteTimeout = callTimeout, callTimeout
-	return &Buffer{
+	b := &Buffer{
 		cfg: cfg, puts: goredis.NewClient(&puts), takes: goredis.NewClient(&takes),
 		stream: cfg.Prefix + "ingest", dead: cfg.Prefix + "ingest:dead", consumer: rand.Text(),
-	}, nil
+	}
+	b.batches.store = b.store
+	return b, nil
 }
 
-// Close ends the connections.
-func (b *Buffer) Close() error { return errors.Join(b.puts.Close(), b.takes.Close()) }
-
-// Put implements ingest.Buffer.
-func (b *Buffer) Put(ctx context.Context, e ingest.Entry) error {
-	if err := b.puts.XAdd(ctx, &goredis.XAddArgs{Stream: b.stream, Values: fields(e)}).Err(); err != nil {
-		return fmt.Errorf("store delivery %s: %w", e.ID, err)
-	}
-	return nil
+// Close waits for what is being stored, and ends the connections.
+func (b *Buffer) Close() error {
+	b.batches.flights.Wait()
+	return errors.Join(b.puts.Close(), b.takes.Close())
 }
 
 func fields(e ingest.Entry) []any {
@@ -179,13 +178,15 @@ func (b *Buffer) claim(ctx context.Context, n int) ([]ingest.Entry, error) {
 func entryOf(m goredis.XMessage, takes int) ingest.Entry {
 	text := func(field string) string { s, _ := m.Values[field].(string); return s }
 	received, _ := strconv.ParseInt(text("received"), 10, 64) // ours; whatever else it is, the delivery is handled
-	return ingest.Entry{
+	e := ingest.Entry{
 		Delivery: ingest.Delivery{
 			ID: text("delivery"), Event: text("event"), Action: text("action"), SHA256: text("sha256"),
 			ReceivedAt: time.UnixMicro(received).UTC(), State: ingest.Stored,
 		},
 		Body: []byte(text("body")), Receipt: m.ID, Takes: takes,
 	}
+	e.SHA256 = e.Digest()
+	return e
 }
 
 // Hold implements ingest.Queue.

@@ -32,7 +32,7 @@ func (s *Store) Keep(ctx context.Context, e ingest.Entry) (ingest.Delivery, erro
 		body = []byte{}
 	}
 	err := s.queries().KeepDelivery(ctx, ingestsql.KeepDeliveryParams{
-		ID: e.ID, Origin: e.Origin(), Run: int64(e.Run()), Event: e.Event, Action: e.Action, Sha256: e.SHA256, ReceiveTime: e.ReceivedAt,
+		ID: e.ID, Origin: e.Origin(), Run: int64(e.Run()), Event: e.Event, Action: e.Action, Sha256: e.Digest(), ReceiveTime: e.ReceivedAt,
 		Stored: int64(ingest.Stored), Body: body, Again: []int64{int64(ingest.Dead), int64(ingest.Unparsed)},
 	})
 	if err != nil {

@@ -82,8 +82,9 @@ func (s *Store) Put(ctx context.Context, e ingest.Entry) error {
 }
 
 func (s *Store) insert(ctx context.Context, e ingest.Entry) error {
+	digest := e.Digest()
 	err := s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, insert, e.ID, e.Origin(), e.Event, e.Action, e.SHA256, e.ReceivedAt.UnixMicro(), int(ingest.Stored),
+		_, err := tx.ExecContext(ctx, insert, e.ID, e.Origin(), e.Event, e.Action, digest, e.ReceivedAt.UnixMicro(), int(ingest.Stored),
 			nonNil(e.Body), int(ingest.Dead), int(ingest.Unparsed), e.Run())
 		return err
 	})
