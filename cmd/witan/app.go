@@ -135,7 +135,8 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.String("config", config.Getenv(a.environ, "WITAN_CONFIG"), "configuration file")
 	flags.String("data", "", "data folder (default: the user's data directory)")
 	root.AddCommand(
-		a.serveCommand(), a.workCommand(), a.migrateCommand(), a.reviewCommand(), a.askCommand(), a.attachCommand(), a.jobsCommand(), a.indexCommand(),
+		a.serveCommand(), a.workCommand(), a.migrateCommand(), a.reviewCommand(), a.askCommand(), a.attachCommand(), a.jobsCommand(), a.deliveriesCommand(),
+		a.indexCommand(),
 		a.searchCommand(), a.symbolsCommand(), a.doctorCommand(), a.modelsCommand(), a.tokenCommand(), a.benchCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -47,8 +48,8 @@ func (c *checkup) deliveries(ctx context.Context, conn grpc.ClientConnInterface,
 			return
 		}
 		if n := len(page.GetDeliveries()); n > 0 {
-			report("webhooks", "%d are %s, the newest %s (%s); see GET /v1/deliveries?state=%s", n, state,
-				page.GetDeliveries()[0].GetName(), page.GetDeliveries()[0].GetStateReason(), state)
+			report("webhooks", "%d are %s, the newest %s (%s); see `witan deliveries list --state %s`", n, state,
+				page.GetDeliveries()[0].GetName(), page.GetDeliveries()[0].GetStateReason(), strings.ToLower(state.String()))
 		}
 	}
 }
@@ -81,7 +82,7 @@ func (c *checkup) webhookBuffer(ctx context.Context, conf config.Config) {
 		c.ok("webhooks", "%d processes hand them over, %d wait", stats.Takers, stats.Waiting)
 	}
 	if stats.Dead > 0 {
-		c.bad("webhooks", "%d could not be handed over within the last %s; see GET /v1/deliveries?state=DEAD", stats.Dead, conf.Retention.Deliveries.Round(time.Hour))
+		c.bad("webhooks", "%d could not be handed over within the last %s; see `witan deliveries list --state dead`", stats.Dead, conf.Retention.Deliveries.Round(time.Hour))
 	}
 	gaps, err := buffer.Gaps(ctx)
 	if err != nil {

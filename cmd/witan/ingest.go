@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
 	ingestv1 "witan.dev/gen/witan/ingest/v1"
@@ -16,7 +17,9 @@ import (
 	"witan.dev/internal/database/postgres"
 	"witan.dev/internal/lifecycle"
 	"witan.dev/internal/webhook"
+	webhookmetrics "witan.dev/internal/webhook/metrics"
 	"witan.dev/services/ingest"
+	ingestmetrics "witan.dev/services/ingest/metrics"
 	"witan.dev/services/ingest/peers"
 	ingestserver "witan.dev/services/ingest/server"
 	ingestpostgres "witan.dev/services/ingest/store/postgres"
@@ -57,7 +60,7 @@ func newIngest(ctx context.Context, p parts) (service, error) {
 	})
 	made := service{register: func(r grpc.ServiceRegistrar) { ingestv1.RegisterIngestServiceServer(r, server) }}
 	if p.config.Webhooks.Addr != "" {
-		handler := webhook.NewHandler(webhook.Params{Accept: server.Accept, Logger: p.logger})
+		handler := webhook.NewHandler(webhook.Params{Accept: server.Accept, Observe: p.webhooks.Observe, Logger: p.logger})
 		made.edge = ingestserver.NewEdge(p.config.Webhooks.Addr, p.certs.Web(), handler, p.logger)
 	}
 	return made, nil
@@ -98,7 +101,7 @@ func largeDeliveries() map[string]int {
 
 // forwardDeliveries is the gateway's route: it calls the ingest service with this process's own credentials, since a forge
 // has none that are ours.
-func forwardDeliveries(conn grpc.ClientConnInterface, p systemParams) http.Handler {
+func forwardDeliveries(conn grpc.ClientConnInterface, p systemParams, observe func(string, time.Duration)) http.Handler {
 	client := ingestv1.NewIngestServiceClient(conn)
 	owner := p.Config.Webhooks.GitHub.Owner
 	return webhook.NewHandler(webhook.Params{
@@ -112,20 +115,38 @@ func forwardDeliveries(conn grpc.ClientConnInterface, p systemParams) http.Handl
 			d, err := client.AcceptDelivery(ctx, req, grpc.MaxCallSendMsgSize(ingest.MaxBody+deliveryOverhead))
 			return strings.TrimPrefix(d.GetName(), "deliveries/"), err
 		},
-		Logger: p.Logger,
+		Observe: observe, Logger: p.Logger,
 	})
 }
 
-// takeDeliveries starts the intake where this process has it.
+// newWebhookMetrics counts webhooks in processes that senders reach.
+func newWebhookMetrics(r roles, registry prometheus.Registerer) (*webhookmetrics.Metrics, error) {
+	if !r.serves(serviceIngest) && !r.serves(serviceGateway) {
+		return nil, nil //nolint:nilnil // documented at parts.webhooks
+	}
+	return webhookmetrics.New(registry)
+}
+
+// takeDeliveries starts the intake where this process has it, and counts what waits for one where there is a buffer.
 func (s *system) takeDeliveries(ctx context.Context, p parts) error {
-	if !p.roles.takesDeliveries() || p.buffer == nil {
+	if p.buffer == nil {
 		return nil
+	}
+	if err := ingestmetrics.RegisterQueue(p.metrics, p.buffer, p.logger); err != nil {
+		return err
+	}
+	if !p.roles.takesDeliveries() {
+		return nil
+	}
+	settled, err := ingestmetrics.NewIntake(p.metrics)
+	if err != nil {
+		return err
 	}
 	w := p.config.Webhooks.GitHub
 	return s.stack.Start(ctx, "intake", ingestworker.New(ingestworker.Params{
 		Queue: p.buffer, Store: p.deliveries, Reviews: peers.NewReviews(p.conn), Owner: w.Owner,
 		Self:        ingest.Self{Login: p.config.GitHub.User, AppID: p.config.GitHub.AppID},
-		Concurrency: p.roles.works(queueIntake, p.config.Workers), Keep: p.config.Retention.Deliveries, Logger: p.logger,
+		Concurrency: p.roles.works(queueIntake, p.config.Workers), Keep: p.config.Retention.Deliveries, Observe: settled.Observe, Logger: p.logger,
 	}))
 }
 

@@ -24,6 +24,7 @@ import (
 	"witan.dev/internal/llm/simulated"
 	"witan.dev/internal/rpc"
 	"witan.dev/internal/secret"
+	webhookmetrics "witan.dev/internal/webhook/metrics"
 	"witan.dev/services/council"
 	councilblobs "witan.dev/services/council/blobs"
 	councilserver "witan.dev/services/council/server"
@@ -70,7 +71,9 @@ type parts struct {
 	callers grpc.ClientConnInterface // see system
 	certs   *certs.Certs
 	metrics prometheus.Registerer
-	stack   *lifecycle.Stack
+	// webhooks counts what senders are told; nil where none reach this process.
+	webhooks *webhookmetrics.Metrics
+	stack    *lifecycle.Stack
 	// jobs and hub are there in processes with state.
 	jobs *job.Manager
 	hub  *watch.Hub
@@ -101,11 +104,14 @@ func (d draining) Stop(ctx context.Context) error {
 }
 
 func newParser(_ context.Context, p parts) (service, error) {
-	return parserService(p.stack, p.logger), nil
+	others := 0
+	if len(p.roles.services) > 1 {
+		others = 1 // webhooks and viewers would wait for whole files otherwise: goroutines that parse give way every 10 ms at best
+	}
+	return parserService(p.stack, treesitter.NewBeside(others), p.logger), nil
 }
 
-func parserService(stack *lifecycle.Stack, logger *slog.Logger) service {
-	extractor := treesitter.New()
+func parserService(stack *lifecycle.Stack, extractor *treesitter.Extractor, logger *slog.Logger) service {
 	stack.Defer("parsers", func(context.Context) error { extractor.Close(); return nil })
 	s := parserserver.New(parser.NewService(enry.Detector{}, extractor, logger))
 	return service{register: s.Register}
@@ -337,7 +343,7 @@ func startParser(ctx context.Context, stack *lifecycle.Stack) (grpc.ClientConnIn
 	if err != nil {
 		return nil, err
 	}
-	if err := server.Register(parserService(stack, logger).register); err != nil {
+	if err := server.Register(parserService(stack, treesitter.New(), logger).register); err != nil {
 		return nil, err
 	}
 	if err := stack.Start(ctx, "gRPC", server); err != nil {

@@ -20,6 +20,7 @@ import (
 	"witan.dev/internal/observe"
 	"witan.dev/internal/rpc"
 	"witan.dev/internal/secret"
+	webhookmetrics "witan.dev/internal/webhook/metrics"
 	gatewayserver "witan.dev/services/gateway/server"
 	ingestserver "witan.dev/services/ingest/server"
 )
@@ -51,7 +52,9 @@ type system struct {
 	gateway *gatewayserver.Server // nil where there is no HTTP address
 	edge    *ingestserver.Edge    // nil where webhooks have no address of their own
 	observe *observe.Server       // nil where there is no address for operators
-	stack   lifecycle.Stack
+	// webhooks counts what senders are told; nil where none reach this process.
+	webhooks *webhookmetrics.Metrics
+	stack    lifecycle.Stack
 }
 
 // startSystem starts everything that a process does, in the order of who needs whom. Nothing is left running or held
@@ -83,9 +86,12 @@ func (s *system) start(ctx context.Context, p systemParams) error {
 	if err := s.build(b, p, registry); err != nil {
 		return err
 	}
+	if s.webhooks, err = newWebhookMetrics(p.Roles, registry); err != nil {
+		return err
+	}
 	parts := parts{
 		backend: b, config: p.Config, environ: p.Environ, logger: p.Logger, roles: p.Roles, conn: s.conn, callers: s.callers, certs: s.network.certs,
-		metrics: registry, stack: &s.stack,
+		metrics: registry, webhooks: s.webhooks, stack: &s.stack,
 	}
 	if p.Roles.stateful() {
 		if err := parts.startStores(ctx); err != nil {
@@ -243,7 +249,7 @@ func (s *system) listen(ctx context.Context, p systemParams, registry *prometheu
 			Addr: p.Config.HTTPAddr, TLS: s.network.certs.Web(), MaxBody: int64(p.Config.MaxBody),
 			Heartbeat: p.Config.Streams.Heartbeat, WriteTimeout: p.Config.Streams.Grace,
 		},
-		gatewayserver.Deps{Conn: s.callers, Logger: p.Logger, Metrics: registry, Webhooks: forwardDeliveries(s.conn, p)},
+		gatewayserver.Deps{Conn: s.callers, Logger: p.Logger, Metrics: registry, Webhooks: forwardDeliveries(s.conn, p, s.webhooks.Observe)},
 	)
 	if err != nil {
 		return err

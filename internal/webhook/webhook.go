@@ -43,8 +43,8 @@ var (
 type Params struct {
 	// Accept verifies and stores a webhook and names it. Header holds what Wanted chose; body is not used afterwards.
 	Accept func(ctx context.Context, header http.Header, body []byte) (delivery string, err error)
-	// Observe is told how each request was answered and what it took; nil: nobody is.
-	Observe func(code int, took time.Duration)
+	// Observe is told the reason why a request was refused, empty where it was accepted, and what it took; nil: nobody is.
+	Observe func(reason string, took time.Duration)
 	Logger  *slog.Logger
 }
 
@@ -57,7 +57,7 @@ type Handler struct {
 // NewHandler makes a handler.
 func NewHandler(p Params) *Handler {
 	if p.Observe == nil {
-		p.Observe = func(int, time.Duration) {}
+		p.Observe = func(string, time.Duration) {}
 	}
 	return &Handler{p: p, large: make(chan struct{}, maxLarge)}
 }
@@ -68,15 +68,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	delivery, err := h.take(w, r)
 	if err != nil {
-		code := h.refuse(w, r, err)
-		h.p.Observe(code, time.Since(start))
+		reason := h.refuse(w, r, err)
+		h.p.Observe(reason, time.Since(start))
 		return
 	}
 	h.accepted(w, r, delivery)
-	h.p.Observe(http.StatusAccepted, time.Since(start))
+	h.p.Observe("", time.Since(start))
 }
 
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) int {
+// refuse answers an error and says its reason.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) string {
 	if errors.Is(err, errMethod) {
 		w.Header().Set("Allow", http.MethodPost)
 	}
@@ -86,7 +87,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) int 
 		h.p.Logger.WarnContext(r.Context(), "a webhook was not accepted", "code", code, "error", err)
 	}
 	httpstatus.Write(r.Context(), w, st, code, h.p.Logger)
-	return code
+	return rpcstatus.Info(st).GetReason()
 }
 
 // answer is what a sender is told.

@@ -25,6 +25,24 @@ const (
 	Dead
 )
 
+// String is the state's name.
+func (s State) String() string {
+	switch s {
+	case Stored:
+		return "STORED"
+	case Handled:
+		return "HANDLED"
+	case Ignored:
+		return "IGNORED"
+	case Unparsed:
+		return "UNPARSED"
+	case Dead:
+		return "DEAD"
+	default:
+		return "UNKNOWN"
+	}
+}
+
 // Settled says that nothing is to be done any more, even when the sender repeats the delivery.
 func (s State) Settled() bool { return s == Handled || s == Ignored }
 

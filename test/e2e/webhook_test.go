@@ -299,3 +299,35 @@ func TestP01_WithoutASecretNoWebhookIsTaken(t *testing.T) {
 	require.NotZero(t, alone.Code)
 	require.Contains(t, alone.Stderr, "no webhook secret is configured")
 }
+
+// TestDeliveriesAreListedShownAndHandledAgain goes through what the command line can do with webhooks.
+func TestDeliveriesAreListedShownAndHandledAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quick)
+	w.hooked()
+	n := w.serve()
+	for id, hook := range map[string]struct{ event, body string }{"a-ping": {"ping", `{"zen":"x"}`}, "no-comment": {"issue_comment", `{"action":"created","issue":7}`}} {
+		require.Eventually(t, func() bool { // a busy disk may take longer than the limit
+			return sendHook(t.Context(), n.HTTP, hookSecret, hook.event, id, []byte(hook.body)) == http.StatusAccepted
+		}, patience, 20*time.Millisecond)
+	}
+	for id, state := range map[string]string{"a-ping": "IGNORED", "no-comment": "UNPARSED"} {
+		require.Eventually(t, func() bool { return deliveryOf(t.Context(), n.HTTP, id).State == state }, patience, 20*time.Millisecond, id)
+	}
+	listed := w.run("deliveries", "list", "--state", "unparsed")
+	require.Zero(t, listed.Code, listed.Stderr)
+	require.Regexp(t, `deliveries/no-comment\s+issue_comment\s+created\s+UNPARSED\s+PAYLOAD_UNREADABLE`, listed.Stdout)
+	require.NotContains(t, listed.Stdout, "a-ping")
+	require.Len(t, strings.Split(strings.TrimSpace(w.run("deliveries", "list", "--limit", "1").Stdout), "\n"), 2, "a head and one")
+
+	shown := w.run("deliveries", "show", "a-ping")
+	require.Zero(t, shown.Code, shown.Stderr)
+	require.Contains(t, shown.Stdout, `"stateReason": "PING"`)
+	again := w.run("deliveries", "redeliver", "deliveries/no-comment", "a-ping")
+	require.Zero(t, again.Code, again.Stderr)
+	require.Regexp(t, `^deliveries/no-comment~1\tSTORED\ndeliveries/a-ping~1\tSTORED\n$`, again.Stdout)
+	require.Eventually(t, func() bool { return deliveryOf(t.Context(), n.HTTP, "a-ping~1").State == "IGNORED" }, patience, 20*time.Millisecond)
+	unknown := w.run("deliveries", "redeliver", "never-seen")
+	require.Equal(t, 2, unknown.Code)
+	require.Contains(t, unknown.Stderr, "DELIVERY_NOT_FOUND")
+}

@@ -67,7 +67,7 @@ func (i *Intake) once(ctx context.Context, e ingest.Entry, last bool) error {
 	if err := i.p.Store.Settle(ctx, e.ID, outcome); err != nil {
 		return err
 	}
-	i.p.Observe(e.Event, outcome)
+	i.p.Observe(outcome)
 	if outcome.State == ingest.Dead {
 		return i.p.Queue.Bury(ctx, e, outcome.Reason)
 	}

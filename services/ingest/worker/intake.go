@@ -41,7 +41,7 @@ type Params struct {
 	// Lease is that of the queue; default ingest.Lease.
 	Lease time.Duration
 	// Observe is told what became of a delivery; nil: nobody is.
-	Observe func(event string, o ingest.Outcome)
+	Observe func(o ingest.Outcome)
 	Logger  *slog.Logger
 }
 
@@ -62,7 +62,7 @@ type Intake struct {
 func New(p Params) *Intake {
 	p.Concurrency, p.Keep, p.Lease = cmp.Or(p.Concurrency, 16), cmp.Or(p.Keep, 30*24*time.Hour), cmp.Or(p.Lease, ingest.Lease)
 	if p.Observe == nil {
-		p.Observe = func(string, ingest.Outcome) {}
+		p.Observe = func(ingest.Outcome) {}
 	}
 	return &Intake{p: p, slots: make(chan struct{}, p.Concurrency), inHand: map[string]ingest.Entry{}}
 }

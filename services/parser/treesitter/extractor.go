@@ -11,8 +11,8 @@ import (
 	"witan.dev/services/parser"
 )
 
-// Extractor implements parser.Extractor. It may be shared by goroutines; as many files are parsed at once as there are
-// CPUs, further calls wait.
+// Extractor implements parser.Extractor. It may be shared by goroutines; a number of files is parsed at once, further calls
+// wait.
 type Extractor struct {
 	languages map[string]*language
 	parsers   *pool
@@ -20,9 +20,12 @@ type Extractor struct {
 
 var _ parser.Extractor = (*Extractor)(nil)
 
-// New returns an extractor for all languages. Close frees its parsers.
-func New() *Extractor {
-	e := &Extractor{languages: make(map[string]*language), parsers: newPool(runtime.GOMAXPROCS(0), parser.ParseTimeout)}
+// New returns an extractor for all languages that parses as many files at once as there are CPUs. Close frees its parsers.
+func New() *Extractor { return NewBeside(0) }
+
+// NewBeside is New, but leaves a number of CPUs to others in the same process where there are more.
+func NewBeside(others int) *Extractor {
+	e := &Extractor{languages: make(map[string]*language), parsers: newPool(max(1, runtime.GOMAXPROCS(0)-others), parser.ParseTimeout)}
 	for _, entry := range entries() {
 		e.languages[entry.spec.Name] = newLanguage(entry)
 	}
