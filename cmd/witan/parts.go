@@ -51,6 +51,7 @@ import (
 	"witan.dev/services/review/peers"
 	"witan.dev/services/review/publish"
 	"witan.dev/services/review/repoconfig"
+	"witan.dev/services/review/reviewers/history"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/reviewers/structure"
 	"witan.dev/services/review/reviewers/tests"
@@ -233,7 +234,6 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	if !p.config.Context.Enabled || p.config.Context.Tokens == 0 {
 		limits.ContextTokens = -1
 	}
-	reviewers := []review.Reviewer{leaks, structure.New(parser, index), tests.New()}
 	hub, err := newGitHub(p)
 	if err != nil {
 		return service{}, err
@@ -242,6 +242,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	if err != nil {
 		return service{}, err
 	}
+	reviewers := []review.Reviewer{leaks, structure.New(parser, index), tests.New(), history.New(repository)}
 	var forge review.Forge
 	var publisher publish.Forge
 	var host string
@@ -292,7 +293,7 @@ func newGitHub(p parts) (*github.Client, error) {
 }
 
 // newMirror reads pull requests through a cache of repositories, and everything else from this machine.
-func newMirror(ctx context.Context, p parts, g *git.Git, local review.Repository, hub *github.Client) (*mirror.Repository, error) {
+func newMirror(ctx context.Context, p parts, g *git.Git, local mirror.Local, hub *github.Client) (*mirror.Repository, error) {
 	params := mirror.Params{Git: g, Local: local, Dir: cmp.Or(p.config.GitHub.Cache, p.mirrors), Logger: p.logger}
 	if hub == nil {
 		return mirror.New(params), nil

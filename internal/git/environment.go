@@ -74,6 +74,7 @@ func safeSettings() []setting {
 		{"diff.wsErrorHighlight", "none"},
 		{"diff.indentHeuristic", "true"},
 		{"log.showSignature", "false"},
+		{"log.showRoot", "false"},
 	}
 }
 

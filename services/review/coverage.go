@@ -19,6 +19,7 @@ type ReviewerOutcome struct {
 	LeftOut []Path `json:"left_out,omitempty"`
 	// Planned are the paths that it would have looked at; only used when it failed.
 	Planned   []Path `json:"planned,omitempty"`
+	Whole     bool   `json:"whole,omitempty"` // it judged the change and read no file
 	Proposals int    `json:"proposals"`
 }
 
@@ -31,11 +32,14 @@ func (o *ReviewerOutcome) lookedAt(f *File) bool {
 
 // Summary counts what the reviewer did on the change.
 func (o *ReviewerOutcome) Summary(c *Change) ReviewerSummary {
-	s := ReviewerSummary{Name: o.Name, Status: ReviewerDone, Reason: o.Failed, Proposals: o.Proposals}
+	s := ReviewerSummary{Name: o.Name, Status: ReviewerDone, Reason: o.Failed, Proposals: o.Proposals, Whole: o.Whole}
 	for i := range c.Files {
 		if o.lookedAt(&c.Files[i]) {
 			s.Files++
 		}
+	}
+	if o.Whole {
+		s.Files = len(c.Files)
 	}
 	switch {
 	case o.Failed != "":

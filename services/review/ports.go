@@ -23,6 +23,22 @@ type Repository interface {
 	Release(ctx context.Context, id job.ID) error
 }
 
+// Bounds of what a History tells (own choices).
+const (
+	// MaxPast is how many commits before a change are looked at.
+	MaxPast = 1000
+	// MaxPastPaths is how many paths a commit may have changed: what touches more says nothing of what belongs together.
+	MaxPastPaths = 30
+)
+
+// History tells what was changed together before a change. Safe for concurrent use.
+type History interface {
+	// Past returns the paths that each of the last MaxPast commits up to the change's merge base changed, the newest first: at
+	// least one path each and at most MaxPastPaths. A renamed file is two paths. Merges and commits without a known parent are
+	// left out. It is empty where there is no history, as beside a patch.
+	Past(ctx context.Context, p Pinned) ([][]string, error)
+}
+
 // Tree reads the files of one state of a repository.
 type Tree interface {
 	// Read returns the content of the file at path. The error is ErrNoFile where there is none, ErrTooLarge above the

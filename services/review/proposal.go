@@ -44,6 +44,8 @@ type Proposal struct {
 
 // Inspection is what static reviewers look at.
 type Inspection struct {
+	// Pinned names the states that are compared; what was changed before them is asked of a History by it.
+	Pinned Pinned
 	Change *Change
 	// Old and New are the parsed sides of the changed files by their paths on that side. Files that the parser cannot
 	// read are missing.
@@ -64,6 +66,11 @@ type Report struct {
 	Limits map[Path][]Reason
 	// LeftOut are the text files that the reviewer's own rules leave out by their path.
 	LeftOut []Path
+	// Whole says that the reviewer judged the change as a whole and read none of its files: it stands in no file's coverage,
+	// and what it does not report again is mended.
+	Whole bool
+	// Notes say in words what could not be looked at as a whole.
+	Notes []string
 }
 
 // Reviewer finds problems without a model. Implementations are safe for concurrent use, change nothing outside and

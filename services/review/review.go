@@ -154,6 +154,8 @@ type ReviewerSummary struct {
 	Reason    string         `json:"reason,omitempty"`
 	Files     int            `json:"files"`
 	Proposals int            `json:"proposals"`
+	// Whole says that it judged the change as a whole and read none of its files.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // Outcome is the state in which the review's job ends: complete or not.

@@ -28,7 +28,9 @@ type Input struct {
 	Findings []finding.Finding
 	Known    []review.Known
 	Coverage finding.Coverage
-	Head     Head
+	// Whole are the static reviewers that judged the whole change: what they do not report again is mended.
+	Whole []string
+	Head  Head
 }
 
 // Change is a status that a review changed.
@@ -255,7 +257,14 @@ func (a *application) fixed(k int) bool {
 	default:
 		return false
 	}
-	return a.standings[k].gone() && a.covered(k)
+	return a.standings[k].gone() && a.covered(k) || a.mended(k)
+}
+
+// mended says whether a finding without lines was only reported by reviewers that have judged the whole change anew.
+func (a *application) mended(k int) bool {
+	f := &a.known[k].Finding
+	return f.Location.StartLine == 0 && f.Location.Code == "" && len(f.Sources) > 0 &&
+		!slices.ContainsFunc(f.Sources, func(source string) bool { return !static(f, source) || !slices.Contains(a.in.Whole, source) })
 }
 
 // covered says whether the review read the finding's file with everybody who had reported it.

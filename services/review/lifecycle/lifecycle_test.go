@@ -180,3 +180,36 @@ func TestOneOfSeveralEqualLinesIsFixed(t *testing.T) {
 	require.Len(t, out.Changes, 1)
 	require.Equal(t, "b", out.Changes[0].ID)
 }
+
+// TestWhatWholeReviewersDoNotRepeatIsMended: a finding without lines has nothing else that could change.
+func TestWhatWholeReviewersDoNotRepeatIsMended(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		whole   []string
+		sources []string
+		now     map[string]string
+		want    finding.Status
+	}{
+		"its file was changed":                {[]string{"past"}, []string{"past"}, map[string]string{"a.c": "1", "b.c": "2"}, finding.Fixed},
+		"another file was changed":            {[]string{"past"}, []string{"past"}, map[string]string{"a.c": "0", "b.c": "2"}, finding.Fixed},
+		"the reviewer could not judge":        {nil, []string{"past"}, map[string]string{"a.c": "1", "b.c": "2"}, finding.Open},
+		"a member said it as well":            {[]string{"past"}, []string{"past", "ada"}, map[string]string{"a.c": "1", "b.c": "2"}, finding.Open},
+		"a reviewer of lines said it as well": {[]string{"past"}, []string{"past", "probe"}, map[string]string{"a.c": "1", "b.c": "2"}, finding.Open},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, cov := head(map[string]string{"a.c": "0", "b.c": "0"}, c.now)
+			k := known(faulty, "two")
+			k.Finding.Location = finding.Location{Path: "a.c", OldPath: "a.c", Side: finding.Right, Placement: finding.PlacedFile}
+			k.Finding.Sources, k.Finding.Votes = c.sources, []finding.Vote{{Voter: "past"}, {Voter: "ada", Model: "m"}, {Voter: "probe"}}
+			out, err := lifecycle.Apply(lifecycle.Input{Review: "reviews/r1", Subject: "s", Known: []review.Known{k}, Coverage: cov, Head: h, Whole: c.whole})
+			require.NoError(t, err)
+			if c.want == finding.Open {
+				require.Empty(t, out.Changes)
+				return
+			}
+			require.Len(t, out.Changes, 1)
+			require.Equal(t, finding.Fixed, out.Changes[0].To)
+		})
+	}
+}

@@ -91,6 +91,7 @@ func (s *session) apply(
 	}
 	res, err := lifecycle.Apply(lifecycle.Input{
 		Review: wire.ReviewName(s.review.ID), Subject: subject, Findings: findings, Known: known, Coverage: result.Coverage, Head: head,
+		Whole: whole(result.Reviewers),
 	})
 	if err != nil {
 		return res, publish.Plan{}, err
@@ -130,6 +131,17 @@ func merged(known, changed []review.Known) []review.Known {
 			out[i] = k
 		} else {
 			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// whole are the reviewers that judged the whole change.
+func whole(reviewers []review.ReviewerSummary) []string {
+	var out []string
+	for _, r := range reviewers {
+		if r.Whole && r.Status == review.ReviewerDone {
+			out = append(out, r.Name)
 		}
 	}
 	return out

@@ -60,6 +60,9 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		if err := group.Wait(); err != nil {
 			return inspected{}, err
 		}
+		for i := range reports {
+			out.Notes = append(out.Notes, reports[i].Notes...)
+		}
 		proposals := collect(reports, out.Outcomes, len(s.builtin()))
 		if err := s.clean(ctx, &in, proposals); err != nil {
 			if fatal(ctx, err) {
@@ -127,7 +130,8 @@ func (s *session) examine(ctx context.Context, r review.Reviewer, in review.Insp
 		}
 		return review.Report{}, o, nil
 	}
-	o.All, o.Looked, o.Limits, o.LeftOut = report.Looked == nil, report.Looked, report.Limits, report.LeftOut
+	o.All, o.Looked, o.Limits, o.LeftOut = report.Looked == nil && !report.Whole, report.Looked, report.Limits, report.LeftOut
+	o.Whole = report.Whole
 	return report, o, nil
 }
 

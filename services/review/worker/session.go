@@ -67,7 +67,7 @@ func (s *session) load(ctx context.Context) (*review.Inspection, error) {
 	if s.paths, err = s.resolution.Settings.Paths(); err != nil {
 		s.paths, s.pathsError = review.PathRules{}, err
 	}
-	in := &review.Inspection{Change: change}
+	in := &review.Inspection{Pinned: s.resolution.Pinned, Change: change}
 	if in.Base, in.Head, err = s.p.Repository.Trees(ctx, s.resolution.Pinned); err != nil {
 		return nil, err
 	}

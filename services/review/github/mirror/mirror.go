@@ -31,6 +31,10 @@ type mirror struct {
 	of   *Repository
 	repo review.Repo
 	dir  string
+	// depth is how many commits of a history it holds. One of more than one commit holds no contents.
+	depth   int
+	timeout time.Duration
+	bytes   int64
 }
 
 // locks keep fetches into one mirror apart within the process, flocks do so between processes.
@@ -75,8 +79,14 @@ func (l *locks) lock(ctx context.Context, dir string) (unlock func(), err error)
 
 // mirror returns the mirror of a repository, which need not be there yet. Its ID must be known: names change hands.
 func (r *Repository) mirror(repo review.Repo) (*mirror, error) {
+	dir, err := r.dir(repo, suffix)
+	return &mirror{of: r, repo: repo, dir: dir, depth: 1, timeout: r.p.Limits.Fetch, bytes: r.p.Limits.Mirror}, err
+}
+
+// dir is where a mirror of a repository lies.
+func (r *Repository) dir(repo review.Repo, suffix string) (string, error) {
 	if repo.ID == 0 {
-		return nil, fmt.Errorf("the mirror of %s: the repository was not looked up", repo.FullName())
+		return "", fmt.Errorf("the mirror of %s: the repository was not looked up", repo.FullName())
 	}
 	host := strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '-' {
@@ -86,9 +96,9 @@ func (r *Repository) mirror(repo review.Repo) (*mirror, error) {
 	}, strings.TrimLeft(strings.ToLower(repo.Host), "."))
 	dir, err := filepath.Abs(filepath.Join(r.p.Dir, host, strconv.FormatInt(repo.ID, 10)+suffix))
 	if err != nil {
-		return nil, fmt.Errorf("the mirror of %s: %w", repo.FullName(), err)
+		return "", fmt.Errorf("the mirror of %s: %w", repo.FullName(), err)
 	}
-	return &mirror{of: r, repo: repo, dir: dir}, nil
+	return dir, nil
 }
 
 // whole reports whether everything of these commits is there: a fetch brings a commit with all that it holds, or nothing.
@@ -130,12 +140,16 @@ func (m *mirror) hold(ctx context.Context, commits ...string) error {
 		m.touch()
 		return nil
 	}
-	if size(m.dir) > m.of.p.Limits.Mirror/2 {
+	if size(m.dir) > m.bytes/2 {
 		if err := m.remove(); err != nil {
 			return err
 		}
 	}
-	return m.fetch(ctx, commits)
+	err = m.fetch(ctx, commits)
+	if errors.Is(err, git.ErrTooLarge) {
+		err = errors.Join(err, m.remove())
+	}
+	return err
 }
 
 func (m *mirror) lock(ctx context.Context) (*flock.Flock, error) {
@@ -194,8 +208,8 @@ func (m *mirror) fetchInto(ctx context.Context, commits []string) error {
 			return err
 		}
 		err = into.Fetch(ctx, git.FetchParams{
-			URL: from.URL, User: from.User, Password: from.Password, Wants: slices.Compact(slices.Sorted(slices.Values(commits))), Depth: 1,
-			Timeout: m.of.p.Limits.Fetch, MaxBytes: m.of.p.Limits.Mirror,
+			URL: from.URL, User: from.User, Password: from.Password, Wants: slices.Compact(slices.Sorted(slices.Values(commits))), Depth: m.depth,
+			NoBlobs: m.depth > 1, Timeout: m.timeout, MaxBytes: m.bytes,
 		})
 		switch {
 		case err == nil:
@@ -223,7 +237,7 @@ func (m *mirror) failed(err error, commits []string) error {
 	case errors.Is(err, git.ErrRemoteObject):
 		return gone(commits[len(commits)-1], fmt.Errorf("fetch from %s: %w: %w", m.repo.FullName(), review.ErrHeadGone, err))
 	case errors.Is(err, git.ErrTooLarge):
-		return review.ErrMaterialTooLarge.With("detail", fmt.Sprintf("the files of the repository take more than %d bytes", m.of.p.Limits.Mirror)).Wrap(err)
+		return review.ErrMaterialTooLarge.With("detail", fmt.Sprintf("the files of the repository take more than %d bytes", m.bytes)).Wrap(err)
 	case errors.Is(err, git.ErrRemoteUnreachable):
 		return fmt.Errorf("fetch from %s: %w: %w", m.repo.FullName(), review.ErrUnavailable, err)
 	}

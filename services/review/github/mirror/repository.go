@@ -22,13 +22,19 @@ type Remote interface {
 	Renamed(ctx context.Context, repo review.Repo) (review.Repo, error)
 }
 
+// Local reads repositories on this machine.
+type Local interface {
+	review.Repository
+	review.History
+}
+
 // Params are what a repository reader needs.
 type Params struct {
 	// Remote is nil where no forge is configured.
 	Remote Remote
 	Git    *git.Git
 	// Local reads every other source, and the change in a mirror.
-	Local review.Repository
+	Local Local
 	// Dir is the cache folder.
 	Dir    string
 	Limits Limits
@@ -45,6 +51,10 @@ type Limits struct {
 	Mirror int64
 	// Total bounds the bytes of all mirrors, as Sweep finds them; 20 GiB.
 	Total int64
+	// Past bounds the time of fetching a history, PastBytes its bytes; 1 minute and 256 MiB. One that goes beyond them is not
+	// fetched again for a day.
+	Past      time.Duration
+	PastBytes int64
 	// Idle is after which time without use Sweep removes a mirror; 7 days.
 	Idle time.Duration
 }
@@ -52,6 +62,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	return Limits{
 		Fetch: cmp.Or(l.Fetch, git.DefaultFetchTimeout), Mirror: cmp.Or(l.Mirror, git.DefaultFetchBytes),
+		Past: cmp.Or(l.Past, time.Minute), PastBytes: cmp.Or(l.PastBytes, 256<<20),
 		Total: cmp.Or(l.Total, 20<<30), Idle: cmp.Or(l.Idle, 7*24*time.Hour),
 	}
 }
@@ -61,6 +72,8 @@ func (l Limits) withDefaults() Limits {
 type Repository struct {
 	p     Params
 	locks locks
+
+	refused refused
 }
 
 var _ review.Repository = (*Repository)(nil)
