@@ -82,6 +82,9 @@ func EncodeMarkdown(w io.Writer, r *Report) error {
 	}
 	m.others(others)
 	m.coverage(r.Coverage)
+	for _, note := range r.Notes {
+		m.line("- %s", EscapeMarkdown(oneLine(shown(note, maxReason))))
+	}
 	m.closing(r)
 	return m.w.Flush()
 }

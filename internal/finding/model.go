@@ -142,6 +142,8 @@ type Report struct {
 	FailOn   Severity
 	Coverage Coverage
 	Findings []Finding
+	// Notes say what was left out, or looked at with less than usual, as a whole; a sentence each.
+	Notes []string
 	// Cost is what the models cost in words of the caller ("0.0123 USD", "unknown"); empty hides the line.
 	Cost     string
 	Duration time.Duration

@@ -34,6 +34,9 @@ func EncodeText(w io.Writer, r *Report, o TextOptions) error {
 		t.line("")
 	}
 	t.coverage(r.Coverage)
+	for _, note := range r.Notes {
+		t.paragraph("  ", oneLine(shown(note, maxReason)))
+	}
 	t.closing(r)
 	return t.w.Flush()
 }

@@ -73,6 +73,8 @@ type Related struct {
 	Pieces []Piece
 	// Incomplete says of each relation that was cut, or could not be looked up, why.
 	Incomplete map[Relation]string
+	// Degraded says why the answer may be worse than usual, whatever its limits; empty: it is not.
+	Degraded string
 }
 
 // Related finds the code around a target. A target that the index does not know gives no pieces. Errors:

@@ -1,6 +1,7 @@
 package retrieval
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -95,10 +96,13 @@ func whyGrade(g Grade) string {
 	return ""
 }
 
+const partialIndex = "the repository is larger than what is indexed"
+
 // noteGaps says when nothing can be known of references to a file.
 func (r *related) noteGaps(relation Relation, file int) {
-	if r.view.index.Partial && r.answer.Incomplete[relation] == "" {
-		r.answer.Incomplete[relation] = "the repository is larger than what is indexed"
+	if r.view.index.Partial {
+		r.answer.Degraded = cmp.Or(r.answer.Degraded, partialIndex)
+		r.answer.Incomplete[relation] = cmp.Or(r.answer.Incomplete[relation], partialIndex)
 	}
 	if r.view.files[file].Language == "" {
 		r.answer.Incomplete[relation] = "the language of the file is not known, so its references are not either"
@@ -322,7 +326,7 @@ func (r *related) likest(ctx context.Context, vector *Vector, but int64) ([]Scor
 	ranker := ranker{Library: r.Library, view: r.view}
 	near, err := ranker.rank(ctx, func(ranks Rankings) ([]Scored, error) { return ranks.Dense(ctx, asked, vector) })
 	if ranker.degraded != "" {
-		r.answer.Incomplete[RelationSimilar] = ranker.degraded
+		r.answer.Degraded, r.answer.Incomplete[RelationSimilar] = ranker.degraded, ranker.degraded
 	}
 	return slices.DeleteFunc(near, func(c Scored) bool {
 		f, known := r.view.file(c.File)

@@ -206,6 +206,13 @@ type Piece struct {
 	Why      string   `json:"why,omitempty"`
 }
 
+// Related is what the code graph answers.
+type Related struct {
+	Pieces []Piece
+	// Degraded says in words why there may be more than what was found, whatever was asked for; empty: there is not.
+	Degraded string
+}
+
 // Symbol is the definition's qualified name with its kind, as findings and anchors show it.
 func (d *Definition) Symbol() string {
 	return strings.ToLower(string(d.Kind)) + " " + d.QualifiedName

@@ -95,7 +95,7 @@ type Index interface {
 	// same index again.
 	Build(ctx context.Context, s IndexSource) (index, job string, err error)
 	// Related answers what is related to a place. Limit bounds the pieces of each relation.
-	Related(ctx context.Context, index string, place Place, limit int, relations ...Relation) ([]Piece, error)
+	Related(ctx context.Context, index string, place Place, limit int, relations ...Relation) (Related, error)
 }
 
 // JobState is how a job ended.

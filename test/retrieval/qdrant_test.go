@@ -201,6 +201,7 @@ func TestSearchesGoOnWhileQdrantIsAway(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Contains(t, related.GetIncomplete()["SIMILAR"], "does not answer")
+	require.Contains(t, related.GetDegraded(), "does not answer")
 
 	s.qdrant.SetAway(false)
 	s.clock.Add(int64(time.Minute))

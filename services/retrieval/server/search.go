@@ -87,7 +87,7 @@ func (s *Server) GetRelated(ctx context.Context, request *retrievalv1.GetRelated
 	if err != nil {
 		return nil, err
 	}
-	response := &retrievalv1.GetRelatedResponse{Incomplete: make(map[string]string, len(related.Incomplete))}
+	response := &retrievalv1.GetRelatedResponse{Degraded: related.Degraded, Incomplete: make(map[string]string, len(related.Incomplete))}
 	for relation, why := range related.Incomplete {
 		response.Incomplete[string(relation)] = why
 	}

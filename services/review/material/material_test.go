@@ -179,14 +179,15 @@ func TestP08_WhatMattersMostComesFirst(t *testing.T) {
 // crowd is an index in which everything is related to everything.
 type crowd struct{ review.Index }
 
-func (crowd) Related(_ context.Context, _ string, _ review.Place, limit int, relations ...review.Relation) ([]review.Piece, error) {
+func (crowd) Related(_ context.Context, _ string, _ review.Place, limit int, relations ...review.Relation) (review.Related, error) {
 	var out []review.Piece
 	for _, r := range relations {
 		for n := range limit {
 			out = append(out, review.Piece{Relation: r, Grade: review.GradeImported, Place: review.Place{Path: fmt.Sprintf("%s%d.go", r, n), StartLine: 1, EndLine: 3}})
 		}
 	}
-	return append(out, review.Piece{Relation: relations[0], Grade: review.GradeImported, Place: review.Place{Path: "a.go", StartLine: 20, EndLine: 21}}), nil
+	out = append(out, review.Piece{Relation: relations[0], Grade: review.GradeImported, Place: review.Place{Path: "a.go", StartLine: 20, EndLine: 21}})
+	return review.Related{Pieces: out, Degraded: "half of it is away"}, nil
 }
 
 type everyFile struct{}
@@ -223,6 +224,12 @@ func TestP09_ContextStaysInItsBudgetWhateverIsRelated(t *testing.T) {
 				part := review.Part{ID: "part-1", Paths: []review.Path{"a.go"}, Text: "diff"}
 				s := material.Surroundings{Inspection: in, Index: crowd{}, Budget: budget, Sources: sources}
 				require.NoError(t, s.Add(t.Context(), &part))
+				asked := budget > 0 && (len(sources) == 0 || slices.Contains([]string{review.ContextCallers, review.ContextTests, review.ContextSimilar}, sources[0]))
+				if asked {
+					require.Equal(t, []string{"half of it is away"}, s.Gaps, "said once")
+				} else {
+					require.Empty(t, s.Gaps)
+				}
 				return part
 			}
 			part := add()
@@ -244,7 +251,7 @@ func TestP09_ContextStaysInItsBudgetWhateverIsRelated(t *testing.T) {
 // neighbours is an index in which every definition has two neighbours of its own for each relation.
 type neighbours struct{ review.Index }
 
-func (neighbours) Related(_ context.Context, _ string, place review.Place, _ int, relations ...review.Relation) ([]review.Piece, error) {
+func (neighbours) Related(_ context.Context, _ string, place review.Place, _ int, relations ...review.Relation) (review.Related, error) {
 	var out []review.Piece
 	for _, r := range relations {
 		for n := range 2 {
@@ -252,7 +259,7 @@ func (neighbours) Related(_ context.Context, _ string, place review.Place, _ int
 			out = append(out, review.Piece{Relation: r, Grade: review.GradeImported, Place: review.Place{Path: path, StartLine: 1, EndLine: 3}})
 		}
 	}
-	return out, nil
+	return review.Related{Pieces: out}, nil
 }
 
 // TestP09_WhatResemblesAChangedBodyIsShown changes no contract: who calls the definition is not asked, what tests and what

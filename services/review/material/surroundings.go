@@ -40,6 +40,8 @@ type Surroundings struct {
 	Budget     int // tokens of each part
 	// Sources are asked, of review.ContextSources; empty: all of them.
 	Sources []string
+	// Gaps say in words what Add could not look up as usual, each once.
+	Gaps []string
 }
 
 // A note is one piece of context.
@@ -285,18 +287,28 @@ func (s *Surroundings) related(ctx context.Context, of []changedDefinition, rela
 		place := review.Place{Path: c.path, StartLine: d.NameSpan.StartLine, EndLine: d.NameSpan.StartLine, Name: d.Name}
 		found, err := s.Index.Related(ctx, index, place, 4*callersEach, relation)
 		if errors.Is(err, review.ErrUnavailable) {
+			s.gap("the index of the code does not answer")
 			break
 		}
 		if err != nil {
 			return nil, fmt.Errorf("look up what is related to %s: %w", d.QualifiedName, err)
 		}
-		notes, err := s.notes(ctx, d, found)
+		if found.Degraded != "" {
+			s.gap(found.Degraded)
+		}
+		notes, err := s.notes(ctx, d, found.Pieces)
 		if err != nil {
 			return nil, err
 		}
 		each = append(each, notes)
 	}
 	return inTurns(each), nil
+}
+
+func (s *Surroundings) gap(why string) {
+	if !slices.Contains(s.Gaps, why) {
+		s.Gaps = append(s.Gaps, why)
+	}
 }
 
 // inTurns joins lists: the first of each, then the second of each.

@@ -43,7 +43,7 @@ func (x *Index) Build(ctx context.Context, s review.IndexSource) (index, job str
 // Related implements review.Index. Places of paths that are not UTF-8 have no relations: the index cannot name them.
 func (x *Index) Related(
 	ctx context.Context, index string, place review.Place, limit int, relations ...review.Relation,
-) ([]review.Piece, error) {
+) (review.Related, error) {
 	request := &retrievalv1.GetRelatedRequest{
 		Index: index, LimitPerRelation: line(limit), OmitText: true,
 		Target: &retrievalv1.GetRelatedRequest_Place{Place: &retrievalv1.Place{
@@ -54,17 +54,17 @@ func (x *Index) Related(
 	for _, r := range relations {
 		relation, ok := retrievalv1.Piece_Relation_value[string(r)]
 		if !ok {
-			return nil, fmt.Errorf("unknown relation %q", r)
+			return review.Related{}, fmt.Errorf("unknown relation %q", r)
 		}
 		request.Relations = append(request.Relations, retrievalv1.Piece_Relation(relation))
 	}
 	answer, err := x.client.GetRelated(ctx, request)
 	if err != nil {
-		return nil, callError(ctx, "get related code", err)
+		return review.Related{}, callError(ctx, "get related code", err)
 	}
-	out := make([]review.Piece, 0, len(answer.GetPieces()))
+	out := review.Related{Pieces: make([]review.Piece, 0, len(answer.GetPieces())), Degraded: answer.GetDegraded()}
 	for _, p := range answer.GetPieces() {
-		out = append(out, piece(p))
+		out.Pieces = append(out.Pieces, piece(p))
 	}
 	return out, nil
 }

@@ -12,7 +12,7 @@ func Report(r *review.Review, version string) *finding.Report {
 	return &finding.Report{
 		Name: ReviewName(r.ID), Job: JobName(r.ID), ToolVersion: version, Subject: r.Pinned.Subject, Base: r.Pinned.Base,
 		Head: r.Pinned.Head, MergeBase: r.Pinned.MergeBase, Disposition: string(r.Disposition), DeclinedReason: r.DeclinedReason,
-		Summary: r.Summary, FailOn: r.FailOn, Coverage: r.Coverage, Cost: cost(r), Duration: r.PublishedAt.Sub(r.CreatedAt),
+		Summary: r.Summary, FailOn: r.FailOn, Coverage: r.Coverage, Notes: r.Notes, Cost: cost(r), Duration: r.PublishedAt.Sub(r.CreatedAt),
 	}
 }
 

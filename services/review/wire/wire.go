@@ -77,6 +77,9 @@ func coverage(r *review.Result) *reviewv1.Coverage {
 	for _, s := range r.Reviewers {
 		out.Reviewers = append(out.Reviewers, Reviewer(s))
 	}
+	for _, note := range r.Notes {
+		out.Notes = append(out.Notes, text(note))
+	}
 	return out
 }
 

@@ -176,6 +176,9 @@ func (s *session) plan(ctx context.Context, got *progress, in *review.Inspection
 		}
 		p.Redactions += strings.Count(part.Text, "[secret:")
 	}
+	for _, why := range surroundings.Gaps {
+		p.Notes = append(p.Notes, "the code around the change that members are shown may lack something: "+why)
+	}
 	if plan.Parts, err = s.afford(ctx, plan.Parts, p); err != nil {
 		return plan, err
 	}

@@ -132,8 +132,8 @@ func (nobody) Build(context.Context, review.IndexSource) (index, job string, err
 	return "", "", review.ErrUnavailable
 }
 
-func (nobody) Related(context.Context, string, review.Place, int, ...review.Relation) ([]review.Piece, error) {
-	return nil, review.ErrUnavailable
+func (nobody) Related(context.Context, string, review.Place, int, ...review.Relation) (review.Related, error) {
+	return review.Related{}, review.ErrUnavailable
 }
 
 func (nobody) Describe(_ context.Context, name string) (review.CouncilInfo, error) {

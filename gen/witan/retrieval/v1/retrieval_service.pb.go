@@ -901,7 +901,9 @@ type GetRelatedResponse struct {
 	// By relation in the order of the request, then grade, then nearness, then path and line.
 	Pieces []*Piece `protobuf:"bytes,1,rep,name=pieces,proto3" json:"pieces,omitempty"`
 	// Relations that were cut or could not be looked up, with the reason.
-	Incomplete    map[string]string `protobuf:"bytes,2,rep,name=incomplete,proto3" json:"incomplete,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Incomplete map[string]string `protobuf:"bytes,2,rep,name=incomplete,proto3" json:"incomplete,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Why the answer may be worse than usual whatever was asked for, in a sentence; empty: it is not.
+	Degraded      string `protobuf:"bytes,3,opt,name=degraded,proto3" json:"degraded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -948,6 +950,13 @@ func (x *GetRelatedResponse) GetIncomplete() map[string]string {
 		return x.Incomplete
 	}
 	return nil
+}
+
+func (x *GetRelatedResponse) GetDegraded() string {
+	if x != nil {
+		return x.Degraded
+	}
+	return ""
 }
 
 // A piece of related code.
@@ -1166,12 +1175,13 @@ const file_witan_retrieval_v1_retrieval_service_proto_rawDesc = "" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x10limitPerRelation\x12.\n" +
 	"\ftoken_budget\x18\x06 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00R\vtokenBudget\x12\x1b\n" +
 	"\tomit_text\x18\a \x01(\bR\bomitTextB\x0f\n" +
-	"\x06target\x12\x05\xbaH\x02\b\x01\"\xde\x01\n" +
+	"\x06target\x12\x05\xbaH\x02\b\x01\"\xfa\x01\n" +
 	"\x12GetRelatedResponse\x121\n" +
 	"\x06pieces\x18\x01 \x03(\v2\x19.witan.retrieval.v1.PieceR\x06pieces\x12V\n" +
 	"\n" +
 	"incomplete\x18\x02 \x03(\v26.witan.retrieval.v1.GetRelatedResponse.IncompleteEntryR\n" +
-	"incomplete\x1a=\n" +
+	"incomplete\x12\x1a\n" +
+	"\bdegraded\x18\x03 \x01(\tR\bdegraded\x1a=\n" +
 	"\x0fIncompleteEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x81\x04\n" +

@@ -1239,6 +1239,8 @@ type Coverage struct {
 	Reviewers []*ReviewerCoverage `protobuf:"bytes,4,rep,name=reviewers,proto3" json:"reviewers,omitempty"`
 	// Whether the council took part, and if not why not; empty: it did.
 	CouncilReason string `protobuf:"bytes,5,opt,name=council_reason,json=councilReason,proto3" json:"council_reason,omitempty"`
+	// What was left out, or looked at with less than usual, as a whole; a sentence each.
+	Notes         []string `protobuf:"bytes,6,rep,name=notes,proto3" json:"notes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1306,6 +1308,13 @@ func (x *Coverage) GetCouncilReason() string {
 		return x.CouncilReason
 	}
 	return ""
+}
+
+func (x *Coverage) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
 }
 
 // How far a static reviewer came.
@@ -1516,13 +1525,14 @@ const file_witan_review_v1_finding_proto_rawDesc = "" +
 	"\x05Depth\x12\x15\n" +
 	"\x11DEPTH_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aCONTENT\x10\x01\x12\f\n" +
-	"\bMETADATA\x10\x02\"\xfe\x01\n" +
+	"\bMETADATA\x10\x02\"\x99\x02\n" +
 	"\bCoverage\x123\n" +
 	"\x05files\x18\x01 \x03(\v2\x1d.witan.review.v1.FileCoverageR\x05files\x12\x1a\n" +
 	"\bcomplete\x18\x02 \x01(\bR\bcomplete\x124\n" +
 	"\acouncil\x18\x03 \x01(\v2\x1a.witan.council.v1.CoverageR\acouncil\x12D\n" +
 	"\treviewers\x18\x04 \x03(\v2!.witan.review.v1.ReviewerCoverageB\x03\xe0A\x03R\treviewers\x12%\n" +
-	"\x0ecouncil_reason\x18\x05 \x01(\tR\rcouncilReason\"\x8d\x02\n" +
+	"\x0ecouncil_reason\x18\x05 \x01(\tR\rcouncilReason\x12\x19\n" +
+	"\x05notes\x18\x06 \x03(\tB\x03\xe0A\x03R\x05notes\"\x8d\x02\n" +
 	"\x10ReviewerCoverage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12@\n" +
 	"\x06status\x18\x02 \x01(\x0e2(.witan.review.v1.ReviewerCoverage.StatusR\x06status\x12\x16\n" +

@@ -153,7 +153,7 @@ func (goIndex) Build(context.Context, review.IndexSource) (index, job string, er
 
 func (x goIndex) Related(
 	_ context.Context, index string, place review.Place, _ int, relations ...review.Relation,
-) ([]review.Piece, error) {
+) (review.Related, error) {
 	code := map[string]review.Code{}
 	for file, content := range x[index] {
 		code[file] = goCode(file, []byte(content))
@@ -177,7 +177,7 @@ func (x goIndex) Related(
 			}
 		}
 	}
-	return out, nil
+	return review.Related{Pieces: out}, nil
 }
 
 func resolve(code map[string]review.Code, file string, r *review.Reference) (string, *review.Definition, review.Grade) {

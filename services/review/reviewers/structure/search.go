@@ -26,6 +26,7 @@ type search struct {
 
 	in         review.Inspection
 	base, head *files
+	gaps       []string // why the index may not have told everything, each once
 }
 
 // remaining returns the places at which the new state still uses what the candidate says is gone, ordered by path and
@@ -49,10 +50,19 @@ func (s *search) remaining(ctx context.Context, c *candidate) ([]use, error) {
 	return slices.CompactFunc(found, func(a, b use) bool { return a.path == b.path && a.span.StartLine == b.span.StartLine }), nil
 }
 
+// related asks the index, and notes what it could not look up as usual.
+func (s *search) related(ctx context.Context, index string, place review.Place, relation review.Relation) ([]review.Piece, error) {
+	found, err := s.index.Related(ctx, index, place, maxCallers, relation)
+	if found.Degraded != "" && !slices.Contains(s.gaps, found.Degraded) {
+		s.gaps = append(s.gaps, found.Degraded)
+	}
+	return found.Pieces, err
+}
+
 // callers returns the graded references to the definition, by file.
 func (s *search) callers(ctx context.Context, index, file string, d *review.Definition) (map[string][]review.Piece, error) {
 	place := review.Place{Path: file, StartLine: d.NameSpan.StartLine, EndLine: d.NameSpan.StartLine, Name: d.Name}
-	pieces, err := s.index.Related(ctx, index, place, maxCallers, review.RelationCallers)
+	pieces, err := s.related(ctx, index, place, review.RelationCallers)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +205,7 @@ func (s *search) unresolved(
 	ctx context.Context, c *candidate, before, after *review.Code, file string, r *review.Reference, grade review.Grade,
 ) (bool, error) {
 	place := review.Place{Path: file, StartLine: r.Span.StartLine, EndLine: r.Span.StartLine, Name: r.Name}
-	pieces, err := s.index.Related(ctx, s.in.HeadIndex, place, maxCallers, review.RelationDefinition)
+	pieces, err := s.related(ctx, s.in.HeadIndex, place, review.RelationDefinition)
 	if err != nil {
 		return false, err
 	}

@@ -77,5 +77,8 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 			report.Proposals = append(report.Proposals, propose(in, &candidates[i], found))
 		}
 	}
+	for _, why := range s.gaps {
+		report.Notes = append(report.Notes, "structure may have missed some uses: "+why)
+	}
 	return report, nil
 }
