@@ -101,6 +101,10 @@ SEED ?= 6
 pushes: needs ## fifty pushes to a pull request: of this project's own history, and of a made-up one; nothing is repeated: SEED=6
 	WITAN_TEST_LONG=1 WITAN_TEST_SEED=$(SEED) go test -count=1 -timeout 60m -v -run '^TestP06_PushesOf' ./test/e2e
 
+.PHONY: outages
+outages: needs ## sixty seconds of 502s and of absent models in the middle of a review, on one server and in a cluster
+	WITAN_TEST_LONG=1 go run ./tools/testservers go test -count=1 -timeout 30m -v -run '^TestP01_AReviewOutlives' ./test/e2e
+
 .PHONY: generate
 generate: needs ## generate Go and OpenAPI from the protos, Go from the SQL of Postgres, and the list of error reasons
 	$(BUF) generate

@@ -19,6 +19,7 @@ import (
 	"witan.dev/internal/config"
 	"witan.dev/internal/datadir"
 	"witan.dev/internal/git"
+	"witan.dev/internal/job"
 	"witan.dev/internal/llm"
 	"witan.dev/internal/llm/openai"
 )
@@ -224,12 +225,12 @@ func (c *checkup) jobs(ctx context.Context, conn grpc.ClientConnInterface) {
 	}
 	dead := 0
 	for _, j := range failed.GetJobs() {
-		if j.GetStateReason() == "RECOVERY_ATTEMPTS_EXCEEDED" {
+		if job.IsDeadLetter(j.GetStateReason()) {
 			dead++
 		}
 	}
 	c.ok("jobs", "%d unfinished, %d failed", len(unfinished.GetJobs()), len(failed.GetJobs()))
 	if dead > 0 {
-		c.bad("jobs", "%d were given up after ten recoveries without progress; see `witan jobs list`", dead)
+		c.bad("jobs", "%d were given up, after ten recoveries without progress or because the forge did not answer for too long; see `witan jobs list --state FAILED`, then `witan jobs retry`", dead)
 	}
 }

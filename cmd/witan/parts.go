@@ -229,7 +229,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	parser, index, members := peers.NewParser(p.conn), peers.NewIndex(p.conn), peers.NewCouncil(p.conn, 0)
 	limits := reviewworker.Limits{
 		ContextTokens: p.config.Context.Tokens, Debounce: p.config.Reviews.Debounce, DebounceMax: p.config.Reviews.DebounceMax,
-		Patience: p.config.Reviews.Patience, Budgets: budgets(p.config.Reviews), AtOnce: p.roles.atOnce(job.KindReview, p.config.Workers),
+		Patience: p.config.Reviews.Patience, CouncilPauses: reviewworker.CouncilPauses(p.config.Reviews.CouncilPause), Budgets: budgets(p.config.Reviews), AtOnce: p.roles.atOnce(job.KindReview, p.config.Workers),
 	}
 	if !p.config.Context.Enabled || p.config.Context.Tokens == 0 {
 		limits.ContextTokens = -1

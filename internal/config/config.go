@@ -215,6 +215,9 @@ type Reviews struct {
 	DebounceMax time.Duration `koanf:"debounce_max"`
 	// Patience bounds how long a review waits in all for a forge that does not answer or asks for a pause.
 	Patience time.Duration `koanf:"patience"`
+	// CouncilPause is how long a review waits before it asks a council again that did not answer, or not in whole; the second
+	// time 5 times as long, the third time 15 times.
+	CouncilPause time.Duration `koanf:"council_pause"`
 	// Budget caps what the council of one review takes, DayBudget those of a pull request in a day, MonthBudget those of a
 	// repository in a month. A repository may set the first lower.
 	Budget      Budget `koanf:"budget"`
@@ -303,7 +306,7 @@ func Default() Config {
 		Workers:   Workers{Review: 4, Council: 32, Index: 2, Intake: 16},
 		Context:   Context{Enabled: true, Tokens: 2000},
 		GitHub:    GitHub{Name: "witan", Fetch: "auto", WritePace: time.Second},
-		Reviews:   Reviews{Debounce: 20 * time.Second, DebounceMax: 2 * time.Minute, Patience: 2 * time.Hour},
+		Reviews:   Reviews{Debounce: 20 * time.Second, DebounceMax: 2 * time.Minute, Patience: 2 * time.Hour, CouncilPause: time.Minute},
 		Drain:     20 * time.Second,
 		MaxBody:   8 << 20,
 		Liveness:  Liveness{Beat: 2 * time.Second, TTL: 6 * time.Second, Sweep: 2 * time.Second},

@@ -52,6 +52,13 @@ const (
 	ReasonQueueExpired = string(apierr.ReasonQueueExpired)
 )
 
+// IsDeadLetter says whether a job that FAILED for this reason was given up though nothing is wrong with what it was asked for:
+// it began again and again without getting on, or others stayed away for longer than it waits. Someone has to look, and retry
+// it.
+func IsDeadLetter(reason string) bool {
+	return reason == ReasonRecoveryAttempts || reason == string(apierr.ReasonForgeUnavailable)
+}
+
 // CodeInternal is google.rpc.Code INTERNAL.
 const CodeInternal uint32 = 13
 

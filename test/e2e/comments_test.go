@@ -275,10 +275,13 @@ func TestP01_AWebhookBecomesComments(t *testing.T) {
 }
 
 // inCluster starts a cluster of processes, each service alone, beside what stands in for Qdrant, and hands it the webhook at
-// the port that takes nothing else.
-func (w *world) inCluster() (*clustered, *hub, *qdranttest.Server) {
+// the port that takes nothing else. What is called before may change the configuration.
+func (w *world) inCluster(before ...func()) (*clustered, *hub, *qdranttest.Server) {
 	w.t.Helper()
 	h := w.startHub()
+	for _, change := range before {
+		change()
+	}
 	listener, err := (&net.ListenConfig{}).Listen(w.t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(w.t, err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))

@@ -62,7 +62,7 @@ func (n *node) waitLong(name string, d time.Duration) *jobsv1.Job {
 
 // TestP01_AReviewOutlivesAForgeThatFailsAndModelsThatAreAway has GitHub answer 502 to everything when the review has just
 // begun and when it has posted its first comment, and takes the models away while they are asked: nobody does anything, and
-// the same comments stand there, once.
+// the same comments stand there, once. So it is on one server, and where each service is a process of its own.
 func TestP01_AReviewOutlivesAForgeThatFailsAndModelsThatAreAway(t *testing.T) {
 	t.Parallel()
 	calm := newWorld(t, doubly)
@@ -71,25 +71,48 @@ func TestP01_AReviewOutlivesAForgeThatFailsAndModelsThatAreAway(t *testing.T) {
 	h.deliver(n.HTTP, 0)
 	whole := n.publishes(h, "calm")
 	n.Stop()
+	t.Run("alone", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, doubly)
+		h := w.startHub()
+		w.asksAgainSoon()
+		n := w.serve()
+		h.deliver(n.HTTP, 0)
+		n.outlives(h, whole)
+	})
+	t.Run("in a cluster", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, doubly)
+		c, h, _ := w.inCluster(w.asksAgainSoon)
+		c.outlives(h, whole)
+	})
+}
 
-	w := newWorld(t, doubly)
-	h = w.startHub()
-	n = w.serve()
-	h.deliver(n.HTTP, 0)
+// asksAgainSoon shortens the pause before a council is asked again as the outages of the sample are shortened.
+func (w *world) asksAgainSoon() {
+	w.t.Helper()
+	if os.Getenv("WITAN_TEST_LONG") == "" {
+		w.write("witan.yaml", strings.Replace(readFile(w.t, w.Config), "reviews: {", "reviews: {council_pause: 3s, ", 1))
+	}
+}
+
+// outlives takes others away in the middle of the only review, which must show the same as in calm.
+func (n *node) outlives(h *hub, whole []string) {
+	n.t.Helper()
 	made := n.reviewOf(h)
 	n.until(made.GetJob(), nth(1, "review.resolved"))
 	begun := h.failing(outage())
 	n.untilWithin(outlasting, made.GetJob(), nth(1, "review.deliberation_started"))
-	w.modelsAway(outage())
-	answered := len(w.log())
+	n.modelsAway(outage())
+	answered := len(n.log())
 	n.untilWithin(outlasting, made.GetJob(), nth(1, "review.comment_published"))
 	posted := h.failing(outage())
 	ended := n.waitLong(made.GetJob(), outlasting)
-	require.Equal(t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
-	require.Positive(t, begun.Hits(), "it failed in its beginning")
-	require.Positive(t, posted.Hits(), "it failed in its end")
-	require.Greater(t, len(w.log()), answered, "members were asked after the outage")
-	require.Equal(t, whole, n.publishes(h, "over outages"))
+	require.Equal(n.t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
+	require.Positive(n.t, begun.Hits(), "it failed in its beginning")
+	require.Positive(n.t, posted.Hits(), "it failed in its end")
+	require.Greater(n.t, len(n.log()), answered, "members were asked after the outage")
+	require.Equal(n.t, whole, n.publishes(h, "over outages"))
 }
 
 // checkRuns are those at the pull request.
@@ -115,6 +138,7 @@ func TestP07_AForgeThatStaysAwayIsSaidByTheJobAndThenByTheCheckRun(t *testing.T)
 		require.Equal(t, jobsv1.Job_FAILED, ended.GetState(), event)
 		require.Equal(t, "FORGE_UNAVAILABLE", ended.GetStateReason(), event)
 		require.Contains(t, ended.GetError().GetMessage(), "the forge did not answer")
+		n.requireDeadLetter(made.GetJob())
 		for _, run := range h.checkRuns() {
 			require.Equal(t, "in_progress", run.Status, "nobody could say anything yet")
 		}
@@ -131,6 +155,16 @@ func TestP07_AForgeThatStaysAwayIsSaidByTheJobAndThenByTheCheckRun(t *testing.T)
 		_, err := n.Jobs.RetryJob(bounded(t), &jobsv1.RetryJobRequest{Name: made.GetJob()})
 		require.NoError(t, err)
 		n.publishes(h, "retried after "+event)
+		require.NotContains(t, n.run("doctor").Stdout, "given up")
 		n.Stop()
 	}
+}
+
+// requireDeadLetter requires that the only job that was given up is shown where operators look for such.
+func (n *node) requireDeadLetter(name string) {
+	n.t.Helper()
+	require.Contains(n.t, n.run("doctor").Stdout, "1 were given up")
+	listed := n.run("jobs", "list", "--state", "FAILED").Stdout
+	require.Contains(n.t, listed, strings.TrimPrefix(name, "jobs/"))
+	require.Contains(n.t, listed, "FORGE_UNAVAILABLE")
 }

@@ -100,7 +100,7 @@ func (q *Queries) CloseCall(ctx context.Context, arg CloseCallParams) error {
 }
 
 const countGivenUp = `-- name: CountGivenUp :one
-SELECT count(*) FROM jobs WHERE state = 'FAILED' AND state_reason = 'RECOVERY_ATTEMPTS_EXCEEDED'
+SELECT count(*) FROM jobs WHERE state = 'FAILED' AND state_reason IN ('RECOVERY_ATTEMPTS_EXCEEDED', 'FORGE_UNAVAILABLE')
 `
 
 func (q *Queries) CountGivenUp(ctx context.Context) (int64, error) {

@@ -246,6 +246,15 @@ var fencing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 		require.Equal(t, job.StateRunning, j.State)
 		require.False(t, j.StartedAt.IsZero())
 	},
+	"a job whose forge stays away is a dead letter": func(t *testing.T, s job.Store) {
+		for _, reason := range []string{"FORGE_UNAVAILABLE", "BUDGET_EXCEEDED"} {
+			f := began(t, s)
+			finish(t, s, f, job.Outcome{State: job.StateFailed, Reason: reason})
+		}
+		n, err := s.DeadLetters(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, int64(1), n)
+	},
 	"a job that never gets on is given up": func(t *testing.T, s job.Store) {
 		f := began(t, s)
 		for range maxStalled {

@@ -19,10 +19,12 @@ const (
 	askSome = "SOME" // some members or parts are missing
 )
 
-// councilPauses are the pauses before a council that did not answer is asked again: three times within the hour (own
-// choice). One of which only a part is missing is asked once more, so that its findings do not wait long.
-func councilPauses() []time.Duration {
-	return []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}
+// CouncilPauses are the pauses before a council that did not answer is asked again, three times (own choice), by the first of
+// them; 0: a minute, so that all fall within the hour. One of which only a part is missing is asked once more, so that its
+// findings do not wait long.
+func CouncilPauses(first time.Duration) []time.Duration {
+	first = cmp.Or(first, time.Minute)
+	return []time.Duration{first, 5 * first, 15 * first}
 }
 
 // insist asks the council of a pull request again after durable pauses, as long as what kept it may pass. Others have

@@ -15,7 +15,7 @@ import (
 
 func (l Limits) withDefaults() Limits {
 	if l.CouncilPauses == nil {
-		l.CouncilPauses = councilPauses()
+		l.CouncilPauses = CouncilPauses(0)
 	}
 	return Limits{
 		Reviewer: cmp.Or(l.Reviewer, 10*time.Minute), Index: cmp.Or(l.Index, 15*time.Minute),
