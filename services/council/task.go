@@ -134,7 +134,7 @@ type Proposal struct {
 	// NeedsConfirmations is how many confirmations it takes beside its own source's vote, whatever the policy says. It
 	// does not hold where no member can vote.
 	NeedsConfirmations int `json:"needs_confirmations,omitempty"`
-	// Certain proposals are published whatever the votes are: members cannot see what they rest on.
+	// Certain proposals are published whatever the votes are, and as no less severe: members cannot see what they rest on.
 	Certain bool `json:"certain,omitempty"`
 }
 

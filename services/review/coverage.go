@@ -11,10 +11,10 @@ import (
 type ReviewerOutcome struct {
 	Name string `json:"name"`
 	// Failed holds the reason in words when the reviewer could say nothing at all.
-	Failed string            `json:"failed,omitempty"`
-	Looked []Path            `json:"looked,omitempty"` // paths; nil with All
-	All    bool              `json:"all,omitempty"`    // it looked at every text file
-	Limits map[Path][]Reason `json:"limits,omitempty"`
+	Failed string           `json:"failed,omitempty"`
+	Looked []Path           `json:"looked,omitempty"` // paths; nil with All
+	All    bool             `json:"all,omitempty"`    // it looked at every text file
+	Limits ByPath[[]Reason] `json:"limits,omitempty"`
 	// LeftOut are the text files that its own rules leave out by their path.
 	LeftOut []Path `json:"left_out,omitempty"`
 	// Planned are the paths that it would have looked at; only used when it failed.
@@ -56,11 +56,11 @@ func (o *ReviewerOutcome) Summary(c *Change) ReviewerSummary {
 type CouncilOutcome struct {
 	Coverage CouncilCoverage `json:"coverage"`
 	// Limits are the reasons for which the members did not read a file in full.
-	Limits map[Path][]Reason `json:"limits,omitempty"`
+	Limits ByPath[[]Reason] `json:"limits,omitempty"`
 	// Read says which files at least one member read.
-	Read map[Path]bool `json:"read,omitempty"`
+	Read ByPath[bool] `json:"read,omitempty"`
 	// Carried names the earlier review (its resource name) whose reading of a file still holds.
-	Carried map[Path]string `json:"carried,omitempty"`
+	Carried ByPath[string] `json:"carried,omitempty"`
 }
 
 // Cover makes the coverage of a review: one row for each changed path, in the order of the change. The review is

@@ -91,8 +91,8 @@ func TestTheCouncilsCoverageOfPartsBecomesThatOfFiles(t *testing.T) {
 	require.False(t, out.Coverage.Complete)
 	require.Equal(t, "MEMBER_FAILED", out.Coverage.Reason)
 	require.Equal(t, "2 models, 1 of 3 parts", out.Coverage.Text)
-	require.Equal(t, map[review.Path][]review.Reason{"b": {finding.ReasonMemberFailed}, "c": {finding.ReasonPartTooBig}}, out.Limits)
-	require.Equal(t, map[review.Path]bool{"a": true, "b": true, "c": false}, out.Read)
+	require.Equal(t, review.ByPath[[]review.Reason]{"b": {finding.ReasonMemberFailed}, "c": {finding.ReasonPartTooBig}}, out.Limits)
+	require.Equal(t, review.ByPath[bool]{"a": true, "b": true, "c": false}, out.Read)
 
 	nobody := review.Judge(&review.Verdict{}, nil, 0)
 	require.True(t, nobody.Coverage.Complete, "without models there is nothing to miss")

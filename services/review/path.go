@@ -2,6 +2,7 @@ package review
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 	"unicode/utf8"
 
@@ -19,6 +20,18 @@ func (p Path) MarshalText() ([]byte, error) { return []byte(portable(string(p)))
 func (p *Path) UnmarshalText(text []byte) error {
 	*p = Path(original(string(text)))
 	return nil
+}
+
+// ByPath is a map by path that survives JSON: encoding/json does not ask the keys of a map how they are written.
+type ByPath[V any] map[Path]V
+
+// MarshalJSON implements json.Marshaler.
+func (m ByPath[V]) MarshalJSON() ([]byte, error) {
+	out := make(map[string]V, len(m))
+	for path, v := range m {
+		out[portable(string(path))] = v
+	}
+	return json.Marshal(out)
 }
 
 func portable(path string) string {

@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"witan.dev/internal/finding"
@@ -52,25 +51,13 @@ type Subject struct {
 	Snapshot string `json:"snapshot,omitempty"`
 	Index    string `json:"index,omitempty"`
 	// Files are the changed files that were reviewed in full, by path.
-	Files CoveredFiles `json:"files,omitempty"`
+	Files ByPath[CoveredFile] `json:"files,omitempty"`
 }
 
 // Asked is a command of the author, by what it is known.
 type Asked struct {
 	Key string    `json:"key"`
 	At  time.Time `json:"at"`
-}
-
-// CoveredFiles are files by their paths.
-type CoveredFiles map[Path]CoveredFile
-
-// MarshalJSON implements json.Marshaler: encoding/json does not ask the keys of a map how they are written.
-func (c CoveredFiles) MarshalJSON() ([]byte, error) {
-	out := make(map[string]CoveredFile, len(c))
-	for path, f := range c {
-		out[portable(string(path))] = f
-	}
-	return json.Marshal(out)
 }
 
 // CoveredFile is a changed file that was reviewed in full.

@@ -315,6 +315,12 @@ func TestOutcomes(t *testing.T) {
 		got := conclude(t, 3, mine, map[string]finding.Choice{"m2": yes, "m3": no}, nil)
 		require.Equal(t, finding.SeverityLow, got.Severity) // MEDIUM of m1, LOW of m2
 	})
+	t.Run("members cannot play down what they cannot judge", func(t *testing.T) {
+		t.Parallel()
+		all := map[string]finding.Choice{"m1": yes, "m2": yes, "m3": yes}
+		require.Equal(t, finding.SeverityLow, conclude(t, 3, []council.Proposal{outside}, all, nil).Severity)
+		require.Equal(t, finding.SeverityMedium, conclude(t, 3, []council.Proposal{certain}, all, nil).Severity)
+	})
 }
 
 func TestDuplicates(t *testing.T) {

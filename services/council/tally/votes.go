@@ -139,7 +139,7 @@ func (t tally) conclude(group []council.Finding) council.Finding {
 	count(&f)
 	f.Tally.Planned = t.planned(f.Proposals)
 	f.Tally.Required = t.required(f)
-	f.Severity = severityOf(f.Votes, f.Severity)
+	f.Severity = max(severityOf(f.Votes, f.Severity), t.certainSeverity(f.Proposals))
 	f.Outcome, f.OutcomeReason = t.outcome(f)
 	return f
 }
@@ -293,10 +293,9 @@ func (t tally) hasExaminer() bool {
 }
 
 func (t tally) outcome(f council.Finding) (finding.Outcome, string) {
-	certain := slices.ContainsFunc(f.Proposals, func(id string) bool { return t.proposals[id].Outside && t.proposals[id].Certain })
 	c := f.Tally
 	switch {
-	case certain:
+	case slices.ContainsFunc(f.Proposals, t.certain):
 		return finding.Published, council.ReasonCertain
 	case c.Rejected > c.Confirmed:
 		return finding.Rejected, council.ReasonVotes
@@ -311,6 +310,19 @@ func (t tally) outcome(f council.Finding) (finding.Outcome, string) {
 	default:
 		return finding.Held, council.ReasonContested
 	}
+}
+
+func (t tally) certain(id string) bool { return t.proposals[id].Outside && t.proposals[id].Certain }
+
+// certainSeverity is the worst that certain proposals say. Members who could lower it, talked into that by what they read,
+// would turn a check green over a leaked key.
+func (t tally) certainSeverity(proposals []string) (worst finding.Severity) {
+	for _, id := range proposals {
+		if t.certain(id) {
+			worst = max(worst, t.proposals[id].Severity)
+		}
+	}
+	return worst
 }
 
 func examined(f council.Finding) bool {

@@ -141,7 +141,7 @@ func (c *Client) checkInstallations(ctx context.Context, app *connection) []Chec
 			out = append(out, Checked{Note, "its installation at " + account + " is suspended"})
 			continue
 		}
-		out = append(out, c.checkRate(ctx, connectionKey{toRead, i.GetID()}, "at "+account))
+		out = append(out, c.checkRate(ctx, connectionKey{purpose: toRead, installation: i.GetID()}, "at "+account))
 	}
 	return out
 }

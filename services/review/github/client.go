@@ -179,6 +179,8 @@ const (
 type connectionKey struct {
 	purpose      purpose
 	installation int64
+	// repository narrows the App's tokens to one, by its ID; 0: all of the installation.
+	repository int64
 }
 
 // connection is what goes on under one set of credentials.
@@ -201,7 +203,16 @@ func (c *Client) connect(ctx context.Context, why purpose, repo review.Repo) (*c
 	if err != nil {
 		return nil, err
 	}
-	return c.connection(connectionKey{why, id})
+	return c.connection(c.key(why, id, repo))
+}
+
+// key names the connection for a purpose at a repository of an installation.
+func (c *Client) key(why purpose, installation int64, repo review.Repo) connectionKey {
+	key := connectionKey{purpose: why, installation: installation}
+	if c.p.AppID != 0 {
+		key.repository = repo.ID
+	}
+	return key
 }
 
 // check refuses repositories at other hosts, and names that can be nobody's.

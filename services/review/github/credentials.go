@@ -38,6 +38,9 @@ func (c *connection) authenticate(next http.RoundTripper) (http.RoundTripper, er
 	installed.BaseURL = base
 	installed.Client = &http.Client{Transport: next, Timeout: p.Timeout, CheckRedirect: redirected}
 	installed.InstallationTokenOptions = &appgithub.InstallationTokenOptions{Permissions: permissions(c.key.purpose)}
+	if c.key.repository != 0 {
+		installed.InstallationTokenOptions.RepositoryIDs = []int64{c.key.repository}
+	}
 	c.tokens = installed
 	return installed, nil
 }

@@ -80,7 +80,7 @@ func (c *Client) renamed(ctx context.Context, repo review.Repo) (review.Repo, er
 			return repo, gone
 		}
 	}
-	conn, err := c.connection(connectionKey{toRead, id})
+	conn, err := c.connection(c.key(toRead, id, repo))
 	if err != nil {
 		return repo, err
 	}

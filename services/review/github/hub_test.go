@@ -42,6 +42,7 @@ type hub struct {
 	routes   map[string]http.HandlerFunc
 	seen     []string // method, path and query
 	minted   []map[string]string
+	narrowed [][]int64
 	lifetime time.Duration
 }
 
@@ -74,14 +75,15 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *hub) mint(w http.ResponseWriter, r *http.Request) {
 	var asked struct {
-		Permissions map[string]string `json:"permissions"`
+		Permissions  map[string]string `json:"permissions"`
+		Repositories []int64           `json:"repository_ids"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	h.mu.Lock()
-	h.minted = append(h.minted, asked.Permissions)
+	h.minted, h.narrowed = append(h.minted, asked.Permissions), append(h.narrowed, asked.Repositories)
 	n, lifetime := len(h.minted), h.lifetime
 	h.mu.Unlock()
 	w.WriteHeader(http.StatusCreated)

@@ -35,9 +35,9 @@ type planned struct {
 	// Ready says that the indexes can be asked.
 	Ready bool `json:"ready"`
 	// Away is the reason for which no council can be convened, empty otherwise.
-	Away   string                          `json:"away,omitempty"`
-	Limits map[review.Path][]review.Reason `json:"limits,omitempty"`
-	Notes  []string                        `json:"notes,omitempty"`
+	Away   string                         `json:"away,omitempty"`
+	Limits review.ByPath[[]review.Reason] `json:"limits,omitempty"`
+	Notes  []string                       `json:"notes,omitempty"`
 	// Redactions counts the places of secrets in the parts.
 	Redactions int `json:"redactions,omitempty"`
 	// Council is the one that is convened, empty for the default one. Terms and MinVotes are its own and stricter ones.
@@ -50,8 +50,8 @@ type planned struct {
 	Estimate *review.Estimate `json:"estimate,omitempty"`
 	Rules    string           `json:"rules,omitempty"` // blob
 	// Basis is what this reading rests on; Carried are the files whose earlier reading still holds.
-	Basis   review.Basis                       `json:"basis,omitzero"`
-	Carried map[review.Path]review.CoveredFile `json:"carried,omitempty"`
+	Basis   review.Basis                      `json:"basis,omitzero"`
+	Carried review.ByPath[review.CoveredFile] `json:"carried,omitempty"`
 }
 
 // context waits for the indexes and makes the council's material. Without a model there is none to make.

@@ -10,6 +10,7 @@ import (
 	"witan.dev/internal/diff"
 	"witan.dev/services/review"
 	"witan.dev/services/review/material"
+	"witan.dev/services/review/patience"
 	"witan.dev/services/review/reviewers/secrets"
 )
 
@@ -96,7 +97,7 @@ func (s *session) atBase(ctx context.Context, in *review.Inspection, path string
 			return nil, "is no text", nil
 		}
 		return text, "", nil
-	case fatal(ctx, err):
+	case fatal(ctx, err), pull != nil && patience.Pause(err, s.p.Clock()) != nil: // a forge that is away is waited for
 		return nil, "", err
 	case errors.Is(err, review.ErrNoFile):
 		return nil, "does not exist at the base", nil

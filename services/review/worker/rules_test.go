@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
@@ -201,4 +202,28 @@ func TestUnchangedFilesAreCarriedOver(t *testing.T) {
 	info.Digest = "2"
 	p, _ = round("other", again, nil)
 	require.Contains(t, p.Notes[0], review.WholeCouncil)
+}
+
+// awayForge does not answer for a file.
+type awayForge struct {
+	review.Forge
+
+	err error
+}
+
+func (f awayForge) File(context.Context, review.Repo, string, string) ([]byte, error) {
+	return nil, f.err
+}
+
+// TestP11_RulesOfTheBaseAreWaitedFor: members are not asked without the guidelines because the forge is away.
+func TestP11_RulesOfTheBaseAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, away := range []error{review.ErrUnavailable, &review.LimitError{Until: time.Unix(1, 0)}} {
+		s := testSession(t, review.Settings{Guidelines: []string{"AGENTS.md"}})
+		s.resolution.Pull, s.p.Forge = &review.PullRequest{BaseTip: "tip"}, awayForge{err: away}
+		var p planned
+		_, err := s.rules(t.Context(), &review.Inspection{Change: &review.Change{}}, nil, s.p.Secrets.NewRedactor(), 100_000, &p)
+		require.ErrorIs(t, err, away)
+		require.Empty(t, p.Notes)
+	}
 }
