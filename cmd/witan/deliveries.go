@@ -113,7 +113,7 @@ func (a *app) listDeliveries(ctx context.Context, c ingestv1.IngestServiceClient
 	_, _ = fmt.Fprintln(table, "DELIVERY\tEVENT\tACTION\tSTATE\tREASON\tRESOURCE\tRECEIVED")
 	req := &ingestv1.ListDeliveriesRequest{State: state}
 	for limit > 0 {
-		req.PageSize = int32(min(limit, deliveriesPage)) //nolint:gosec // at most deliveriesPage
+		req.PageSize = int32(min(limit, deliveriesPage))
 		page, err := c.ListDeliveries(ctx, req)
 		if err != nil {
 			return err
@@ -123,7 +123,7 @@ func (a *app) listDeliveries(ctx context.Context, c ingestv1.IngestServiceClient
 				d.GetResource(), d.GetReceiveTime().AsTime().Local().Format("2006-01-02 15:04:05"))
 		}
 		limit -= len(page.GetDeliveries())
-		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}
 	}

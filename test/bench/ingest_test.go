@@ -170,7 +170,8 @@ func (s *sender) flood(b *testing.B, length time.Duration) *sending {
 	end := time.Now().Add(length)
 	host := strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), webhook.Path)
 	for range senders {
-		conn, err := net.Dial("tcp", host)
+		var dial net.Dialer
+		conn, err := dial.DialContext(b.Context(), "tcp", host)
 		require.NoError(b, err)
 		work.Go(func() {
 			defer func() { _ = conn.Close() }()
@@ -296,7 +297,8 @@ func octokit(b *testing.B) place {
 // written anew whenever it rewrites its log.
 func drain(b *testing.B, url string) {
 	b.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "redis://"))
+	var dial net.Dialer
+	conn, err := dial.DialContext(b.Context(), "tcp", strings.TrimPrefix(url, "redis://"))
 	require.NoError(b, err)
 	var work sync.WaitGroup
 	b.Cleanup(func() { _ = conn.Close(); work.Wait() })

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// flights is how many round trips store at once; batchEntries and batchBytes bound what one of them carries. A body
+	// flights is how many round trips store at once; batchEntries and batchBytes bound what one of them carries. A body that is
 	// larger than alone has a round trip of its own, since others would wait for it.
 	flights                  = 2
 	batchEntries, batchBytes = 64, 1 << 20
@@ -31,9 +31,10 @@ var errOtherRedis = errors.New("another Redis answers than the one that took the
 
 // waiting is a delivery that waits to be stored. done receives exactly one value.
 type waiting struct {
-	ctx   context.Context //nolint:containedctx // travels with the delivery to the round trip that stores it, and ends there
-	entry ingest.Entry
-	done  chan error
+	ctx    context.Context //nolint:containedctx // travels with the delivery to the round trip that stores it, and ends there
+	values []any
+	size   int
+	done   chan error
 }
 
 // batches gathers deliveries that wait at the same time, so that they share a round trip: with one for each, system calls
@@ -77,7 +78,7 @@ func (b *batches) next() []*waiting {
 	defer b.mu.Unlock()
 	n := 0
 	for size := 0; n < min(len(b.waiting), batchEntries) && size < batchBytes; n++ {
-		size += len(b.waiting[n].entry.Body)
+		size += b.waiting[n].size
 	}
 	batch := make([]*waiting, n)
 	copy(batch, b.waiting)
@@ -104,13 +105,14 @@ func patience(batch []*waiting) (longest time.Duration) {
 
 // Put implements ingest.Buffer.
 func (b *Buffer) Put(ctx context.Context, e ingest.Entry) error {
-	w := &waiting{ctx: ctx, entry: e, done: make(chan error, 1)}
-	if len(e.Body) > alone {
+	body := pack(e.Body)
+	w := &waiting{ctx: ctx, values: fields(e, body), size: len(body), done: make(chan error, 1)}
+	if w.size > alone {
 		b.store(ctx, []*waiting{w})
 	} else {
 		b.batches.add(w)
 	}
-	err := context.Cause(ctx)
+	var err error
 	select {
 	case err = <-w.done:
 	case <-ctx.Done():
@@ -133,7 +135,7 @@ func (b *Buffer) store(ctx context.Context, batch []*waiting) {
 			continue
 		}
 		live = append(live, w)
-		added = append(added, pipe.XAdd(ctx, &goredis.XAddArgs{Stream: b.stream, Values: fields(w.entry)}))
+		added = append(added, pipe.XAdd(ctx, &goredis.XAddArgs{Stream: b.stream, Values: w.values}))
 	}
 	if len(live) == 0 {
 		return

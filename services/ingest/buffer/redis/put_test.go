@@ -144,7 +144,7 @@ func TestP01_NothingIsAcceptedThatRedisHoldsBack(t *testing.T) {
 		}, 6, false},
 		"held back for too long": {func(int64) (string, int, int, int, error) { return "a", 5, 100, 40, nil }, 0, true},
 		"another process": {func(n int64) (string, int, int, int, error) {
-			return string(rune('a' + min(n, 1))), 5, 140, 0, nil
+			return []string{"a", "b"}[min(n, 1)], 5, 140, 0, nil
 		}, 2, true},
 		"a rewritten log": {func(n int64) (string, int, int, int, error) {
 			switch n {

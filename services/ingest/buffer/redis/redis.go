@@ -93,10 +93,11 @@ func (b *Buffer) Close() error {
 	return errors.Join(b.puts.Close(), b.takes.Close())
 }
 
-func fields(e ingest.Entry) []any {
+// fields are those of an entry, with its body as pack left it.
+func fields(e ingest.Entry, packed []byte) []any {
 	return []any{
 		"delivery", e.ID, "event", e.Event, "action", e.Action, "sha256", e.SHA256,
-		"received", strconv.FormatInt(e.ReceivedAt.UnixMicro(), 10), "body", e.Body,
+		"received", strconv.FormatInt(e.ReceivedAt.UnixMicro(), 10), "s2", packed,
 	}
 }
 
@@ -183,7 +184,7 @@ func entryOf(m goredis.XMessage, takes int) ingest.Entry {
 			ID: text("delivery"), Event: text("event"), Action: text("action"), SHA256: text("sha256"),
 			ReceivedAt: time.UnixMicro(received).UTC(), State: ingest.Stored,
 		},
-		Body: []byte(text("body")), Receipt: m.ID, Takes: takes,
+		Body: unpack([]byte(text("s2"))), Receipt: m.ID, Takes: takes,
 	}
 	e.SHA256 = e.Digest()
 	return e
@@ -235,7 +236,7 @@ func (b *Buffer) Done(ctx context.Context, receipt string) error {
 // Bury implements ingest.Queue.
 func (b *Buffer) Bury(ctx context.Context, e ingest.Entry, reason string) error {
 	_, err := b.takes.TxPipelined(ctx, func(p goredis.Pipeliner) error {
-		p.XAdd(ctx, &goredis.XAddArgs{Stream: b.dead, Values: append(fields(e), "reason", reason)})
+		p.XAdd(ctx, &goredis.XAddArgs{Stream: b.dead, Values: append(fields(e, pack(e.Body)), "reason", reason)})
 		p.XAck(ctx, b.stream, group, e.Receipt)
 		p.XDel(ctx, b.stream, e.Receipt)
 		return nil
