@@ -6,7 +6,7 @@ import (
 	"witan.dev/services/ingest"
 )
 
-// pack makes a body small: GitHub's are a sixth then, in 1.5 ms for each MB, and what Redis copies, writes and waits for on
+// pack makes a body small: GitHub's are a sixth then, in about 1.5 ms for each MB, and what Redis copies, writes and awaits on
 // its disk took longer than that.
 func pack(body []byte) []byte { return s2.Encode(nil, body) }
 
