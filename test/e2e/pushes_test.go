@@ -417,6 +417,7 @@ type sownLife struct {
 	resolved          bool // it was dismissed by resolving its thread: that ends with its code
 }
 
+// pushAll opens a pull request and pushes to it, and judges what stands there after each push.
 func pushAll(t *testing.T, from *gittest.Repo, commits []string) {
 	t.Helper()
 	seed := pushSeed(t)
