@@ -299,6 +299,22 @@ func TestTokensAreRenewedBeforeTheyExpire(t *testing.T) {
 	require.Len(t, h.minted, 2, "one for each of two requests")
 }
 
+// TestP11_ATokenThatIsSentBackIsNotRepeated: errors end in logs and at jobs.
+func TestP11_ATokenThatIsSentBackIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusBadGateway} {
+		h := newHub(t, pullRoutes())
+		h.on(routePull, func(w http.ResponseWriter, r *http.Request) {
+			answer(status, fmt.Sprintf(`{"message":"Bad credentials: %s"}`, r.Header.Get("Authorization")))(w, r)
+		})
+		ref := h.pull()
+		ref.Installation, ref.ID = 11, 42
+		_, err := h.client(asApp(t)).PullRequest(t.Context(), ref)
+		require.ErrorContains(t, err, "Bad credentials")
+		require.NotContains(t, fmt.Sprintf("%v %+v", err, err), "ghs_minted")
+	}
+}
+
 func TestARevokedTokenIsReplacedOnce(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, pullRoutes())

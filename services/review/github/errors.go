@@ -10,6 +10,7 @@ import (
 	"github.com/bradleyfalzon/ghinstallation/v2"
 	"github.com/google/go-github/v60/github"
 
+	"witan.dev/internal/llm"
 	"witan.dev/services/review"
 )
 
@@ -76,7 +77,7 @@ func (c *connection) refused(what string, status int, h http.Header, message, do
 	if limit := c.limit(status, h, message, documentation); limit != nil {
 		return fmt.Errorf("%s: %w", what, limit)
 	}
-	answer := &answerError{what: what, status: status, message: line(message, maxMessage)}
+	answer := &answerError{what: what, status: status, message: line(llm.Redact(message), maxMessage)} // who was shown a token may repeat it
 	switch {
 	case status >= 500:
 		return fmt.Errorf("%w: %w", answer, review.ErrUnavailable)

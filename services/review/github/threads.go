@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"witan.dev/internal/llm"
 	"witan.dev/services/review"
 	"witan.dev/services/review/publish"
 )
@@ -45,7 +46,7 @@ func (e graphErrors) err(what string) error {
 	if len(e) == 0 {
 		return nil
 	}
-	answer := &answerError{what: what, status: http.StatusOK, message: line(e[0].Type+" "+e[0].Message, maxMessage)}
+	answer := &answerError{what: what, status: http.StatusOK, message: line(llm.Redact(e[0].Type+" "+e[0].Message), maxMessage)}
 	switch e[0].Type {
 	case "NOT_FOUND":
 		return fmt.Errorf("%w: %w", publish.ErrGone, answer)
