@@ -72,17 +72,17 @@ func madeUp(r *gittest.Repo, rng *rand.Rand, n int) []string {
 		return fmt.Sprintf("// %s keeps what it is given.\nfunc %s(x int) int {\n\ty := x + %d\n\treturn y * y\n}\n\n", name, name, rng.IntN(1000))
 	}
 	files := map[string]string{"go.mod": "module example.com/made\n\ngo 1.26\n"}
-	for i := range 8 {
-		path, text := fmt.Sprintf("p%d/f.go", i%4), fmt.Sprintf("package p%d\n\n", i%4)
-		if i >= 4 {
-			path, text = fmt.Sprintf("p%d/f_test.go", i%4), text+"import \"testing\"\n\n"
+	for i := range 32 {
+		path, text := fmt.Sprintf("p%d/f.go", i%16), fmt.Sprintf("package p%d\n\n", i%16)
+		if i >= 16 {
+			path, text = fmt.Sprintf("p%d/f_test.go", i%16), text+"import \"testing\"\n\n"
 		}
 		for k := range 5 {
-			if i < 4 {
-				text += function(fmt.Sprintf("Keep%d%d", i, k))
+			if i < 16 {
+				text += function(fmt.Sprintf("Keep%dx%d", i, k))
 				continue
 			}
-			text += fmt.Sprintf("func TestKeep%d%d(t *testing.T) {\n\tif Keep%d%d(1) == 0 {\n\t\tt.Fatal(\"nothing\")\n\t}\n}\n\n", i%4, k, i%4, k)
+			text += fmt.Sprintf("func TestKeep%dx%d(t *testing.T) {\n\tif Keep%dx%d(1) == 0 {\n\t\tt.Fatal(\"nothing\")\n\t}\n}\n\n", i%16, k, i%16, k)
 		}
 		files[path] = text
 	}
@@ -102,7 +102,7 @@ func madeUp(r *gittest.Repo, rng *rand.Rand, n int) []string {
 				change[path] = strings.ReplaceAll(text, "\ty  :=  ", "\ty := ")
 			}
 		case 3:
-			if len(paths) > 4 {
+			if len(paths) > 12 {
 				change[path] = ""
 				break
 			}
@@ -278,12 +278,12 @@ func (p *plan) change(s *state) string {
 	return "nothing new"
 }
 
-// fits says whether a fault can stand beside the others: a member reports one at a time, and of the tests of a file that are
-// switched off one finding is made.
+// fits says whether a fault can stand beside the others: a member reports one at a time, and what stands close together in a
+// file is rightly taken for one.
 func (p *plan) fits(s state, f sown) bool {
-	return f.kind == sownSecret || !slices.ContainsFunc(s.sown, func(id int) bool {
+	return !slices.ContainsFunc(s.sown, func(id int) bool {
 		other := p.all[id-1]
-		return other.kind == f.kind && (f.kind != sownSwitch || other.path == f.path)
+		return other.path == f.path || other.kind == f.kind && f.kind != sownSecret && f.kind != sownSwitch
 	})
 }
 
