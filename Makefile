@@ -79,6 +79,13 @@ test: needs ## run all tests with the race detector on a Postgres and a Redis of
 test-clients: build ## clients that others wrote: Python grpcio, SSE clients (PyPI, npm), the page in Chromium; Qdrant's own engine as judge of rankings; GitHub's schemas for the simulated GitHub
 	@bash test/clients/run.sh
 
+CUTS ?= 1000
+EVENTS ?= 1000000
+SEED ?=
+.PHONY: cuts
+cuts: build ## clients that others wrote follow logs over connections reset at random bytes: CUTS=1000 EVENTS=1000000 SEED=n
+	@ONLY=cuts CUTS=$(CUTS) EVENTS=$(EVENTS) $(if $(SEED),SEED=$(SEED)) REPORT=$(CURDIR)/docs/reports/cuts.md bash test/clients/run.sh
+
 .PHONY: bench
 bench: needs ## run the benchmarks of test/bench/benchmarks.txt; docs/performance.md has the figures of a known machine
 	@go test -run '^$$' $$(sed -n 's/^\(\.[^ ]*\).*/\1/p' test/bench/benchmarks.txt | sort -u) >/dev/null # compile first

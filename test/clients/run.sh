@@ -39,9 +39,11 @@ rm -rf "$cache/stubs" && mkdir -p "$cache/stubs"
 { (cd proto && find witan -name '*.proto'); (cd proto/third_party && find buf protoc-gen-openapiv2 -name '*.proto'); } | LC_ALL=C sort |
   xargs "$cache/venv/bin/python" -m grpc_tools.protoc -Iproto/third_party -Iproto \
     --python_out="$cache/stubs" --grpc_python_out="$cache/stubs"
-PYTHONPATH="$cache/stubs" "$cache/venv/bin/python" test/clients/client_test.py bin/witan
-go build -o "$cache/testqdrant" ./tools/testqdrant
-"$cache/venv/bin/python" test/clients/ranking_test.py bin/witan "$cache/testqdrant"
+if [ "${ONLY:-}" != cuts ]; then
+  PYTHONPATH="$cache/stubs" "$cache/venv/bin/python" test/clients/client_test.py bin/witan
+  go build -o "$cache/testqdrant" ./tools/testqdrant
+  "$cache/venv/bin/python" test/clients/ranking_test.py bin/witan "$cache/testqdrant"
+fi
 
 # packages installs what a folder's lock file names into a folder of the cache, without running any package's scripts.
 packages() {
@@ -56,7 +58,14 @@ packages test/clients/browser "$node"
 cp test/clients/browser/*.mjs "$node/" # beside node_modules, where imports are looked for
 cp web/files/sse.js "$node/sse.mjs"
 chromium="$(command -v chromium || command -v chromium-browser || command -v google-chrome)"
-WITAN="$PWD/bin/witan" CHROMIUM="$chromium" node --test --test-reporter=spec "$node/sse.test.mjs" "$node/page.test.mjs"
+export WITAN="$PWD/bin/witan" CHROMIUM="$chromium"
+# What a short run takes as a sample is what `make cuts` does at length.
+cuts() {
+  PYTHON="$cache/venv/bin/python" PYTHONPATH="$cache/stubs" CUTS_CLIENT="$PWD/test/clients/cuts_client.py" node "$node/cuts.mjs"
+}
+if [ "${ONLY:-}" = cuts ]; then cuts; exit; fi
+node --test --test-reporter=spec "$node/sse.test.mjs" "$node/page.test.mjs"
+cuts
 
 packages test/clients/github "$cache/github"
 cp test/clients/github/schema.test.mjs "$cache/github/"
