@@ -29,8 +29,7 @@ type replay struct {
 
 func (r *replay) run(past [][]string) {
 	there := map[string]bool{}
-	for at := len(past) - 1; at >= 0; at-- { // the oldest first
-		commit := past[at]
+	for at, commit := range slices.Backward(past) { // the oldest first
 		if len(past)-1-at >= warmUp {
 			r.ask(past[at+1:min(len(past), at+1+review.MaxPast)], commit, there)
 		}
