@@ -113,7 +113,7 @@ func (n *node) saysOfEachFile(h *hub, name, conclusion string, from *gittest.Rep
 	resource := deliveryOf(t.Context(), n.HTTP, list[len(list)-1].ID).Resource
 	made, err := n.Reviews.GetReview(bounded(t), &reviewv1.GetReviewRequest{Name: resource})
 	require.NoError(t, err)
-	ended := n.waitLong(made.GetJob(), outlasting)
+	ended := n.waitLong(made.GetJob())
 	state := jobsv1.Job_PARTIALLY_SUCCEEDED
 	if conclusion == "success" {
 		state = jobsv1.Job_SUCCEEDED

@@ -44,9 +44,9 @@ func (w *world) modelsAway(d time.Duration) {
 }
 
 // waitLong is wait for a job that others keep waiting.
-func (n *node) waitLong(name string, d time.Duration) *jobsv1.Job {
+func (n *node) waitLong(name string) *jobsv1.Job {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), d)
+	ctx, cancel := context.WithTimeout(n.t.Context(), outlasting)
 	defer cancel()
 	for {
 		j, err := n.Jobs.WaitJob(ctx, &jobsv1.WaitJobRequest{Name: name})
@@ -107,7 +107,7 @@ func (n *node) outlives(h *hub, whole []string) {
 	answered := len(n.log())
 	n.untilWithin(outlasting, made.GetJob(), nth(1, "review.comment_published"))
 	posted := h.failing(outage())
-	ended := n.waitLong(made.GetJob(), outlasting)
+	ended := n.waitLong(made.GetJob())
 	require.Equal(n.t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s %v", ended.GetStateReason(), ended.GetError())
 	require.Positive(n.t, begun.Hits(), "it failed in its beginning")
 	require.Positive(n.t, posted.Hits(), "it failed in its end")

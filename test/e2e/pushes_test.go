@@ -469,7 +469,7 @@ func (p *pushed) reviewed(n int) {
 		})
 		return true
 	}, patience, 20*time.Millisecond, "%s: no review, or more than one", p.at)
-	ended := p.waitLong(made.GetJob(), outlasting)
+	ended := p.waitLong(made.GetJob())
 	for range 3 { // on a machine that is too busy members may not answer in time; only what all have read can be judged
 		if ended.GetState() != jobsv1.Job_PARTIALLY_SUCCEEDED {
 			break
@@ -477,7 +477,7 @@ func (p *pushed) reviewed(n int) {
 		p.t.Logf("%s: %s, retried", p.at, ended.GetStateReason())
 		_, err := p.Jobs.RetryJob(bounded(p.t), &jobsv1.RetryJobRequest{Name: made.GetJob()})
 		require.NoError(p.t, err)
-		ended = p.waitLong(made.GetJob(), outlasting)
+		ended = p.waitLong(made.GetJob())
 	}
 	require.Equal(p.t, jobsv1.Job_SUCCEEDED, ended.GetState(), "%s: %s %v", p.at, ended.GetStateReason(), ended.GetError())
 }
