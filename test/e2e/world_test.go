@@ -21,6 +21,8 @@ import (
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/llm/simulator"
+	"witan.dev/internal/rpc"
+	"witan.dev/internal/secret"
 	"witan.dev/test/e2e/gittest"
 	"witan.dev/test/e2e/process"
 )
@@ -118,19 +120,31 @@ func (w *world) serve() *node {
 	return w.serveWith(process.Binary(w.t))
 }
 
-// serveWith is serve of a certain build.
-func (w *world) serveWith(binary string) *node {
+// serveWith is serve of a certain build, with more variables.
+func (w *world) serveWith(binary string, env ...string) *node {
 	w.t.Helper()
-	n := &node{world: w, Process: process.StartBinary(w.t, binary, w.Dir, nil,
+	n := &node{world: w, Process: process.StartBinary(w.t, binary, w.Dir, env,
 		"serve", "--config", w.Config, "--data", w.Data, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")}
 	ready := n.Expect(`msg=serving .*grpc_addr=(\S+) http_addr=(\S+)`)
 	n.GRPC, n.HTTP = ready[1], "http://"+ready[2]
-	conn, err := grpc.NewClient(n.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = conn.Close() })
+	n.dial()
+	return n
+}
+
+// dial makes the clients.
+func (n *node) dial(options ...grpc.DialOption) {
+	n.t.Helper()
+	conn, err := grpc.NewClient(n.GRPC, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	require.NoError(n.t, err)
+	n.t.Cleanup(func() { _ = conn.Close() })
 	n.conn, n.Jobs = conn, jobsv1.NewJobServiceClient(conn)
 	n.Council, n.Reviews = councilv1.NewCouncilServiceClient(conn), reviewv1.NewReviewServiceClient(conn)
-	return n
+}
+
+// signIn lets the clients show a token.
+func (n *node) signIn(token secret.Text) {
+	n.t.Helper()
+	n.dial(grpc.WithPerRPCCredentials(rpc.Bearer(token)))
 }
 
 // restart kills the server as a crash would and starts the next one on the same folder.

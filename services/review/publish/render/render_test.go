@@ -2,19 +2,15 @@ package render_test
 
 import (
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/stretchr/testify/require"
-	"github.com/yuin/goldmark"
-	"github.com/yuin/goldmark/ast"
-	"github.com/yuin/goldmark/extension"
-	"github.com/yuin/goldmark/text"
 
 	"witan.dev/internal/finding"
 	"witan.dev/services/review/publish/render"
+	"witan.dev/services/review/publish/render/rendertest"
 )
 
 const (
@@ -85,82 +81,20 @@ func bodies(s string) map[string]string {
 	}
 }
 
-var (
-	ownHTML = regexp.MustCompile(`^(</?(details|summary|sub)>)+$|^<details><summary>[^<>]*</summary>$|^<!-- witan:1 0123456789abcdef01234567 -->$`)
-	mention = regexp.MustCompile(`(?:^|[^\w])@[\w-]|(?:^|[^\w])#\d|(?i:gh-\d)`)
-)
-
 // lively checks with a real parser that nothing but our own markup came alive.
 func lively(t *testing.T, name, body string) {
 	t.Helper()
 	require.LessOrEqual(t, len(body), render.Limit, name)
-	source := []byte(body)
-	doc := goldmark.New(goldmark.WithExtensions(extension.GFM, extension.Footnote)).Parser().Parse(text.NewReader(source))
-	require.NoError(t, ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if !entering {
-			return ast.WalkContinue, nil
-		}
-		switch n := n.(type) {
-		case *ast.Link:
-			require.Contains(t, []string{ours, earlier, job}, string(n.Destination), "%s:\n%s", name, body)
-		case *ast.Image, *ast.AutoLink, *ast.Blockquote, *ast.ThematicBreak:
-			t.Fatalf("%s: %s came alive:\n%s", name, n.Kind(), body)
-		case *ast.Heading:
-			require.Equal(t, "walkthrough", strings.Replace(name, "many", "walkthrough", 1), body)
-		case *ast.HTMLBlock:
-			var raw strings.Builder
-			for i := range n.Lines().Len() {
-				s := n.Lines().At(i)
-				raw.Write(s.Value(source))
-			}
-			for line := range strings.SplitSeq(strings.TrimSpace(raw.String()), "\n") {
-				require.Regexp(t, ownHTML, line, "%s:\n%s", name, body)
-			}
-		case *ast.RawHTML:
-			for i := range n.Segments.Len() {
-				s := n.Segments.At(i)
-				require.Regexp(t, ownHTML, string(s.Value(source)), "%s:\n%s", name, body)
-			}
-		case *ast.Text:
-			if n.Parent().Kind() != ast.KindCodeSpan {
-				require.NotRegexp(t, mention, string(n.Value(source)), "%s:\n%s", name, body)
-			}
-		default:
-			require.NotContains(t, []string{"TaskCheckBox", "Footnote", "FootnoteLink", "Strikethrough"}, n.Kind().String(), "%s:\n%s", name, body)
-		}
-		return ast.WalkContinue, nil
-	}))
-	for _, r := range body {
-		if r != '\n' && r != '\t' && r != '\u200b' {
-			require.False(t, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp), "%s holds %U", name, r)
-		}
+	b := rendertest.Body{
+		Text: body, Heading: name == "walkthrough" || name == "many",
+		Link: func(address string) bool { return slices.Contains([]string{ours, earlier, job}, address) },
 	}
-	last := body[strings.LastIndexByte(body, '\n')+1:]
-	require.Equal(t, strings.Contains("comment apart fixed walkthrough many", name), last == mark, "%s ends in %q", name, last)
-	require.Equal(t, strings.Count(body, "<!--"), strings.Count(body, mark)+strings.Count(inFences(body), "<!--"), "%s:\n%s", name, body)
-}
-
-// inFences are the lines within fences, which nobody reads as HTML.
-func inFences(body string) string {
-	var out strings.Builder
-	fence := ""
-	for line := range strings.SplitSeq(body, "\n") {
-		switch {
-		case fence == "" && strings.HasPrefix(line, "```"):
-			fence = line[:len(line)-len(strings.TrimLeft(line, "`"))]
-		case fence != "" && line == fence:
-			fence = ""
-		case fence != "":
-			out.WriteString(line + "\n")
-		case strings.Contains(line, "`<!--"), strings.Contains(line, "`"):
-			for i, part := range strings.Split(line, "`") {
-				if i%2 == 1 {
-					out.WriteString(part)
-				}
-			}
-		}
+	require.NoError(t, b.Check(), "%s:\n%s", name, body)
+	wanted := ""
+	if strings.Contains("comment apart fixed walkthrough many", name) {
+		wanted = mark
 	}
-	return out.String()
+	require.Equal(t, wanted, b.Mark(), "%s:\n%s", name, body)
 }
 
 func TestNothingOfOthersComesAlive(t *testing.T) {
