@@ -11,6 +11,9 @@ import (
 // finish, so that steady pushing does not starve a pull request.
 const MaxSuperseded = 3
 
+// maxJoinedLabels is how many labels that joined a waiting review are remembered: more than a pull request can have.
+const maxJoinedLabels = 200
+
 // Admission is what becomes of the request for a review.
 type Admission struct {
 	// Join is the waiting review that answers the request too; empty: a new one is made.
@@ -33,11 +36,12 @@ func (s *Subject) Admit(r *Review, now time.Time, unfinished func(job.ID) bool) 
 		s.Closed = false
 	}
 	if s.Waiting && !r.Trigger.Asked() {
-		s.join(r.Trigger, now)
+		s.join(r, now)
 		return Admission{Join: s.Current}
 	}
 	a := Admission{Supersedes: s.giveWay(r.Trigger)}
-	s.Current, s.Waiting, s.FirstPush, s.LastPush, s.Joined, s.Joins = r.ID, true, time.Time{}, time.Time{}, nil, 0
+	s.Current, s.Waiting, s.FirstPush, s.LastPush = r.ID, true, time.Time{}, time.Time{}
+	s.Joined, s.JoinedLabels, s.Joins = nil, nil, 0
 	if r.Trigger == TriggerPushed {
 		s.push(now)
 	}
@@ -45,12 +49,16 @@ func (s *Subject) Admit(r *Review, now time.Time, unfinished func(job.ID) bool) 
 }
 
 // join notes what the waiting review answers too. Only pushes let it wait on.
-func (s *Subject) join(t Trigger, now time.Time) {
+func (s *Subject) join(r *Review, now time.Time) {
 	s.Joins++
-	if !slices.Contains(s.Joined, t) {
-		s.Joined = append(s.Joined, t)
+	if !slices.Contains(s.Joined, r.Trigger) {
+		s.Joined = append(s.Joined, r.Trigger)
 	}
-	switch t {
+	label := r.TriggerLabel
+	if r.Trigger == TriggerLabeled && len(s.JoinedLabels) < maxJoinedLabels && !slices.Contains(s.JoinedLabels, label) {
+		s.JoinedLabels = append(s.JoinedLabels, label)
+	}
+	switch r.Trigger {
 	case TriggerPushed:
 		s.push(now)
 	case TriggerLabeled: // decides whether, not when

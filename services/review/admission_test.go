@@ -141,6 +141,30 @@ func TestNobodyJoinsAReviewThatWasToldToStop(t *testing.T) {
 	require.False(t, d.Unfinished(map[job.ID]job.State{"a": job.StateCancelled})("a"))
 }
 
+func TestALabelThatJoinsAWaitingReviewStartsIt(t *testing.T) {
+	t.Parallel()
+	set := review.DefaultSettings()
+	set.Labels, set.AutoPush = []string{"review-me"}, false
+	pull := &review.PullRequest{State: review.PullOpen, Labels: []string{"bug", "review-me"}}
+	for _, first := range []review.Review{
+		{ID: "a", Trigger: review.TriggerLabeled, TriggerLabel: "bug", Publish: true},
+		{ID: "a", Trigger: review.TriggerPushed, Publish: true},
+	} {
+		d := newDesk()
+		require.Empty(t, d.Admit(&first, d.now, d.unfinished).Join)
+		reason, _ := set.Decline(pull, &first, &d.Subject)
+		require.NotEmpty(t, reason)
+		for _, label := range []string{"docs", "review-me"} {
+			again := review.Review{ID: "b", Trigger: review.TriggerLabeled, TriggerLabel: label, Publish: true}
+			require.Equal(t, first.ID, d.Admit(&again, d.now, d.unfinished).Join)
+		}
+		reason, _ = set.Decline(pull, &first, &d.Subject)
+		require.Empty(t, reason, "%s", first.Trigger)
+		require.Empty(t, d.Admit(&review.Review{ID: "c", Trigger: review.TriggerCommand}, d.now, d.unfinished).Join)
+		require.Empty(t, d.JoinedLabels, "another review has its own")
+	}
+}
+
 func TestDecline(t *testing.T) {
 	t.Parallel()
 	pull := func(change func(*review.PullRequest)) *review.PullRequest {

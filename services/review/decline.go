@@ -33,7 +33,7 @@ func (s *Settings) Decline(p *PullRequest, r *Review, subject *Subject) (reason 
 	}
 	silent = true
 	for _, t := range append([]Trigger{r.Trigger}, subject.Joined...) {
-		why, still := s.decline(p, t, r.TriggerLabel, subject.Paused)
+		why, still := s.decline(p, t, labels(r, subject), subject.Paused)
 		if why == "" {
 			return "", false
 		}
@@ -42,13 +42,21 @@ func (s *Settings) Decline(p *PullRequest, r *Review, subject *Subject) (reason 
 	return reason, silent
 }
 
-func (s *Settings) decline(p *PullRequest, t Trigger, label string, paused bool) (reason string, silent bool) {
+// labels are those that the review was asked for by.
+func labels(r *Review, subject *Subject) []string {
+	if r.Trigger != TriggerLabeled {
+		return subject.JoinedLabels
+	}
+	return append([]string{r.TriggerLabel}, subject.JoinedLabels...)
+}
+
+func (s *Settings) decline(p *PullRequest, t Trigger, labels []string, paused bool) (reason string, silent bool) {
 	switch {
 	case t.Asked():
 		return "", false
 	case paused:
 		return DeclinedPaused, true
-	case t == TriggerLabeled && !s.concerned(label):
+	case t == TriggerLabeled && !slices.ContainsFunc(labels, s.concerned):
 		return DeclinedNotConcerned, true
 	case s.off(t):
 		return DeclinedTrigger, true

@@ -293,7 +293,7 @@ func (s *session) subject(ctx context.Context, name string) (review.Subject, err
 		return review.Subject{}, nil
 	}
 	if subject.Current != s.review.ID {
-		subject.Joined = nil // of another one
+		subject.Joined, subject.JoinedLabels = nil, nil // of another one
 	}
 	return subject, err
 }
