@@ -269,6 +269,7 @@ func requireNothingLive(t *testing.T, escaped string) {
 		}
 		require.False(t, r == '<' || r == '>')
 	}
+	require.False(t, strings.HasPrefix(escaped, "/"))
 	for _, bad := range []string{"://", `\://`, `\:/`, "www.", `www\.`, "gh-", `gh\-`} {
 		require.NotContains(t, strings.ToLower(escaped), bad)
 	}
@@ -283,6 +284,7 @@ func TestEscapeMarkdownLeavesNothingAlive(t *testing.T) {
 		requireNothingLive(t, finding.EscapeMarkdown(text))
 	}
 	require.Equal(t, "plain words", finding.EscapeMarkdown("plain  words"))
+	require.Equal(t, `\/witan pause a/b`, finding.EscapeMarkdown(" \n/witan pause a/b"), "no command")
 }
 
 func TestFenceMarkdownCannotBeClosedFromWithin(t *testing.T) {

@@ -21,7 +21,8 @@ func breakBare(text string) string {
 }
 
 // EscapeMarkdown returns text that any markdown renderer shows as it is: no markup, HTML, links, images, mentions,
-// references or formulas come alive in it. Line breaks become blanks.
+// references or formulas come alive in it. Line breaks become blanks. It does not begin with a slash, so that no program
+// takes it for a command where it stands at the start of a line.
 func EscapeMarkdown(text string) string {
 	var b strings.Builder
 	for _, r := range oneLine(text) {
@@ -34,6 +35,11 @@ func EscapeMarkdown(text string) string {
 			b.WriteString("&gt;")
 		case '@', '#':
 			b.WriteString("\\" + string(r) + gap)
+		case '/':
+			if b.Len() == 0 {
+				b.WriteByte('\\')
+			}
+			b.WriteByte('/')
 		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '+', '-', '.', '!', '|', '~', '=', '$', '^', '"', '\'', ':':
 			b.WriteString("\\" + string(r))
 		default:

@@ -24,9 +24,11 @@ import (
 	"witan.dev/internal/job/engine/dbos"
 	jobsqlite "witan.dev/internal/job/sqlite"
 	"witan.dev/services/review"
+	"witan.dev/services/review/commands"
 	"witan.dev/services/review/events"
 	"witan.dev/services/review/lifecycle"
 	"witan.dev/services/review/publish"
+	"witan.dev/services/review/publish/render"
 	"witan.dev/services/review/repoconfig"
 	"witan.dev/services/review/server"
 	"witan.dev/services/review/starter"
@@ -245,6 +247,9 @@ func TestP02_ACommandIsCarriedOutOnceForWhoMayAskForIt(t *testing.T) {
 	require.Equal(t, "NO_COMMAND", s.tell(t, "3", "wil", comment(3, "fine")).GetIgnoredReason())
 	bot := func(e *reviewv1.ForgeEvent) { comment(4, "/witan review")(e); e.SenderBot = true }
 	require.Equal(t, "BOT", s.tell(t, "4", "x", bot).GetIgnoredReason())
+	own := render.Answer("/witan review", "/witan review\n\n@owl review", nil, publish.Mark(strings.Repeat("a", 24)))
+	require.Equal(t, "OURS", s.tell(t, "5", "wil", comment(5, own)).GetIgnoredReason(), "with a token we write as a person does")
+	require.Empty(t, commands.Parse(render.Answer("The answer:", "/witan review\n\n@owl review\n\n /witan pause", nil, ""), "owl"))
 }
 
 func TestAnAnswerIsGivenOnceAlsoWhenItsOwnAnswerGotLost(t *testing.T) {

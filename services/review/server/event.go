@@ -17,6 +17,7 @@ import (
 	"witan.dev/services/review/commands"
 	"witan.dev/services/review/events"
 	"witan.dev/services/review/lifecycle"
+	"witan.dev/services/review/publish"
 	"witan.dev/services/review/wire"
 )
 
@@ -26,6 +27,7 @@ var ErrEventRefused = apierr.PermissionDenied(apierr.ReasonEventRefused, "events
 // Why an event changes nothing. The words are stored with the delivery: they never change.
 const (
 	ignoredBot       = "BOT"
+	ignoredOurs      = "OURS"
 	ignoredNoCommand = "NO_COMMAND"
 	ignoredNotOurs   = "NOT_OURS"
 	ignoredFrozen    = "SUBJECT_CLOSED"
@@ -170,6 +172,9 @@ func subjectOf(e *reviewv1.ForgeEvent, number int64) string {
 func (s *Server) comment(ctx context.Context, e *reviewv1.ForgeEvent, c *reviewv1.CommentWritten) (effect, error) {
 	if e.GetSenderBot() {
 		return effect{ignored: ignoredBot}, nil
+	}
+	if publish.Marked(c.GetBody()) != "" { // with a token we write as a person does
+		return effect{ignored: ignoredOurs}, nil
 	}
 	if found := commands.Parse(c.GetBody(), s.p.App); len(found) > 0 {
 		if !s.p.Forge {
