@@ -148,7 +148,7 @@ func (s sown) line() string {
 		}
 		return fmt.Sprintf("\treturn %q // %s", key, s.mark())
 	case sownSwitch:
-		return "\tt.Skip(\"later\") // " + s.mark()
+		return fmt.Sprintf("\tt.Skip(%q)", s.mark())
 	default:
 		return fmt.Sprintf("\tweigh(%d) // %s", s.id, s.mark())
 	}
