@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -136,6 +137,8 @@ func (s *session) handle() (*engine.Failure, error) {
 		return s.endLate(s.spec.Late)
 	}
 	switch e := s.event.GetEvent().(type) {
+	case *reviewv1.ForgeEvent_Closed:
+		return s.closed(e.Closed)
 	case *reviewv1.ForgeEvent_Drafted:
 		return s.drafted(e.Drafted)
 	case *reviewv1.ForgeEvent_Comment:
@@ -202,6 +205,39 @@ func Repo(r *reviewv1.ForgeRepository) review.Repo {
 
 func (s *session) pull(number int64) review.PullRef {
 	return review.PullRef{Repo: s.repo(), Number: number}
+}
+
+// closed stops the reviews of a pull request and freezes its findings, unless it was opened again: events need not come in
+// the order in which they happened.
+func (s *session) closed(e *reviewv1.PullRequestClosed) (*engine.Failure, error) {
+	var closed bool
+	f, err := step(s, "closed", &closed, func(ctx context.Context) (bool, error) {
+		if open, err := s.open(ctx, e.GetNumber()); err != nil || open {
+			return false, err
+		}
+		return true, s.change(ctx, s.pull(e.GetNumber()).Subject(), func(subject *review.Subject) {
+			began := func(id job.ID) bool { return !slices.Contains(s.spec.Cancel, id) }
+			if !slices.ContainsFunc(Unended(subject), began) { // which finds out by itself
+				subject.Closed = true
+			}
+		})
+	})
+	if f != nil || err != nil || !closed {
+		return f, err
+	}
+	return s.cancel("cancel", s.spec.Cancel)
+}
+
+// open says whether a pull request is open now, as far as the forge tells.
+func (s *session) open(ctx context.Context, number int64) (bool, error) {
+	if s.p.Forge == nil {
+		return false, nil
+	}
+	pull, err := s.p.Forge.PullRequest(ctx, s.pull(number))
+	if errors.Is(err, review.ErrPullRequestNotFound) || errors.Is(err, review.ErrForgeRefused) {
+		return false, nil
+	}
+	return pull.State == review.PullOpen, err
 }
 
 // drafted stops the reviews of a pull request that became a draft, where drafts are not reviewed.

@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -50,12 +51,21 @@ type hub struct {
 	comments    []publish.Comment
 	reactions   []publish.Reaction
 	checks      []publish.Check
-	lost        int // answers to writes that get lost
-	away        int // looks for check runs that fail
+	state       review.PullState // empty: open
+	lost        int              // answers to writes that get lost
+	away        int              // looks for check runs that fail
 }
 
 func (h *hub) PullRequest(_ context.Context, ref review.PullRef) (review.PullRequest, error) {
-	return review.PullRequest{PullRef: ref, State: review.PullOpen, Author: "ada", BaseTip: "tip", Head: "head"}, nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return review.PullRequest{PullRef: ref, State: cmp.Or(h.state, review.PullOpen), Author: "ada", BaseTip: "tip", Head: "head"}, nil
+}
+
+func (h *hub) set(state review.PullState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state = state
 }
 
 func (h *hub) File(context.Context, review.Repo, string, string) ([]byte, error) {
@@ -290,11 +300,24 @@ func TestPauseAndCloseStopWhatIsUnderWayOnly(t *testing.T) {
 	closed := func(e *reviewv1.ForgeEvent) {
 		e.Event = &reviewv1.ForgeEvent_Closed{Closed: &reviewv1.PullRequestClosed{Number: 3}}
 	}
+	frozen := func() bool {
+		got, err := s.store.Subject(t.Context(), subject)
+		require.NoError(t, err)
+		return got.Closed
+	}
+	s.tell(t, "closed before it was opened again", "wil", closed)
+	j, err := s.jobs.Get(t.Context(), s.reviews(t)[0].ID, "")
+	require.NoError(t, err)
+	require.Equal(t, job.StateRunning, j.State, "deliveries need not come in order")
+	require.False(t, frozen())
+	s.set(review.PullClosed)
 	s.tell(t, "4", "wil", closed)
 	ended(s.reviews(t)[0].ID)
+	require.True(t, frozen())
+	s.set(review.PullOpen)
 	s.tell(t, "5", "wil", comment(4, "/witan review"))
 	s.tell(t, "4", "wil", closed)
-	j, err := s.jobs.Get(t.Context(), s.reviews(t)[0].ID, "")
+	j, err = s.jobs.Get(t.Context(), s.reviews(t)[0].ID, "")
 	require.NoError(t, err)
 	require.False(t, j.State.Terminal(), "a delivery that comes again ends nothing that began since")
 	got, err = s.store.Subject(t.Context(), subject)

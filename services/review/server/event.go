@@ -51,7 +51,8 @@ type effect struct {
 const putTries = 5
 
 // HandleEvent implements reviewv1.ReviewServiceServer. What an event changes at once is changed in the transaction that makes
-// its job, so that events follow each other in the order in which they were taken in.
+// its job, so that events follow each other in the order in which they were taken in. That need not be the order in which
+// they happened: where it matters, the job asks the forge.
 func (s *Server) HandleEvent(ctx context.Context, req *reviewv1.HandleEventRequest) (*reviewv1.HandleEventResponse, error) {
 	if p := auth.From(ctx); !p.Service && !p.Trusted {
 		return nil, ErrEventRefused
@@ -117,10 +118,7 @@ func (s *Server) deliver(ctx context.Context, req *reviewv1.HandleEventRequest, 
 func (s *Server) effect(ctx context.Context, e *reviewv1.ForgeEvent) (effect, error) {
 	switch what := e.GetEvent().(type) {
 	case *reviewv1.ForgeEvent_Closed:
-		return s.known(ctx, e, what.Closed.GetNumber(), effect{number: what.Closed.GetNumber(), onSubject: func(subject *review.Subject) []job.ID {
-			subject.Closed = true
-			return events.Unended(subject)
-		}})
+		return s.known(ctx, e, what.Closed.GetNumber(), effect{number: what.Closed.GetNumber(), onSubject: events.Unended})
 	case *reviewv1.ForgeEvent_Drafted:
 		return s.known(ctx, e, what.Drafted.GetNumber(), effect{number: what.Drafted.GetNumber(), onSubject: func(subject *review.Subject) []job.ID {
 			if subject.RunningAsked || subject.Waiting { // a person waits for it, or it finds out by itself

@@ -31,7 +31,7 @@ func subjects(t *testing.T, f Fixture) {
 	for _, ref := range []review.PullRef{pull(1, 1), pull(1, 2), pull(2, 1)} {
 		s := review.Subject{
 			Name: ref.Subject(), Owner: "a", Pull: ref, Paused: true, Current: "c", Waiting: true, Running: "r", FirstPush: day(1), LastPush: day(2),
-			Superseded: 2, Joined: []review.Trigger{review.TriggerPushed}, Joins: 4, DoneHead: "h",
+			Superseded: 2, Joined: []review.Trigger{review.TriggerPushed}, JoinedLabels: []string{"l"}, Joins: 4, DoneHead: "h",
 			Files: map[review.Path]review.CoveredFile{"d\xe9": {Digest: "1", Review: "r"}},
 		}
 		require.NoError(t, f.change(t.Context(), s.Name, func(found *review.Subject) {
