@@ -206,58 +206,57 @@ func (o *order) resume() (*engine.Failure, error) {
 	return o.react("done", publish.ReactionUp)
 }
 
+// What a dismissal comes to.
+const (
+	dismissed   = "dismissed"
+	dismissNone = "none"
+	dismissLate = "late"
+)
+
 // dismiss notes that a finding is not wanted: that of the thread, or the one that is named.
 func (o *order) dismiss() (*engine.Failure, error) {
-	var found bool
-	f, err := step(o.session, o.step("dismiss"), &found, func(ctx context.Context) (bool, error) {
-		for range putTries {
-			known, reason, err := o.meant(ctx)
-			if errors.Is(err, review.ErrNotFound) {
-				return false, nil
-			}
-			if err != nil {
-				return false, err
-			}
-			err = o.put(ctx, lifecycle.Dismiss(known, reason))
-			if !errors.Is(err, review.ErrChanged) {
-				return err == nil, err
-			}
+	var became string
+	f, err := step(o.session, o.step("dismiss"), &became, func(ctx context.Context) (string, error) {
+		err := o.dismissMeant(ctx)
+		switch {
+		case err == nil:
+			return dismissed, nil
+		case errors.Is(err, review.ErrNotFound):
+			return dismissNone, nil
+		case errors.Is(err, review.ErrSubjectClosed):
+			return dismissLate, nil
 		}
-		return false, review.ErrChanged
+		return "", err
 	})
 	switch {
 	case f != nil || err != nil:
 		return f, err
-	case found:
+	case became == dismissed:
 		return o.react("done", publish.ReactionUp)
+	case became == dismissLate:
+		return o.say("late", "The pull request is closed; its findings stay as they are.")
 	}
 	return o.say("unknown", "There is no such finding here. Use `/witan dismiss` in the finding's own thread, or name it: `/witan dismiss ID reason`.")
 }
 
-// putTries is how often a row is read again that somebody else changed meanwhile.
-const putTries = 5
-
-// put stores a finding.
-func (o *order) put(ctx context.Context, k review.Known) error {
-	return o.session.run.Commit(ctx, job.Update{Write: func(ctx context.Context, tx job.Tx) error {
-		return o.p.Ledger.PutKnown(ctx, tx, k)
-	}})
-}
-
-// meant is the finding that a dismissal is about, and its reason.
-func (o *order) meant(ctx context.Context) (k review.Known, reason string, err error) {
-	subject := o.pull.Subject()
-	word, rest, _ := strings.Cut(o.Text, " ")
-	if word != "" {
-		if k, err = o.p.Ledger.KnownByID(ctx, subject, strings.ToLower(strings.Trim(word, "`"))); !errors.Is(err, review.ErrNotFound) {
-			return k, strings.TrimSpace(rest), err
+// dismissMeant dismisses the finding that the command is about, with its reason. review.ErrNotFound, review.ErrSubjectClosed.
+func (o *order) dismissMeant(ctx context.Context) error {
+	people, subject := &lifecycle.People{Ledger: o.p.Ledger, Subjects: o.p.Subjects}, o.pull.Subject()
+	because := func(reason string) func(review.Known) review.Known {
+		return func(k review.Known) review.Known { return lifecycle.Dismiss(k, reason) }
+	}
+	if word, rest, _ := strings.Cut(o.Text, " "); word != "" {
+		_, err := people.ByID(ctx, subject, strings.ToLower(strings.Trim(word, "`")), because(strings.TrimSpace(rest)))
+		if !errors.Is(err, review.ErrNotFound) {
+			return err
 		}
 	}
-	if root := o.comment.GetInReplyTo(); root != 0 {
-		k, err = o.p.Ledger.KnownByComment(ctx, subject, root)
-		return k, o.Text, err
+	root := o.comment.GetInReplyTo()
+	if root == 0 {
+		return review.ErrNotFound
 	}
-	return k, "", review.ErrNotFound
+	_, err := people.ByComment(ctx, subject, root, because(o.Text))
+	return err
 }
 
 // kind is where the comment stands.

@@ -369,6 +369,26 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 		e.Event = &reviewv1.ForgeEvent_CommentDeleted{CommentDeleted: &reviewv1.CommentDeleted{Number: 3, CommentId: 99}}
 	})
 	require.True(t, known().Gone)
+
+	require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error {
+		closed, err := s.store.Lock(ctx, tx, subject, "local")
+		require.NoError(t, err)
+		closed.Closed = true
+		require.NoError(t, s.store.Put(ctx, tx, closed))
+		return s.store.PutKnown(ctx, tx, lifecycle.Reopen(known()))
+	}))
+	require.Equal(t, finding.Open, known().Finding.Status)
+	for n, text := range []string{"/witan dismiss", "/witan dismiss f1 too late"} {
+		s.tell(t, fmt.Sprint("late ", n), "wil", func(e *reviewv1.ForgeEvent) {
+			inThread(text)(e)
+			e.GetComment().CommentId = 300 + int64(n)
+			e.GetComment().Place = reviewv1.CommentWritten_CONVERSATION
+		})
+	}
+	require.Equal(t, finding.Open, known().Finding.Status, "the findings of what is closed are frozen")
+	_, comments := s.seen()
+	require.Len(t, comments, 2)
+	require.Contains(t, comments[1], "closed")
 }
 
 func TestEventsAreTakenFromTheServiceOnly(t *testing.T) {
