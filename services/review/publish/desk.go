@@ -26,7 +26,8 @@ type Desk struct {
 	Forge  Forge
 	Ref    review.PullRef
 	Commit string // that was reviewed
-	// Begun are the keys of what an earlier execution may have created.
+	// Begun are the keys of what may have been created without being seen yet: at first what an earlier execution began. The
+	// desk keeps it from then on.
 	Begun map[string]bool
 	// Begin notes what is about to be created. Its error ends the call.
 	Begin func(ctx context.Context, keys []string) error
@@ -104,14 +105,34 @@ func (d *Desk) ensure(ctx context.Context, keys ...string) error {
 		}
 	}
 	if slices.ContainsFunc(keys, func(k string) bool { return d.Begun[k] && !d.has(k) }) {
-		if err := d.patient(ctx, keys); err != nil {
-			return err
-		}
-		for _, k := range keys {
-			delete(d.Begun, k)
-		}
+		return d.patient(ctx, keys)
 	}
 	return nil
+}
+
+// begin notes what is about to be created, here as well: whoever makes the call again must look for it patiently.
+func (d *Desk) begin(ctx context.Context, keys []string) error {
+	if err := d.Begin(ctx, keys); err != nil {
+		return err
+	}
+	for _, k := range keys {
+		d.Begun[k] = true
+	}
+	return nil
+}
+
+// answered notes how a write of these keys ended. Only where its answer was lost may there be something that was not seen.
+func (d *Desk) answered(ctx context.Context, keys []string, err error) {
+	if ctx.Err() == nil && !errors.Is(err, ErrAmbiguous) {
+		d.settled(keys)
+	}
+}
+
+// settled forgets what was begun: it was seen, or is not there.
+func (d *Desk) settled(keys []string) {
+	for _, k := range keys {
+		delete(d.Begun, k)
+	}
 }
 
 func (d *Desk) has(key string) bool {
@@ -126,7 +147,7 @@ func (d *Desk) patient(ctx context.Context, keys []string) error {
 	}
 	for _, pause := range lags() {
 		if !slices.ContainsFunc(keys, func(k string) bool { return !d.has(k) }) {
-			return nil
+			break
 		}
 		if err := d.Wait(ctx, pause); err != nil {
 			return err
@@ -135,6 +156,7 @@ func (d *Desk) patient(ctx context.Context, keys []string) error {
 			return err
 		}
 	}
+	d.settled(keys)
 	return nil
 }
 
@@ -207,10 +229,13 @@ func (d *Desk) Inline(ctx context.Context, items []Item, body func(Item) string)
 func (d *Desk) inline(ctx context.Context, items []Item, body func(Item) string) ([]Placed, error) {
 	var out []Placed
 	for range tries {
-		if err := d.Begin(ctx, keysOf(items)); err != nil {
+		if err := d.begin(ctx, keysOf(items)); err != nil {
 			return nil, err
 		}
 		made, err := d.Forge.CreateReview(ctx, d.Ref, d.Commit, inlines(items, body))
+		if err != nil {
+			d.answered(ctx, keysOf(items), err)
+		}
 		switch {
 		case err == nil:
 			return d.posted(ctx, out, items, made)
@@ -248,6 +273,7 @@ func (d *Desk) posted(ctx context.Context, out []Placed, items []Item, made []Co
 		}
 		there, missing = d.adopt(items)
 	}
+	d.settled(keysOf(items))
 	out = append(out, there...)
 	for _, i := range missing {
 		out = append(out, Placed{Item: i, Done: true})
@@ -333,10 +359,11 @@ func (d *Desk) file(ctx context.Context, i Item, commit *string, body string) (P
 // create creates one comment, or finds it after a lost answer.
 func (d *Desk) create(ctx context.Context, key string, post func(ctx context.Context) (Comment, error)) (Comment, error) {
 	for range tries {
-		if err := d.Begin(ctx, []string{key}); err != nil {
+		if err := d.begin(ctx, []string{key}); err != nil {
 			return Comment{}, err
 		}
 		c, err := post(ctx)
+		d.answered(ctx, []string{key}, err)
 		if err == nil {
 			d.keep(c)
 			return c, nil
@@ -513,9 +540,11 @@ func (d *Desk) check(ctx context.Context, c Check) (Check, error) {
 			}
 			continue
 		}
-		if err := d.Begin(ctx, []string{c.ExternalID}); err != nil {
+		if err := d.begin(ctx, []string{c.ExternalID}); err != nil {
 			return c, err
 		}
-		return d.Forge.CreateCheck(ctx, d.Ref.Repo, c)
+		made, err := d.Forge.CreateCheck(ctx, d.Ref.Repo, c)
+		d.answered(ctx, []string{c.ExternalID}, err)
+		return made, err
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -150,6 +151,46 @@ func TestP06_EveryWriteIsMadeOnceOverLostAnswers(t *testing.T) {
 				requireOnce(t, a)
 			})
 		}
+	}
+}
+
+// blind is a forge that cannot list its comments right after a fault hit a write.
+type blind struct {
+	publish.Forge
+
+	fault *githubtest.Fault
+	once  sync.Once
+}
+
+func (b *blind) Comments(ctx context.Context, ref review.PullRef) (list []publish.Comment, err error) {
+	if b.fault.Hits() > 0 {
+		b.once.Do(func() { err = review.ErrUnavailable })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.Forge.Comments(ctx, ref)
+}
+
+func TestP06_EveryCommentIsMadeOnceThoughTheLookAfterALostAnswerFails(t *testing.T) {
+	t.Parallel()
+	for what, n := range map[string]int{"on lines": 2, "answer": 7} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			a, push := twoReviews(t)
+			a.LagLists(2)
+			fault := a.Inject(githubtest.Fault{Kind: githubtest.FailAfter, Method: "write", Skip: n - 1, Times: 1})
+			s := a.start(t, func(p *worker.Params) { p.Publisher = &blind{Forge: p.Publisher, fault: fault} })
+			for round := range 2 {
+				if round == 1 {
+					push()
+				}
+				_, j := s.end(t, s.ask(t))
+				require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+			}
+			require.Equal(t, 1, fault.Hits())
+			requireOnce(t, a)
+		})
 	}
 }
 
