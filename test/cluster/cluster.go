@@ -46,8 +46,6 @@ type Params struct {
 	// Workers is the number of worker processes of each queue; Concurrency what each runs at once, 0 means what the
 	// configuration says.
 	Workers, Concurrency int
-	// NoWebhooks is for programs of before there were webhooks: nothing is said of them.
-	NoWebhooks bool
 	// Queues are those that get workers; nil means all.
 	Queues []string
 	// Output takes what the processes write, each line with the process's name in front; nil: nobody does.
@@ -82,7 +80,7 @@ func Start(ctx context.Context, p Params) (*Cluster, error) {
 		if service == "gateway" {
 			args = append(args, "--http-addr", c.http)
 		}
-		if service == "ingest" && !p.NoWebhooks {
+		if service == "ingest" {
 			args = append(args, "--webhooks-addr", c.webhooks)
 		}
 		if err := c.Launch(ctx, service, args...); err != nil {
@@ -91,9 +89,6 @@ func Start(ctx context.Context, p Params) (*Cluster, error) {
 	}
 	if p.Queues == nil {
 		p.Queues = queues
-	}
-	if p.NoWebhooks {
-		p.Queues = slices.DeleteFunc(slices.Clone(p.Queues), func(q string) bool { return q == "intake" })
 	}
 	for _, queue := range p.Queues {
 		for n := range p.Workers {
@@ -132,10 +127,8 @@ func (c *Cluster) configure(ctx context.Context) error {
 	if err := os.WriteFile(secretsFile, []byte(c.secret), 0o600); err != nil {
 		return err
 	}
-	if !c.p.NoWebhooks {
-		if err := setSecrets(config, secretsFile); err != nil {
-			return err
-		}
+	if err := setSecrets(config, secretsFile); err != nil {
+		return err
 	}
 	databaseFile := filepath.Join(c.p.Folder, "database.url")
 	if err := os.WriteFile(databaseFile, []byte(c.p.Database), 0o600); err != nil {

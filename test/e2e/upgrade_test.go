@@ -40,7 +40,7 @@ func TestG17_ADatabaseOfThePreviousSchemaMigratesUnderItsProcesses(t *testing.T)
 	w := newWorld(t, slowDispute())
 	p := cluster.Params{
 		Binary: process.Before(t, "internal/database/migrations/postgres"), Folder: w.Dir, Database: testserver.StartPostgres(t).URL,
-		Redis: testserver.StartRedis(t).URL, Config: readFile(t, w.Config), Workers: 1, NoWebhooks: true,
+		Redis: testserver.StartRedis(t).URL, Config: readFile(t, w.Config), Workers: 1,
 	}
 	c := w.joinCluster(p)
 	during := c.ask(question("Who is at work while the schema changes?"))
@@ -53,7 +53,7 @@ func TestG17_ADatabaseOfThePreviousSchemaMigratesUnderItsProcesses(t *testing.T)
 	council := child(c.until(r.GetJob(), nth(1, "review.deliberation_started")))
 	require.NoError(t, c.Cluster.Kill())
 
-	p.Binary, p.NoWebhooks = process.Binary(t), false
+	p.Binary = process.Binary(t)
 	w.joinCluster(p).requireFinished(d, r, council, seen)
 }
 
