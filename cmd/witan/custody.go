@@ -10,7 +10,9 @@ import (
 	councilblobs "witan.dev/services/council/blobs"
 	"witan.dev/services/retrieval"
 	retrievalmessages "witan.dev/services/retrieval/messages"
+	"witan.dev/services/review/events"
 	reviewgit "witan.dev/services/review/git"
+	"witan.dev/services/review/publish"
 	reviewwire "witan.dev/services/review/wire"
 )
 
@@ -34,6 +36,10 @@ func takeCustody(p parts) {
 			return p.reviews.Delete(ctx, tx, j.ID)
 		},
 		After: func(ctx context.Context, j job.Job) error { return frozen.Release(ctx, j.ID) },
+	})
+
+	p.jobs.OnGivenUp(job.KindReview, func(ctx context.Context, j job.Job) error {
+		return events.EndGivenUp(ctx, p.jobs, p.reviews, publish.NewKeys(p.key), j)
 	})
 
 	remover := job.Remover{

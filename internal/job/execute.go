@@ -38,6 +38,9 @@ func (m *Manager) execute(er engine.Run, body Body) error {
 		return err
 	case errors.Is(err, ErrEnded):
 		m.abandon(er.Context(), a) // ended just now, after too many starts, or before a crash that came before this
+		if err := m.follow(er.Context(), a); err != nil {
+			return m.unready(er, err)
+		}
 		return nil
 	case errors.Is(err, ErrNotFound):
 		m.logger.WarnContext(er.Context(), "the engine holds a job that the store does not know", "job_id", a.ID)
@@ -99,12 +102,10 @@ func (m *Manager) call(r *Run, body Body) (err error) {
 func (m *Manager) conclude(r *Run, err error) error {
 	if err == nil && !r.finished.Load() {
 		err = errors.New("the body returned without ending its job")
-		m.fail(r, err)
-		return nil
+		return m.giveUp(r, err)
 	}
 	if _, panicked := errors.AsType[*panicError](err); panicked {
-		m.fail(r, err)
-		return nil
+		return m.giveUp(r, err)
 	}
 	if err != nil {
 		m.pace(r.engine.Context(), r, err)
@@ -142,6 +143,34 @@ func (m *Manager) pace(ctx context.Context, r *Run, err error) {
 		return
 	}
 	pause(ctx, min(m.cfg.Backoff<<min(stalled, 16), maxPause))
+}
+
+// giveUp is fail with what is to follow. Where that fails, the engine runs the job again, finds it ended, and it follows then.
+func (m *Manager) giveUp(r *Run, err error) error {
+	m.fail(r, err)
+	return m.follow(context.WithoutCancel(r.ctx), Attempt{ID: r.job.ID, Number: r.job.Attempt})
+}
+
+// follow does what a kind has follow the end of an attempt that its body did not bring about.
+func (m *Manager) follow(ctx context.Context, a Attempt) error {
+	if len(m.givenUp) == 0 {
+		return nil
+	}
+	j, err := m.store.Get(ctx, a.ID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at job %s, which was given up: %w", a.ID, err)
+	}
+	fn := m.givenUp[j.Kind]
+	if fn == nil || j.Attempt != a.Number {
+		return nil
+	}
+	if err := fn(ctx, j); err != nil {
+		return fmt.Errorf("do what follows job %s, which was given up: %w", a.ID, err)
+	}
+	return nil
 }
 
 // fail ends the job for a fault of its own. Whether it succeeds or not, the error goes no further: the next execution

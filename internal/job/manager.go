@@ -58,6 +58,7 @@ type Manager struct {
 	removers map[Kind]Remover
 	checks   map[Kind]Check
 	chores   []Chore
+	givenUp  map[Kind]func(ctx context.Context, j Job) error
 
 	mu      sync.Mutex
 	running map[*Run]context.CancelCauseFunc
@@ -70,7 +71,7 @@ type Manager struct {
 func NewManager(store Store, eng engine.Engine, b bus.Bus, logger *slog.Logger, cfg Config) *Manager {
 	return &Manager{
 		store: store, engine: eng, bus: b, logger: logger, cfg: cfg.withDefaults(),
-		removers: make(map[Kind]Remover), checks: make(map[Kind]Check), running: make(map[*Run]context.CancelCauseFunc),
+		removers: make(map[Kind]Remover), checks: make(map[Kind]Check), givenUp: make(map[Kind]func(context.Context, Job) error), running: make(map[*Run]context.CancelCauseFunc),
 	}
 }
 
@@ -99,6 +100,12 @@ type Check func(ctx context.Context, tx Tx, j Job) error
 
 // OnRetry registers the check of a kind, before Start only.
 func (m *Manager) OnRetry(kind Kind, c Check) { m.checks[kind] = c }
+
+// OnGivenUp registers what is to follow where an attempt ends otherwise than by its body, or may have: after a panic, too
+// many errors or starts, or when the engine has lost it. Before Start only, and in every process. fn may be called again for
+// the same attempt, just before it ends, and after an end by the body that a crash followed. Where it fails, it is called
+// again.
+func (m *Manager) OnGivenUp(kind Kind, fn func(ctx context.Context, j Job) error) { m.givenUp[kind] = fn }
 
 // A Chore is a service's part of the housekeeping: it runs at start and then regularly, and must be quick when there is
 // nothing to do.

@@ -364,6 +364,55 @@ func TestAJobThatTheEngineLostBecomesADeadLetter(t *testing.T) {
 	dense(t, s, j)
 }
 
+func TestWhateverWasGivenUpIsFollowedAlsoWhenThatFailsAtFirst(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]job.Body{
+		"panic":    func(*job.Run) error { panic("boom") },
+		"no end":   func(*job.Run) error { return nil },
+		"errors":   func(*job.Run) error { return errors.New("again and again") },
+		"lost":     nil,
+		"other":    func(*job.Run) error { panic("boom") },
+		"finished": func(r *job.Run) error { return finish(r, job.StateFailed) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t)
+			kind := job.KindCouncil
+			if name == "other" {
+				kind = job.KindReview
+			}
+			var calls atomic.Int32
+			followed := make(chan job.Job, 100)
+			s.OnGivenUp(kind, func(_ context.Context, j job.Job) error {
+				if calls.Add(1) == 1 {
+					return errors.New("the store is away")
+				}
+				followed <- j
+				return nil
+			})
+			s.Handle(job.KindCouncil, 0, body)
+			c := creation()
+			if body == nil {
+				_, _, err := s.store.Create(t.Context(), c, func(context.Context, job.Tx) error { return nil }) // never enqueued
+				require.NoError(t, err)
+			}
+			require.NoError(t, s.Start(t.Context()))
+			if body != nil {
+				_, _, err := s.Create(t.Context(), c)
+				require.NoError(t, err)
+			}
+			j := await(t, s, c.ID)
+			require.Equal(t, job.StateFailed, j.State)
+			if name == "other" || name == "finished" {
+				require.NoError(t, s.Stop(t.Context()))
+				require.Zero(t, calls.Load())
+				return
+			}
+			require.Equal(t, c.ID, receive(t, followed).ID)
+		})
+	}
+}
+
 func TestListsGoOnWhereThePageEnded(t *testing.T) {
 	t.Parallel()
 	s := started(t, func(r *job.Run) error { return finish(r, job.StateSucceeded) })

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"witan.dev/internal/crashpoint"
+	"witan.dev/internal/database"
 )
 
 const (
@@ -88,13 +89,16 @@ func (m *Manager) report(ctx context.Context, what string, err error) {
 	}
 }
 
-// sweep makes dead letters: unfinished jobs that the engine has given up.
+// sweep makes dead letters: unfinished jobs that the engine has given up. One that cannot be ended keeps no other from it.
 func (m *Manager) sweep(ctx context.Context) error {
-	var after ID
+	var (
+		failed error
+		after  ID
+	)
 	for {
 		attempts, err := m.store.Unfinished(ctx, after, sweepPage)
 		if err != nil || len(attempts) == 0 {
-			return err
+			return errors.Join(failed, err)
 		}
 		after = attempts[len(attempts)-1].ID
 		lost, err := m.engine.Lost(ctx, executions(attempts))
@@ -106,8 +110,12 @@ func (m *Manager) sweep(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := m.bury(ctx, a); err != nil {
+			err = m.bury(ctx, a)
+			if ctx.Err() != nil || errors.Is(err, database.ErrAway) {
 				return err
+			}
+			if err != nil && failed == nil {
+				failed = err // one tells enough
 			}
 		}
 	}
@@ -117,6 +125,9 @@ func (m *Manager) bury(ctx context.Context, a Attempt) error {
 	j, err := m.store.Get(ctx, a.ID)
 	if err != nil {
 		return fmt.Errorf("look at lost job %s: %w", a.ID, err)
+	}
+	if err := m.follow(ctx, a); err != nil { // before the end, behind which nobody looks again
+		return err
 	}
 	crashpoint.Hit(crashpoint.BeforeEnd)
 	w, ended, err := m.store.End(ctx, a, GivenUp(j, "the job engine has given this job up"))

@@ -165,8 +165,14 @@ func start(t *testing.T) *system {
 		Starter:       starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
 		Configuration: repoconfig.New(repoconfig.Params{}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
+	manager.OnGivenUp(job.KindReview, func(ctx context.Context, j job.Job) error {
+		return events.EndGivenUp(ctx, manager, store, publish.NewKeys([]byte("key")), j)
+	})
 	// Reviews wait until they are cancelled.
 	manager.Handle(job.KindReview, 32, func(r *job.Run) error {
+		if string(r.Job().Spec) == "panic" {
+			panic("boom")
+		}
 		<-r.Context().Done()
 		if context.Cause(r.Context()) == job.ErrCancelAsked { //nolint:errorlint // the very cause
 			return r.Finish(context.WithoutCancel(r.Context()), job.Outcome{State: job.StateCancelled, Reason: job.ReasonCancelled})
@@ -423,6 +429,56 @@ func TestP07_ALateCheckRunIsEndedUnlessItsReviewWasTriedAgain(t *testing.T) {
 	require.Equal(t, publish.Neutral, s.checks[0].Conclusion)
 	_, err = s.jobs.Cancel(t.Context(), made.ID, "")
 	require.NoError(t, err)
+}
+
+// TestP07_TheCheckRunOfAReviewThatWasGivenUpIsEnded has a body panic, which is how a review ends without its own words.
+func TestP07_TheCheckRunOfAReviewThatWasGivenUpIsEnded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		check publish.Check // that is at the forge
+		begun bool
+		want  string
+	}{
+		"open":        {publish.Check{Status: publish.CheckInProgress}, true, "Not reviewed: internal error"},
+		"ended":       {publish.Check{Status: publish.CheckCompleted, Title: "Cancelled"}, true, "Cancelled"},
+		"not there":   {publish.Check{ExternalID: "another's", Status: publish.CheckInProgress}, true, ""},
+		"never begun": {publish.Check{Status: publish.CheckInProgress}, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			s.away = 1
+			r := review.Review{ID: job.NewID(), Owner: "local", Publish: true, Title: "panic", Pinned: review.Pinned{
+				Subject: subject, Head: "head", Source: review.Source{Kind: review.SourcePull, Pull: review.PullRef{Number: 3}},
+			}}
+			key := publish.CheckKey(publish.NewKeys([]byte("key")), subject, string(r.ID))
+			c.check.ID, c.check.ExternalID = 1, cmp.Or(c.check.ExternalID, key)
+			s.checks = []publish.Check{c.check}
+			_, _, err := s.jobs.Create(t.Context(), job.Creation{
+				ID: r.ID, Kind: job.KindReview, Owner: "local", Resource: "reviews/" + string(r.ID), Spec: []byte("panic"),
+				Write: func(ctx context.Context, tx job.Tx) error {
+					if err := s.store.Create(ctx, tx, r); err != nil || !c.begun {
+						return err
+					}
+					return s.store.PutPublication(ctx, tx, review.Publication{
+						Subject: subject, Key: key, Role: publish.RoleCheck, State: review.PublicationBegun, Review: r.ID,
+					})
+				},
+			})
+			require.NoError(t, err)
+			require.Eventually(t, func() bool {
+				j, err := s.jobs.Get(t.Context(), r.ID, "")
+				require.NoError(t, err)
+				return j.State == job.StateFailed && (!c.begun || len(s.late(t)) == 1)
+			}, 60*time.Second, 10*time.Millisecond)
+			for _, j := range s.late(t) {
+				require.Equal(t, job.StateSucceeded, j.State, "%+v", j.Error)
+			}
+			require.Len(t, s.checks, 1, "none is made")
+			require.Equal(t, c.want, s.checks[0].Title)
+			require.Equal(t, c.want == "" && c.check.Status == publish.CheckInProgress, s.checks[0].Status == publish.CheckInProgress)
+		})
+	}
 }
 
 // late waits for all jobs of kind delivery.

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
@@ -32,6 +35,8 @@ type LateCheck struct {
 	Attempt int32          `json:"attempt"`
 	Pull    review.PullRef `json:"pull"`
 	Check   publish.Check  `json:"check"`
+	// Open says that the check run is to be ended only where it is there and still open, when its review has ended.
+	Open bool `json:"open,omitempty"`
 }
 
 // JobStore keeps jobs.
@@ -54,6 +59,46 @@ func EndLater(ctx context.Context, jobs JobStore, owner, requestID string, late 
 	return err
 }
 
+// EndGivenUp has the check run of a review ended whose job was given up, or is about to be, outside of its body: it would
+// stay open for ever. It is the job.Manager's OnGivenUp of reviews, and does nothing where no check run was begun.
+func EndGivenUp(ctx context.Context, jobs JobStore, store GivenUpStore, keys publish.Keys, j job.Job) error {
+	if j.State == job.StateSucceeded || j.State == job.StatePartiallySucceeded {
+		return nil
+	}
+	r, err := store.Get(ctx, j.ID, "")
+	if errors.Is(err, review.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !r.Publish || r.Pinned.Source.Kind != review.SourcePull || r.Pinned.Subject == "" || r.Pinned.Head == "" {
+		return nil
+	}
+	key := publish.CheckKey(keys, r.Pinned.Subject, string(r.ID))
+	written, err := store.Publications(ctx, r.Pinned.Subject)
+	if err != nil || !slices.ContainsFunc(written, func(p review.Publication) bool { return p.Key == key }) {
+		return err
+	}
+	request := uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "%s~%d/check/given-up", j.ID, j.Attempt)).String()
+	return EndLater(ctx, jobs, r.Owner, request, LateCheck{
+		Review: r.ID, Attempt: j.Attempt, Pull: r.Pinned.Source.Pull, Open: true,
+		Check: publish.Check{
+			ExternalID: key, Head: r.Pinned.Head, Status: publish.CheckCompleted, Conclusion: publish.Neutral,
+			Title: "Not reviewed: internal error", Summary: "The server met an error and gave the review up.",
+		},
+	})
+}
+
+// GivenUpStore is what EndGivenUp reads.
+type GivenUpStore interface {
+	Get(ctx context.Context, id job.ID, owner string) (review.Review, error)
+	Publications(ctx context.Context, subject string) ([]review.Publication, error)
+}
+
+// errNotThere: there is no check run to end.
+var errNotThere = errors.New("the check run was never made")
+
 // endLate ends the check run, unless its review was tried again meanwhile. What the forge refuses for good is left as it is.
 func (s *session) endLate(late *LateCheck) (*engine.Failure, error) {
 	if s.p.Publisher == nil {
@@ -73,6 +118,31 @@ func (s *session) endLate(late *LateCheck) (*engine.Failure, error) {
 			Forge: s.p.Publisher, Ref: late.Pull, Begun: map[string]bool{late.Check.ExternalID: true},
 			Begin: func(context.Context, []string) error { return nil }, Wait: s.p.Wait, Logger: s.p.Logger,
 		}
+		if late.Open {
+			if err == nil && !j.State.Terminal() { // it is about to end
+				return publish.Placed{}, fmt.Errorf("review %s has not ended: %w", late.Review, review.ErrUnavailable)
+			}
+			return s.endOpen(ctx, desk, late)
+		}
 		return desk.Check(ctx, late.Check)
 	})
+}
+
+// endOpen ends a check run that is there and open, and makes none.
+func (s *session) endOpen(ctx context.Context, desk *publish.Desk, late *LateCheck) (publish.Placed, error) {
+	there, err := s.p.Publisher.Checks(ctx, late.Pull.Repo, late.Check.Head)
+	if err != nil {
+		return publish.Placed{}, err
+	}
+	if slices.ContainsFunc(there, func(c publish.Check) bool {
+		return c.ExternalID == late.Check.ExternalID && c.Status == publish.CheckCompleted
+	}) {
+		return publish.Placed{}, nil
+	}
+	desk.Begin = func(context.Context, []string) error { return errNotThere }
+	placed, err := desk.Check(ctx, late.Check)
+	if errors.Is(err, errNotThere) {
+		return publish.Placed{}, nil
+	}
+	return placed, err
 }
