@@ -93,6 +93,21 @@ const maxPlaces = 200
 type view struct {
 	head  *Head
 	texts map[string]*file
+	// quoted counts the known findings that are not fixed, by where they stood and what they quote.
+	quoted map[string]int
+}
+
+// quotedAt is a key of view.quoted.
+func quotedAt(path string, q *quote) string { return path + "\x00" + strings.Join(q.tokens, "\x00") }
+
+// count counts the known findings.
+func (v *view) count(known []review.Known) {
+	v.quoted = map[string]int{}
+	for k := range known {
+		if l := &known[k].Finding.Location; known[k].Finding.Status != finding.Fixed && l.Side != finding.Left {
+			v.quoted[quotedAt(l.Path, quoteOf(l))]++
+		}
+	}
 }
 
 type file struct {

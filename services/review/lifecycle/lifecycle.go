@@ -59,6 +59,7 @@ func Apply(in Input) (Result, error) {
 		a.rows[in.Coverage.Files[i].Path] = &in.Coverage.Files[i]
 	}
 	a.known = slices.Clone(in.Known)
+	a.view.count(a.known)
 	for k := range a.known {
 		s, err := a.view.stand(&a.known[k])
 		if err != nil {

@@ -213,3 +213,22 @@ func TestWhatWholeReviewersDoNotRepeatIsMended(t *testing.T) {
 		})
 	}
 }
+
+// TestEqualCodeOfAnotherFindingIsNotWhereOneWent has the same line in two files, each with a finding, and mends one of them.
+func TestEqualCodeOfAnotherFindingIsNotWhereOneWent(t *testing.T) {
+	t.Parallel()
+	const line = "two(first, second, third, fourth)"
+	text, now := "one()\n"+line+"\nthree()\n", "one()\nmended()\nthree()\n"
+	here, there := known(text, "two"), known(text, "two")
+	there.ID, there.Finding.Location.Path, there.Finding.Location.OldPath = "other", "b.c", "b.c"
+	h, cov := head(map[string]string{"a.c": "x\n", "b.c": "x\n"}, map[string]string{"a.c": now, "b.c": text})
+	out, err := lifecycle.Apply(lifecycle.Input{Review: "reviews/r1", Subject: "s", Known: []review.Known{here, there}, Coverage: cov, Head: h})
+	require.NoError(t, err)
+	require.Len(t, out.Changes, 1)
+	require.Equal(t, here.ID, out.Changes[0].ID)
+	require.Equal(t, finding.Fixed, out.Changes[0].To)
+
+	out, err = lifecycle.Apply(lifecycle.Input{Review: "reviews/r1", Subject: "s", Known: []review.Known{here}, Coverage: cov, Head: h})
+	require.NoError(t, err)
+	require.Empty(t, out.Changes, "where nobody else has it, it was moved")
+}

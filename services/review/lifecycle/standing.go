@@ -107,7 +107,7 @@ func (v *view) placesIn(f *file, path string, q *quote, k *review.Known) []place
 }
 
 // movedElsewhere says whether another changed file has the definition with the quoted code now: it was moved there, and
-// is not gone.
+// is not gone. Places that other findings have there are not where it went.
 func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (bool, error) {
 	if q.empty() || l.Symbol == "" && len(q.plain) < telling {
 		return false, nil
@@ -121,7 +121,7 @@ func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (bool,
 		if err != nil {
 			return false, err
 		}
-		if f.presence != Present || len(f.find(q, "", "")) == 0 {
+		if f.presence != Present || len(f.find(q, "", "")) <= v.quoted[quotedAt(c.Path, q)] {
 			continue
 		}
 		if l.Symbol == "" || len(q.plain) >= telling || v.defines(c.Path, l.Symbol) {
