@@ -71,7 +71,7 @@ WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*|
 # -count=1: Go would take an end-to-end result from its cache although the program that it starts has changed.
 .PHONY: test
 test: needs ## run all tests with the race detector on a Postgres and a Redis of their own, and those that only took a sample once more without
-	@{ go run ./tools/testservers go test -json -count=1 -race -timeout 30m $(if $(RUN),-run '$(RUN)') $(or $(PACKAGES),./...) && \
+	@{ go run ./tools/testservers go test -json -count=1 -race -timeout 60m $(if $(RUN),-run '$(RUN)') $(or $(PACKAGES),./...) && \
 		$(if $(RUN)$(PACKAGES),true,go run ./tools/testservers go test -json -count=1 -timeout 10m -run '$(WHOLE)' \
 			./test/e2e ./services/review/reviewers/secrets ./internal/job/sqlite ./internal/job/postgres); } | go run ./tools/testreport
 
