@@ -105,7 +105,9 @@ func (m *Manager) OnRetry(kind Kind, c Check) { m.checks[kind] = c }
 // many errors or starts, or when the engine has lost it. Before Start only, and in every process. fn may be called again for
 // the same attempt, just before it ends, and after an end by the body that a crash followed. Where it fails, it is called
 // again.
-func (m *Manager) OnGivenUp(kind Kind, fn func(ctx context.Context, j Job) error) { m.givenUp[kind] = fn }
+func (m *Manager) OnGivenUp(kind Kind, fn func(ctx context.Context, j Job) error) {
+	m.givenUp[kind] = fn
+}
 
 // A Chore is a service's part of the housekeeping: it runs at start and then regularly, and must be quick when there is
 // nothing to do.

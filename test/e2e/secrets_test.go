@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -22,12 +22,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protojson"
-	_ "modernc.org/sqlite" // the server's own file is read
 
 	ingestv1 "witan.dev/gen/witan/ingest/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/auth"
+	_ "witan.dev/internal/database/sqlite" // registers the driver that reads the server's file
 	"witan.dev/services/review/github/githubtest"
 	"witan.dev/test/e2e/process"
 )
@@ -96,7 +96,7 @@ func (p *plants) eavesdrop(t testing.TB, to string) *eavesdropper {
 	transport := &http.Transport{}
 	e := &eavesdropper{secrets: p}
 	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1, Transport: transport, ErrorLog: log.New(io.Discard, "", 0),
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1, Transport: transport, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 		ModifyResponse: e.minted,
 	}
 	e.Server = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
@@ -205,36 +205,43 @@ func (n *node) columnsWith(text string) map[string]bool {
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(n.Data, "witan.db")+"?mode=ro&_pragma=busy_timeout(10000)")
 	require.NoError(n.t, err)
 	defer func() { require.NoError(n.t, db.Close()) }()
-	rows, err := db.QueryContext(n.t.Context(), "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'")
-	require.NoError(n.t, err)
-	var columns [][2]string
-	for rows.Next() {
-		var c [2]string
-		require.NoError(n.t, rows.Scan(&c[0], &c[1]))
-		columns = append(columns, c)
-	}
-	require.NoError(n.t, rows.Close())
-	require.NoError(n.t, rows.Err())
-	require.Greater(n.t, len(columns), 50)
+	columns := allColumns(n.t, db)
 	found := map[string]bool{}
 	for _, c := range columns {
 		var count int
-		query := fmt.Sprintf("SELECT count(*) FROM %q WHERE instr(CAST(%q AS BLOB), CAST(? AS BLOB)) > 0", c[0], c[1])
-		if err := db.QueryRowContext(n.t.Context(), query, text).Scan(&count); err == nil && count > 0 { // tables of search have columns that are none
+		query := fmt.Sprintf("SELECT count(*) FROM %q WHERE instr(CAST(%q AS BLOB), CAST(? AS BLOB)) > 0", c[0], c[1]) //nolint:gosec // names of our own schema
+		if err := db.QueryRowContext(n.t.Context(), query, text).Scan(&count); err == nil && count > 0 {               // tables of search have columns that are none
 			found[c[0]+"."+c[1]] = true
 		}
 	}
 	return found
 }
 
+// allColumns are the columns of all tables, each with its table's name in front.
+func allColumns(t testing.TB, db *sql.DB) [][2]string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	var columns [][2]string
+	for rows.Next() {
+		var c [2]string
+		require.NoError(t, rows.Scan(&c[0], &c[1]))
+		columns = append(columns, c)
+	}
+	require.NoError(t, rows.Err())
+	require.Greater(t, len(columns), 50)
+	return columns
+}
+
 // answers are what callers read of everything that there is.
 func (n *node) answers(token string) string {
 	n.t.Helper()
 	get := func(path string) string {
-		req, err := http.NewRequestWithContext(bounded(n.t), http.MethodGet, n.HTTP+path, nil)
+		req, err := http.NewRequestWithContext(bounded(n.t), http.MethodGet, n.HTTP+path, nil) //nolint:gosec // our own server
 		require.NoError(n.t, err)
 		req.Header.Set("Authorization", "Bearer "+token)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := http.DefaultClient.Do(req) //nolint:gosec // our own server
 		require.NoError(n.t, err)
 		defer func() { _ = resp.Body.Close() }()
 		body, err := io.ReadAll(resp.Body)
@@ -284,7 +291,7 @@ func TestP11_NoTokenOrSecretLeavesItsPlace(t *testing.T) {
 	forge := secrets.eavesdrop(t, h.URL)
 	config := strings.ReplaceAll(readFile(t, w.Config), h.URL, forge.URL)
 	h.URL, h.APIURL, h.GraphQLURL = forge.URL, forge.URL+"/api/v3", forge.URL+"/api/graphql"
-	for _, line := range strings.Split(string(h.app.PrivateKey), "\n") {
+	for line := range strings.SplitSeq(string(h.app.PrivateKey), "\n") {
 		if !strings.HasPrefix(line, "---") {
 			secrets.plant("the App's key", line)
 		}
