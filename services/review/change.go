@@ -86,6 +86,36 @@ func (f *File) Limit(r Reason) {
 	}
 }
 
+// Texts are all that is known of what the file says: its sides where they were read whole, else what the hunks show.
+func (f *File) Texts() []string {
+	out := make([]string, 0, 2)
+	if f.HasOld {
+		out = append(out, string(f.Old))
+	}
+	if f.HasNew {
+		out = append(out, string(f.New))
+	}
+	if len(out) == 2 || len(out) == 1 && (f.Change == Added || f.Change == Deleted) {
+		return out
+	}
+	for i := range f.Hunks {
+		out = append(out, hunkText(&f.Hunks[i]))
+	}
+	return out
+}
+
+func hunkText(h *Hunk) string {
+	n := 0
+	for _, l := range h.Lines {
+		n += len(l.Text) + 1
+	}
+	text := make([]byte, 0, n)
+	for _, l := range h.Lines {
+		text = append(append(text, l.Text...), '\n')
+	}
+	return string(text)
+}
+
 // InDiff says whether line n of the new (or, with old set, the old) side lies in a hunk.
 func (f *File) InDiff(old bool, n int) bool {
 	for i := range f.Hunks {

@@ -60,13 +60,6 @@ func (o *order) ask() (*engine.Failure, error) {
 // question gathers what the council is to know. Secrets are taken out of all of it; what cannot be scanned is not sent.
 func (o *order) question(ctx context.Context) (review.Question, error) {
 	q := review.Question{ParentJob: o.job(), RequestID: o.requestID("ask")}
-	redactor := o.p.Secrets.NewRedactor()
-	clean := func(path, text string) (string, error) {
-		if text == "" {
-			return "", nil
-		}
-		return redactor.Redact(ctx, secrets.Text{Path: path, Text: strings.ToValidUTF8(text, "\uFFFD")})
-	}
 	pull, err := o.p.Forge.PullRequest(ctx, o.pull.PullRef)
 	if err != nil {
 		return q, err
@@ -75,27 +68,62 @@ func (o *order) question(ctx context.Context) (review.Question, error) {
 	if err != nil {
 		return q, err
 	}
-	change, err := o.hunks(ctx, &pull, path)
+	change, err := o.read(ctx, &pull)
 	if err != nil {
 		return q, err
 	}
-	for _, e := range []struct{ title, text string }{
-		{"The author's words on the pull request", strings.TrimSpace(pull.Title + "\n\n" + pull.Body)},
-		{"The finding that is talked about", thread},
-		{"The change", change},
-	} {
-		text, err := clean(path, e.text)
-		if err != nil {
-			return q, fmt.Errorf("look for secrets before asking: %w", err)
-		}
-		q.Evidence = append(q.Evidence, review.Evidence{Title: e.title, Text: text})
+	words := strings.ToValidUTF8(strings.TrimSpace(pull.Title+"\n\n"+pull.Body), "\uFFFD")
+	redactor, err := o.learn(ctx, change, secrets.Text{Text: words}, secrets.Text{Path: path, Text: thread}, secrets.Text{Text: o.Text})
+	if err != nil {
+		return q, err
 	}
-	if q.Text, err = clean("", o.Text); err != nil {
-		return q, fmt.Errorf("look for secrets before asking: %w", err)
+	hunks, err := excerpt(ctx, redactor, change, path)
+	if err != nil {
+		return q, err
 	}
+	q.Evidence = []review.Evidence{
+		{Title: "The author's words on the pull request", Text: redactor.Apply(words)},
+		{Title: "The finding that is talked about", Text: redactor.Apply(thread)},
+		{Title: "The change", Text: hunks},
+	}
+	q.Text = redactor.Apply(o.Text)
 	set, _, err := o.settings(ctx, &pull)
 	q.Council = set.Council
 	return q, err
+}
+
+// learn returns a redactor that knows the secrets of all texts and of the whole change: what one text gives away may stand
+// bare in another.
+func (o *order) learn(ctx context.Context, change *review.Change, texts ...secrets.Text) (*secrets.Redactor, error) {
+	redactor := o.p.Secrets.NewRedactor()
+	for i := range change.Files {
+		f := &change.Files[i]
+		if f.Metadata() {
+			continue
+		}
+		for _, text := range f.Texts() {
+			texts = append(texts, secrets.Text{Path: f.Path, Text: text})
+		}
+	}
+	if err := redactor.Learn(ctx, texts...); err != nil {
+		return nil, fmt.Errorf("look for secrets before asking: %w", err)
+	}
+	return redactor, nil
+}
+
+// excerpt is as much of the change as there is room for, of one file where path is set. Secrets are taken out before it is
+// cut, since half of one would not be known again.
+func excerpt(ctx context.Context, redactor *secrets.Redactor, change *review.Change, path string) (string, error) {
+	text, whole := hunks(change, path)
+	text, err := redactor.Redact(ctx, secrets.Text{Path: path, Text: strings.ToValidUTF8(text, "\uFFFD")})
+	if err != nil {
+		return "", fmt.Errorf("look for secrets before asking: %w", err)
+	}
+	if whole && len(text) <= maxEvidence {
+		return text, nil
+	}
+	text = text[:min(len(text), maxEvidence)]
+	return redactor.ApplyCut(text[:strings.LastIndexByte(text, '\n')+1]) + "(the change goes on)\n", nil
 }
 
 // thread is the finding of the thread that the comment stands in, and its file; empty where there is none of ours.
@@ -111,13 +139,13 @@ func (o *order) thread(ctx context.Context) (text, path string, err error) {
 	return strings.TrimSpace(f.Title + "\n\n" + f.Reason + "\n\n" + f.Location.Code), f.Location.Path, nil
 }
 
-// hunks is the change as text: of one file where the question is about one, else as much of all as there is room for.
-func (o *order) hunks(ctx context.Context, pull *review.PullRequest, path string) (string, error) {
-	id := o.session.run.Job().ID
+// read reads the change; it is empty where it cannot be read.
+func (o *order) read(ctx context.Context, pull *review.PullRequest) (*review.Change, error) {
+	id, none := o.session.run.Job().ID, &review.Change{}
 	source := review.Source{Kind: review.SourcePull, Pull: pull.PullRef, Base: pull.BaseTip, Head: pull.Head}
 	pinned, err := o.p.Repository.Pin(ctx, id, source)
 	if err != nil {
-		return "", o.without(ctx, err)
+		return none, o.without(ctx, err)
 	}
 	defer func() {
 		if err := o.p.Repository.Release(context.WithoutCancel(ctx), id); err != nil {
@@ -126,20 +154,25 @@ func (o *order) hunks(ctx context.Context, pull *review.PullRequest, path string
 	}()
 	change, err := o.p.Repository.Load(ctx, pinned)
 	if err != nil {
-		return "", o.without(ctx, err)
+		return none, o.without(ctx, err)
 	}
+	return change, nil
+}
+
+// hunks is the change as text, in whole lines: of one file where path is set, else of all. It ends with the line that
+// exceeds maxEvidence; whole is false then.
+func hunks(change *review.Change, path string) (text string, whole bool) {
 	var b strings.Builder
 	for i := range change.Files {
 		f := &change.Files[i]
 		if path != "" && f.Path != path && f.OldPath != path {
 			continue
 		}
-		writeFile(&b, f)
-		if b.Len() > maxEvidence {
-			return b.String()[:maxEvidence] + "\n(the change goes on)\n", nil
+		if writeFile(&b, f); b.Len() > maxEvidence {
+			return b.String(), false
 		}
 	}
-	return b.String(), nil
+	return b.String(), true
 }
 
 // without lets a question be asked without the change that cannot be read. What passes is waited for.

@@ -31,6 +31,7 @@ import (
 	"witan.dev/services/review/publish"
 	"witan.dev/services/review/publish/render"
 	"witan.dev/services/review/repoconfig"
+	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/server"
 	"witan.dev/services/review/starter"
 	reviewsqlite "witan.dev/services/review/store/sqlite"
@@ -136,13 +137,50 @@ type jobs struct {
 	manager *job.Manager
 }
 
+func (jobs) Wait(context.Context, string) (review.JobState, error) {
+	return review.JobState{State: string(job.StateSucceeded)}, nil
+}
+
 func (j jobs) Cancel(ctx context.Context, name string) error {
 	_, err := j.manager.Cancel(ctx, job.ID(strings.TrimPrefix(name, "jobs/")), "")
 	return err
 }
 
+// council answers every question alike.
+type council struct {
+	mu    sync.Mutex
+	asked []review.Question
+}
+
+func (c *council) Ask(_ context.Context, q review.Question) (review.Deliberation, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, q)
+	return review.Deliberation{Name: "deliberations/d", Job: "jobs/d"}, nil
+}
+
+func (*council) Advice(context.Context, string) (string, error) { return "So it is.", nil }
+
+// repo has one change.
+type repo struct{ change review.Change }
+
+func (*repo) Pin(context.Context, job.ID, review.Source) (review.Pinned, error) {
+	return review.Pinned{}, nil
+}
+
+func (r *repo) Load(context.Context, review.Pinned) (*review.Change, error) { return &r.change, nil }
+
+func (*repo) Trees(context.Context, review.Pinned) (base, head review.Tree, err error) {
+	return nil, nil, nil
+}
+
+func (*repo) Release(context.Context, job.ID) error { return nil }
+
 type system struct {
 	*hub
+
+	council *council
+	repo    *repo
 
 	server *server.Server
 	jobs   *job.Manager
@@ -160,7 +198,11 @@ func start(t *testing.T) *system {
 	manager := job.NewManager(jobsqlite.New(db, nil), engine, inprocess.New(), logger, job.Config{CancelPoll: 20 * time.Millisecond})
 	store := reviewsqlite.NewStore(db)
 	h := &hub{permissions: map[string]review.Permission{"wil": review.PermissionWrite, "ada": review.PermissionRead, "rea": review.PermissionRead}}
+	scanner, err := secrets.New([]byte("a key for tests that is long enough"))
+	require.NoError(t, err)
+	c, r := &council{}, &repo{}
 	w := events.New(events.Params{
+		Advisor: c, Repository: r, Secrets: scanner,
 		Jobs: jobs{manager: manager}, Kept: manager, Store: store, Subjects: store, Ledger: store, Forge: h, Publisher: h, Keys: publish.NewKeys([]byte("key")),
 		Starter:       starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
 		Configuration: repoconfig.New(repoconfig.Params{}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
@@ -188,7 +230,7 @@ func start(t *testing.T) *system {
 		require.NoError(t, db.Close())
 	})
 	return &system{
-		hub: h, jobs: manager, store: store,
+		hub: h, council: c, repo: r, jobs: manager, store: store,
 		server: server.New(server.Params{Jobs: manager, Store: store, Subjects: store, Ledger: store, Forge: true, App: "owl"}),
 		write: func(fn func(ctx context.Context, tx job.Tx) error) error {
 			_, _, err := manager.Create(ctx, job.Creation{ID: job.NewID(), Kind: job.KindIndex, Owner: "local", Resource: "indexes/x", Write: fn})
@@ -395,6 +437,35 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 	_, comments := s.seen()
 	require.Len(t, comments, 2)
 	require.Contains(t, comments[1], "closed")
+}
+
+// TestP11_NoSecretReachesTheCouncilInAQuestion has keys at the place where the change is cut, and in words that do not give
+// them away.
+func TestP11_NoSecretReachesTheCouncilInAQuestion(t *testing.T) {
+	t.Parallel()
+	key := "AK" + "IA" + strings.Join([]string{"QX3ZL7N5", "PWV2KTJD"}, "") // put together, so that these sources hold none
+	bare := strings.Join([]string{"k9Xq2", "vT7mB", "4zLp8", "Rw3Nf", "6Yc1"}, "")
+	s := start(t)
+	const before = "--- a.go\n+++ a.go\n@@ -1,0 +1,2 @@\n"
+	keyLine := `id = "` + key + `"`
+	s.repo.change.Files = []review.File{{
+		Path: "a.go", OldPath: "a.go", Change: review.Modified, Nature: review.NatureText, HasOld: true, HasNew: true, Old: []byte("api_key = \"" + bare + "\"\n"),
+		Hunks: []review.Hunk{{OldStart: 1, NewStart: 1, NewLines: 2, Lines: []review.Line{
+			{Op: '+', Text: strings.Repeat("x ", (60_000-len(before)-len(keyLine))/2)}, {Op: '+', Text: keyLine}, {Op: '+', Text: "end"},
+		}}},
+	}}
+	s.tell(t, "1", "wil", comment(1, "/witan ask is "+bare+" right?"))
+	require.Len(t, s.council.asked, 1)
+	q := s.council.asked[0]
+	require.Contains(t, q.Text, "[secret:")
+	require.NotContains(t, q.Text, bare)
+	change := q.Evidence[2].Text
+	require.Contains(t, change, "x x")
+	require.LessOrEqual(t, len(change), 60_100)
+	require.NotContains(t, change, key[:5])
+	require.True(t, strings.HasSuffix(change, "\n(the change goes on)\n"), "cut at a line")
+	_, comments := s.seen()
+	require.Contains(t, comments[0], "So it is")
 }
 
 func TestEventsAreTakenFromTheServiceOnly(t *testing.T) {

@@ -154,7 +154,7 @@ func (s *session) redact(ctx context.Context, in *review.Inspection) (*secrets.R
 		if f.Metadata() {
 			continue
 		}
-		for _, text := range sides(f) {
+		for _, text := range f.Texts() {
 			if err := r.Learn(ctx, secrets.Text{Path: f.Path, Text: text}); err != nil {
 				return nil, err
 			}
@@ -162,36 +162,6 @@ func (s *session) redact(ctx context.Context, in *review.Inspection) (*secrets.R
 	}
 	s.redactor = r
 	return r, nil
-}
-
-// sides are the texts of a file: whole where they were read, else what the hunks show.
-func sides(f *review.File) []string {
-	out := make([]string, 0, 2)
-	if f.HasOld {
-		out = append(out, string(f.Old))
-	}
-	if f.HasNew {
-		out = append(out, string(f.New))
-	}
-	if len(out) == 2 || len(out) == 1 && (f.Change == review.Added || f.Change == review.Deleted) {
-		return out
-	}
-	for i := range f.Hunks {
-		out = append(out, hunkText(&f.Hunks[i]))
-	}
-	return out
-}
-
-func hunkText(h *review.Hunk) string {
-	n := 0
-	for _, l := range h.Lines {
-		n += len(l.Text) + 1
-	}
-	text := make([]byte, 0, n)
-	for _, l := range h.Lines {
-		text = append(append(text, l.Text...), '\n')
-	}
-	return string(text)
 }
 
 // put stores a value as a blob of the review.
