@@ -109,7 +109,7 @@ func openEmbedded(ctx context.Context, p backendParams) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	deliveries := ingestsqlite.New(db, ingestsqlite.Options{})
+	deliveries := ingestsqlite.New(db, ingestsqlite.Options{Lease: p.config.Webhooks.Lease})
 	return &backend{
 		jobStore: jobsqlite.New(db, nil), engine: e, bus: inprocess.New(), blobs: blobsqlite.New(db, nil),
 		councils: councilsqlite.New(db), reviews: reviewsqlite.NewStore(db), indexes: retrievalsqlite.New(db),

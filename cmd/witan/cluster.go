@@ -77,7 +77,7 @@ func openBus(ctx context.Context, p backendParams) (bus.Bus, error) {
 
 // openBuffer is where webhooks wait in a cluster.
 func openBuffer(p backendParams) (deliveryBuffer, error) {
-	buffer, err := ingestredis.New(ingestredis.Config{URL: p.config.Redis})
+	buffer, err := ingestredis.New(ingestredis.Config{URL: p.config.Redis, Lease: p.config.Webhooks.Lease})
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (c *checkup) webhookBuffer(ctx context.Context, conf config.Config) {
 		c.bad("webhooks", "they wait in Redis until they are handed over, and none is configured")
 		return
 	}
-	buffer, err := ingestredis.New(ingestredis.Config{URL: conf.Redis})
+	buffer, err := ingestredis.New(ingestredis.Config{URL: conf.Redis, Lease: conf.Webhooks.Lease})
 	if err != nil {
 		c.bad("webhooks", "%v", err)
 		return

@@ -144,7 +144,7 @@ func (s *system) takeDeliveries(ctx context.Context, p parts) error {
 	}
 	w := p.config.Webhooks.GitHub
 	return s.stack.Start(ctx, "intake", ingestworker.New(ingestworker.Params{
-		Queue: p.buffer, Store: p.deliveries, Reviews: peers.NewReviews(p.conn), Owner: w.Owner,
+		Queue: p.buffer, Lease: p.config.Webhooks.Lease, Store: p.deliveries, Reviews: peers.NewReviews(p.conn), Owner: w.Owner,
 		Self:        ingest.Self{Login: p.config.GitHub.User, AppID: p.config.GitHub.AppID},
 		Concurrency: p.roles.works(queueIntake, p.config.Workers), Keep: p.config.Retention.Deliveries, Observe: settled.Observe, Logger: p.logger,
 	}))

@@ -259,7 +259,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		EndLater: func(ctx context.Context, owner, requestID string, late events.LateCheck) error {
 			return events.EndLater(ctx, p.jobs, owner, requestID, late)
 		},
-		Limits: limits, Subjects: p.reviews, States: p.jobs.StatesTx, Ledger: p.reviews, Version: version(),
+		Wait: looks(p.config.GitHub.ListLag), Limits: limits, Subjects: p.reviews, States: p.jobs.StatesTx, Ledger: p.reviews, Version: version(),
 	})
 	server := reviewserver.New(reviewserver.Params{
 		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
@@ -270,9 +270,25 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		Jobs: peers.NewJobs(p.conn), Store: p.reviews, Subjects: p.reviews, Ledger: p.reviews, Repository: repository, Advisor: members,
 		Starter: starter.New(starter.Params{Jobs: p.jobs, Store: p.reviews, Subjects: p.reviews, Logger: p.logger, Clock: time.Now}),
 		Forge:   forge, Publisher: publisher, Keys: publish.NewKeys(p.key), Configuration: configuration, Secrets: leaks, Logger: p.logger,
-		Patience: p.config.Reviews.Patience, Kept: p.jobs,
+		Patience: p.config.Reviews.Patience, Kept: p.jobs, Wait: looks(p.config.GitHub.ListLag),
 	})
 	return service{register: server.Register, body: worker.Body, deliveries: deliveries.Body}, nil
+}
+
+// looks pauses between looks for what may have been written to a forge whose lists lag. The pauses are asked for as for the
+// usual lag.
+func looks(lag time.Duration) func(ctx context.Context, d time.Duration) error {
+	usual := config.Default().GitHub.ListLag
+	return func(ctx context.Context, d time.Duration) error {
+		t := time.NewTimer(time.Duration(float64(d) * float64(lag) / float64(usual)))
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // jobURL is where people look at a job, nil where nobody said how the page is reached.

@@ -142,6 +142,8 @@ type Webhooks struct {
 	// Addr is a port of the ingest service for webhooks alone (host:port), beside the gateway's route; empty: none. It may
 	// be reachable from outside without Auth: each webhook shows a signature.
 	Addr string `koanf:"addr"`
+	// Lease is how long a webhook stays with a process that took it and is silent.
+	Lease time.Duration `koanf:"lease"`
 	// GitHub are those of GitHub.
 	GitHub GitHubWebhooks `koanf:"github"`
 }
@@ -254,6 +256,9 @@ type GitHub struct {
 	Cache string `koanf:"cache"`
 	// WritePace is the shortest time between two writes of an installation.
 	WritePace time.Duration `koanf:"write_pace"`
+	// ListLag is how far GitHub's lists may lag behind what was written: so long is looked for what a killed process may have
+	// written.
+	ListLag time.Duration `koanf:"list_lag"`
 }
 
 func (r Reviews) validate(bad func(key, format string, args ...any)) {
@@ -305,13 +310,13 @@ func Default() Config {
 		Log:       Log{Level: "info", Format: "text"},
 		Workers:   Workers{Review: 4, Council: 32, Index: 2, Intake: 16},
 		Context:   Context{Enabled: true, Tokens: 2000},
-		GitHub:    GitHub{Name: "witan", Fetch: "auto", WritePace: time.Second},
+		GitHub:    GitHub{Name: "witan", Fetch: "auto", WritePace: time.Second, ListLag: 15 * time.Second},
 		Reviews:   Reviews{Debounce: 20 * time.Second, DebounceMax: 2 * time.Minute, Patience: 2 * time.Hour, CouncilPause: time.Minute},
 		Drain:     20 * time.Second,
 		MaxBody:   8 << 20,
 		Liveness:  Liveness{Beat: 2 * time.Second, TTL: 6 * time.Second, Sweep: 2 * time.Second},
 		Retention: Retention{History: 30 * 24 * time.Hour, Temporary: 24 * time.Hour, Deliveries: 30 * 24 * time.Hour},
-		Webhooks:  Webhooks{GitHub: GitHubWebhooks{Owner: auth.LocalOwner}},
+		Webhooks:  Webhooks{Lease: 10 * time.Second, GitHub: GitHubWebhooks{Owner: auth.LocalOwner}},
 		Streams:   Streams{Heartbeat: 15 * time.Second, MaxAge: 15 * time.Minute, Grace: 30 * time.Second},
 	}
 }

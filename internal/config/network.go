@@ -104,6 +104,8 @@ func (c *Config) validateTimes(bad func(key, format string, args ...any)) {
 		{"reviews.debounce_max", c.Reviews.DebounceMax, 0, time.Hour},
 		{"reviews.patience", c.Reviews.Patience, time.Second, 24 * time.Hour},
 		{"reviews.council_pause", c.Reviews.CouncilPause, time.Second, 4 * time.Hour},
+		{"webhooks.lease", c.Webhooks.Lease, 500 * time.Millisecond, 10 * time.Minute},
+		{"github.list_lag", c.GitHub.ListLag, 0, 10 * time.Minute},
 		{"retention.deliveries", c.Retention.Deliveries, time.Hour, 10 * 365 * 24 * time.Hour},
 		{"streams.heartbeat", c.Streams.Heartbeat, 100 * time.Millisecond, 15 * time.Second},
 		{"streams.max_age", c.Streams.MaxAge, time.Second, 24 * time.Hour},

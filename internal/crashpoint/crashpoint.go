@@ -6,8 +6,14 @@ package crashpoint
 // these.
 type Point string
 
-// The points: before and after each commit of a job, around each step's record, around each hint.
+// The points of jobs: before and after each commit of any store, around each write of the job layer, each step's record,
+// each execution's, and each hint.
 const (
+	BeforeCommit   Point = "before-commit"
+	AfterCommit    Point = "after-commit"
+	AfterClaim     Point = "after-claim"
+	BeforeOutcome  Point = "before-outcome"
+	AfterOutcome   Point = "after-outcome"
 	BeforeCreate   Point = "before-create"
 	AfterCreate    Point = "after-create"
 	BeforeBegin    Point = "before-begin"
@@ -45,9 +51,32 @@ const (
 	AfterPublish   Point = "after-publish"
 )
 
-// Points are all of them.
+// The points of a webhook on its way: stored for the sender, taken, settled, and taken out of its queue.
+const (
+	BeforePut    Point = "before-put"
+	AfterPut     Point = "after-put"
+	AfterTake    Point = "after-take"
+	BeforeSettle Point = "before-settle"
+	AfterSettle  Point = "after-settle"
+	BeforeDone   Point = "before-done"
+	AfterDone    Point = "after-done"
+)
+
+// The points around each write to a forge.
+const (
+	BeforePost Point = "before-post"
+	AfterPost  Point = "after-post"
+)
+
+// Outside are the points that no job layer comes by alone.
+func Outside() []Point {
+	return []Point{BeforePut, AfterPut, AfterTake, BeforeSettle, AfterSettle, BeforeDone, AfterDone, BeforePost, AfterPost}
+}
+
+// Points are those of jobs.
 func Points() []Point {
 	return []Point{
+		BeforeCommit, AfterCommit, AfterClaim, BeforeOutcome, AfterOutcome,
 		BeforeCreate, AfterCreate, BeforeBegin, AfterBegin, BeforeApply, AfterApply, BeforeIntent, AfterIntent,
 		BeforeClose, AfterClose, BeforeFinish, AfterFinish, BeforeCancel, AfterCancel, BeforeRetry, AfterRetry,
 		BeforeEnd, AfterEnd, BeforeHandOver, AfterHandOver, BeforeAbandon, AfterAbandon, BeforeExpire, AfterExpire,

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"mime"
 	"time"
+
+	"witan.dev/internal/crashpoint"
 )
 
 const (
@@ -131,7 +133,9 @@ func (a *Acceptor) store(ctx context.Context, e Entry) error {
 	limit := a.p.Timeout + storeTimeoutMiB*time.Duration(len(e.Body)>>20)
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	crashpoint.Hit(crashpoint.BeforePut)
 	err := a.p.Buffer.Put(bounded, e)
+	crashpoint.Hit(crashpoint.AfterPut)
 	switch {
 	case err == nil:
 		return nil

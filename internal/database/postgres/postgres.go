@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"witan.dev/internal/apierr"
+	"witan.dev/internal/crashpoint"
 	"witan.dev/internal/database"
 	"witan.dev/internal/secret"
 )
@@ -140,9 +141,22 @@ func (db *DB) once(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) 
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}
+	crashpoint.Hit(crashpoint.BeforeCommit)
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	crashpoint.Hit(crashpoint.AfterCommit)
+	return nil
+}
+
+// WriteAlone runs fn with what sends each statement as a transaction of its own; fn sends one, and one that does no harm when
+// it is sent again.
+func (db *DB) WriteAlone(ctx context.Context, fn func(ctx context.Context, pool *pgxpool.Pool) error) error {
+	crashpoint.Hit(crashpoint.BeforeCommit)
+	if err := fn(ctx, db.pool); err != nil {
+		return Error(err)
+	}
+	crashpoint.Hit(crashpoint.AfterCommit)
 	return nil
 }
 

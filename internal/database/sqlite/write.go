@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"witan.dev/internal/crashpoint"
 )
 
 // Tx is a transaction that one package opens and another one's adapter joins: what must be true together commits
@@ -149,9 +151,11 @@ func (db *DB) transact(batch []*request) error {
 	if !wrote {
 		return nil
 	}
+	crashpoint.Hit(crashpoint.BeforeCommit)
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	crashpoint.Hit(crashpoint.AfterCommit)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"witan.dev/internal/apierr"
+	"witan.dev/internal/crashpoint"
 	"witan.dev/services/ingest"
 )
 
@@ -58,20 +59,30 @@ func (i *Intake) once(ctx context.Context, e ingest.Entry, last bool) error {
 		return err
 	}
 	if kept.State.Settled() { // before: repeated by the sender, or by a crash between settling and the next line
-		return i.p.Queue.Done(ctx, e.Receipt)
+		return i.done(ctx, e.Receipt)
 	}
 	outcome, err := i.outcome(ctx, e, kept.ReceivedAt, last)
 	if err != nil {
 		return err
 	}
+	crashpoint.Hit(crashpoint.BeforeSettle)
 	if err := i.p.Store.Settle(ctx, e.ID, outcome); err != nil {
 		return err
 	}
+	crashpoint.Hit(crashpoint.AfterSettle)
 	i.p.Observe(outcome)
 	if outcome.State == ingest.Dead {
 		return i.p.Queue.Bury(ctx, e, outcome.Reason)
 	}
-	return i.p.Queue.Done(ctx, e.Receipt)
+	return i.done(ctx, e.Receipt)
+}
+
+// done takes a settled delivery out of the queue.
+func (i *Intake) done(ctx context.Context, receipt string) error {
+	crashpoint.Hit(crashpoint.BeforeDone)
+	err := i.p.Queue.Done(ctx, receipt)
+	crashpoint.Hit(crashpoint.AfterDone)
+	return err
 }
 
 // outcome does what a delivery means. An error may pass, or is one of ours that is worth another try.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"witan.dev/internal/auth"
+	"witan.dev/internal/crashpoint"
 	"witan.dev/services/ingest"
 )
 
@@ -127,6 +128,9 @@ func (i *Intake) take(ctx context.Context) {
 			return
 		}
 		entries, err := i.p.Queue.Take(ctx, free)
+		if len(entries) > 0 {
+			crashpoint.Hit(crashpoint.AfterTake)
+		}
 		i.free(free - len(entries))
 		for _, e := range entries {
 			i.begin(e)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-github/v60/github"
 
+	"witan.dev/internal/crashpoint"
 	"witan.dev/internal/diff"
 	"witan.dev/services/review"
 	"witan.dev/services/review/publish"
@@ -104,7 +105,9 @@ func (w *Writer) writeAs(ctx context.Context, why purpose, repo review.Repo, met
 	if err := conn.mint(ctx, method+" "+endpoint(path)); err != nil {
 		return refusal(err) // nothing was asked for yet
 	}
+	crashpoint.Hit(crashpoint.BeforePost)
 	err = conn.send(ctx, method, path, body, into)
+	crashpoint.Hit(crashpoint.AfterPost)
 	if unauthorized(err) && w.client.p.AppID != 0 { // revoked before its time: nothing was done
 		w.client.forget(conn)
 		if conn, err = w.client.connection(conn.key); err != nil {

@@ -66,6 +66,7 @@ func (w *workflow) run(dctx dbos.Context, _ string) (recorded, error) {
 	if err != nil {
 		return unrecorded()
 	}
+	crashpoint.Hit(crashpoint.AfterClaim)
 	l := w.life
 	ctx, cancel := l.context(dctx)
 	defer cancel()
@@ -88,7 +89,32 @@ func (w *workflow) run(dctx dbos.Context, _ string) (recorded, error) {
 		r.giveBack()
 		return unrecorded()
 	}
+	crashpoint.Hit(crashpoint.BeforeOutcome)
+	if crashpoint.Enabled {
+		go r.recorded()
+	}
 	return recorded{}, nil
+}
+
+// recorded says when the library has stored that an execution is done, which nothing but the test of crashes wants to know.
+func (r *run) recorded() {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-r.life().ctx.Done():
+			return
+		}
+		handle, err := dbos.RetrieveWorkflow[recorded](r.life().engine.within(r.life().ctx), string(r.id))
+		if err != nil {
+			continue
+		}
+		if status, err := handle.GetStatus(); err == nil && status.Status == dbos.WorkflowStatusSuccess {
+			crashpoint.Hit(crashpoint.AfterOutcome)
+			return
+		}
+	}
 }
 
 // context ends with an execution's own context and with the life. Ending a life ends the library's contexts too, and

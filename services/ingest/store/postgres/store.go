@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"witan.dev/gen/sql/ingestsql"
 	"witan.dev/internal/database/postgres"
@@ -31,24 +32,28 @@ func (s *Store) Keep(ctx context.Context, e ingest.Entry) (ingest.Delivery, erro
 	if body == nil {
 		body = []byte{}
 	}
-	err := s.queries().KeepDelivery(ctx, ingestsql.KeepDeliveryParams{
-		ID: e.ID, Origin: e.Origin(), Run: int64(e.Run()), Event: e.Event, Action: e.Action, Sha256: e.Digest(), ReceiveTime: e.ReceivedAt,
-		Stored: int64(ingest.Stored), Body: body, Again: []int64{int64(ingest.Dead), int64(ingest.Unparsed)},
+	err := s.db.WriteAlone(ctx, func(ctx context.Context, pool *pgxpool.Pool) error {
+		return ingestsql.New(pool).KeepDelivery(ctx, ingestsql.KeepDeliveryParams{
+			ID: e.ID, Origin: e.Origin(), Run: int64(e.Run()), Event: e.Event, Action: e.Action, Sha256: e.Digest(), ReceiveTime: e.ReceivedAt,
+			Stored: int64(ingest.Stored), Body: body, Again: []int64{int64(ingest.Dead), int64(ingest.Unparsed)},
+		})
 	})
 	if err != nil {
-		return ingest.Delivery{}, fmt.Errorf("keep delivery %s: %w", e.ID, postgres.Error(err))
+		return ingest.Delivery{}, fmt.Errorf("keep delivery %s: %w", e.ID, err)
 	}
 	return s.Get(ctx, e.ID)
 }
 
 // Settle implements ingest.Store.
 func (s *Store) Settle(ctx context.Context, id string, o ingest.Outcome) error {
-	err := s.queries().SettleDelivery(ctx, ingestsql.SettleDeliveryParams{
-		ID: id, State: int64(o.State), Reason: o.Reason, Resource: o.Resource,
-		Settled: []int64{int64(ingest.Handled), int64(ingest.Ignored)},
+	err := s.db.WriteAlone(ctx, func(ctx context.Context, pool *pgxpool.Pool) error {
+		return ingestsql.New(pool).SettleDelivery(ctx, ingestsql.SettleDeliveryParams{
+			ID: id, State: int64(o.State), Reason: o.Reason, Resource: o.Resource,
+			Settled: []int64{int64(ingest.Handled), int64(ingest.Ignored)},
+		})
 	})
 	if err != nil {
-		return fmt.Errorf("settle delivery %s: %w", id, postgres.Error(err))
+		return fmt.Errorf("settle delivery %s: %w", id, err)
 	}
 	return nil
 }
@@ -156,11 +161,15 @@ func redeliver(ctx context.Context, q *ingestsql.Queries, id, requestID string, 
 
 // Expire implements ingest.Store.
 func (s *Store) Expire(ctx context.Context, before time.Time, n int) (int, error) {
-	removed, err := s.queries().ExpireDeliveries(ctx, ingestsql.ExpireDeliveriesParams{
-		Before: before, Stored: int64(ingest.Stored), N: int32(min(max(n, 0), math.MaxInt32)),
+	var removed int64
+	err := s.db.WriteAlone(ctx, func(ctx context.Context, pool *pgxpool.Pool) (err error) {
+		removed, err = ingestsql.New(pool).ExpireDeliveries(ctx, ingestsql.ExpireDeliveriesParams{
+			Before: before, Stored: int64(ingest.Stored), N: int32(min(max(n, 0), math.MaxInt32)),
+		})
+		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("remove old deliveries: %w", postgres.Error(err))
+		return 0, fmt.Errorf("remove old deliveries: %w", err)
 	}
 	return int(removed), nil
 }
