@@ -44,7 +44,7 @@ func (w *Writer) Checks(ctx context.Context, repo review.Repo, commit string) ([
 	if w.client.p.AppID == 0 {
 		return nil, nil
 	}
-	conn, err := w.client.connect(ctx, toWrite, repo)
+	conn, err := w.client.connect(ctx, toCheck, repo)
 	if err != nil {
 		return nil, refusal(err)
 	}
@@ -112,7 +112,7 @@ func (w *Writer) writeCheck(ctx context.Context, repo review.Repo, method, path 
 		return publish.Check{}, fmt.Errorf("check runs need an App: %w", publish.ErrForbidden)
 	}
 	var made checkRun
-	if err := w.write(ctx, repo, method, path, r, &made); err != nil {
+	if err := w.writeAs(ctx, toCheck, repo, method, path, r, &made); err != nil {
 		return publish.Check{}, err
 	}
 	if made.ID == 0 {

@@ -26,14 +26,17 @@ type Checked struct {
 	Text  string
 }
 
-// needed are the permissions that the App has to be granted, and what each is for.
+// needed are the permissions that the App has to be granted, and what each is for, or what is missed without it.
 //
 //nolint:gochecknoglobals // a table
-var needed = []struct{ name, level, why string }{
-	{"metadata", "read", "every App has it"},
-	{"contents", "read", "to fetch the code and .witan.yaml"},
-	{"pull_requests", "write", "to comment"},
-	{"checks", "write", "for the check run"},
+var needed = []struct {
+	name, level, why string
+	grade            Grade // where it lacks
+}{
+	{"metadata", "read", "every App has it", Bad},
+	{"contents", "read", "to fetch the code and .witan.yaml", Bad},
+	{"pull_requests", "write", "to comment", Bad},
+	{"checks", "write", "without it there is no check run, and the result stands in comments only", Note},
 }
 
 // subscribed are the events that webhooks are needed of, and what is missed without them.
@@ -81,7 +84,8 @@ func checkPermissions(p *github.InstallationPermissions) []Checked {
 	var out []Checked
 	for _, n := range needed {
 		if has := granted[n.name]; has != n.level && has != "write" && has != "admin" {
-			out = append(out, bad("the App lacks the permission %s: %s (%s); grant it in the App's settings", n.name, n.level, n.why))
+			text := fmt.Sprintf("the App lacks the permission %s: %s (%s); grant it in the App's settings", n.name, n.level, n.why)
+			out = append(out, Checked{n.grade, text})
 		}
 	}
 	if out == nil {

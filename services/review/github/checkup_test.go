@@ -39,7 +39,7 @@ func TestCheckupNamesWhatTheAppLacks(t *testing.T) {
 	hub.Grant(map[string]string{"metadata": "read", "contents": "read", "pull_requests": "read"})
 	lacking := checkup(t, p)
 	require.Contains(t, lacking, "bad: the App lacks the permission pull_requests: write (to comment)")
-	require.Contains(t, lacking, "bad: the App lacks the permission checks: write")
+	require.Contains(t, lacking, "note: the App lacks the permission checks: write")
 	p.AppID++
 	require.Contains(t, checkup(t, p), "bad: the App")
 }

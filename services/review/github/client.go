@@ -169,6 +169,8 @@ type purpose string
 const (
 	toRead  purpose = "read"
 	toWrite purpose = "write"
+	// toCheck writes check runs and sees them. An App that lacks the permission can comment all the same.
+	toCheck purpose = "check"
 	// toResolve closes and opens threads, for which GitHub wants Apps to be able to write contents too. It is asked for
 	// where a thread is to be set and for nothing else, and an App need not have it.
 	toResolve purpose = "resolve"

@@ -52,7 +52,9 @@ func permissions(why purpose) *appgithub.InstallationPermissions {
 	case toResolve:
 		return &appgithub.InstallationPermissions{Metadata: &read, PullRequests: &write, Contents: &write}
 	case toWrite:
-		return &appgithub.InstallationPermissions{Metadata: &read, PullRequests: &write, Checks: &write}
+		return &appgithub.InstallationPermissions{Metadata: &read, PullRequests: &write}
+	case toCheck:
+		return &appgithub.InstallationPermissions{Metadata: &read, Checks: &write}
 	case toRead, asApp:
 	}
 	return &appgithub.InstallationPermissions{Metadata: &read, Contents: &read, PullRequests: &read}

@@ -91,6 +91,7 @@ func TestWriterPostsEveryKindAndRecognisesItsOwn(t *testing.T) {
 	for _, p := range d.PostedBy(d.app.Bot) {
 		require.Equal(t, "write", p.Permissions["pull_requests"])
 		require.Empty(t, p.Permissions["contents"], "the writing token reads no code")
+		require.Empty(t, p.Permissions["checks"], "it writes no check runs either")
 	}
 }
 
@@ -196,5 +197,19 @@ func TestWriterNamesWhatIsRefused(t *testing.T) {
 	d.Grant(map[string]string{"metadata": "read", "contents": "read", "pull_requests": "read"})
 	d.RevokeTokens()
 	_, err = d.CreateComment(ctx, d.ref, "without permission")
+	require.ErrorIs(t, err, publish.ErrForbidden)
+}
+
+// TestWriterCommentsWithoutThePermissionForChecks: one token is not asked for what another purpose needs.
+func TestWriterCommentsWithoutThePermissionForChecks(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.Grant(map[string]string{"metadata": "read", "contents": "read", "pull_requests": "write"})
+	ctx := t.Context()
+	_, err := d.CreateReview(ctx, d.ref, d.pull.Head(), []publish.Inline{inline("one")})
+	require.NoError(t, err)
+	_, err = d.Checks(ctx, d.ref.Repo, d.pull.Head())
+	require.ErrorIs(t, err, publish.ErrForbidden)
+	_, err = d.CreateCheck(ctx, d.ref.Repo, publish.Check{Name: "witan", Head: d.pull.Head(), Status: publish.CheckInProgress})
 	require.ErrorIs(t, err, publish.ErrForbidden)
 }

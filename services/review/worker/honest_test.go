@@ -108,6 +108,19 @@ func TestWhatIsNotPermittedStaysInTheJob(t *testing.T) {
 	require.Len(t, by, 3)
 }
 
+func TestAnAppWithoutCheckRunsComments(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	a.Grant(map[string]string{"metadata": "read", "contents": "read", "pull_requests": "write"})
+	s := a.start(t)
+	r, j := s.end(t, s.ask(t))
+	require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	require.Equal(t, finding.Publication{State: "FELL_BACK", Reason: publish.ReasonForbidden, URL: r.Publication.URL}, r.Publication)
+	require.NotEmpty(t, r.Publication.URL, "the walkthrough's")
+	by, _ := a.comments()
+	require.Len(t, by, 3)
+}
+
 // rebasing is a forge at which the head is taken away in the last moment.
 type rebasing struct {
 	publish.Forge
