@@ -6,24 +6,52 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	"witan.dev/internal/apierr/httpstatus"
 	"witan.dev/internal/apierr/rpcstatus"
 	"witan.dev/internal/rpc"
 )
 
-// pump copies one stream of events to one viewer. It belongs to one request.
+// pump copies one job's events to one viewer: from a stream of the viewer's own, and from a feed that it shares once it has
+// what was before. It belongs to one request.
 type pump struct {
 	s       *Server
 	w       http.ResponseWriter
 	r       *http.Request
 	control *http.ResponseController
-	cancel  context.CancelFunc // ends the gRPC stream
 	frames  frames
 	lastSeq int64
 	ended   bool // the viewer has everything that will ever come
 	begun   bool // headers are out
 	// patient: an answer may take long, and until it is there an error keeps its own status.
 	patient bool
+
+	own  *source
+	with *sharing // nil: nobody else is shown the same
+}
+
+// sharing is a viewer's part in an audience.
+type sharing struct {
+	audience *audience
+	// ctx and req are what the viewer's own streams are made of.
+	ctx context.Context //nolint:containedctx // it belongs to the request, as the pump does
+	req *jobsv1.WatchJobRequest
+	// live is where the job was when the viewer came: before that there is nothing to share.
+	live int64
+	feed *feed // nil: the viewer follows its own stream
+	next int   // index of the next frame in the feed
+	news <-chan struct{}
+}
+
+// source is one viewer's own stream.
+type source struct {
+	cancel   context.CancelFunc
+	events   chan received
+	accepted chan struct{}
+	left     chan struct{}
+	helpers  sync.WaitGroup
 }
 
 type received struct {
@@ -31,38 +59,63 @@ type received struct {
 	err   error
 }
 
-func (s *Server) newPump(w http.ResponseWriter, r *http.Request, cancel context.CancelFunc) *pump {
-	return &pump{s: s, w: w, r: r, control: http.NewResponseController(w), cancel: cancel, frames: format(r)}
+func (s *Server) newPump(w http.ResponseWriter, r *http.Request) *pump {
+	return &pump{s: s, w: w, r: r, control: http.NewResponseController(w), frames: format(r)}
 }
 
 // serve runs until the stream ends, breaks, or the viewer leaves. Until the job service has accepted the viewer nothing
-// is written, so that a refusal has its own status code.
-func (p *pump) serve(stream eventStream, after int64) {
+// is written, so that a refusal has its own status code. cancel ends the stream.
+func (p *pump) serve(stream eventStream, cancel context.CancelFunc, after int64) {
 	p.lastSeq = after
-	events, accepted, left := make(chan received), make(chan struct{}), make(chan struct{})
-	var helpers sync.WaitGroup
-	helpers.Go(func() { p.receive(stream, events, left) })
-	helpers.Go(func() {
+	p.own = p.s.newSource(stream, cancel)
+	p.copy()
+	p.own.close()
+}
+
+func (s *Server) newSource(stream eventStream, cancel context.CancelFunc) *source {
+	o := &source{cancel: cancel, events: make(chan received), accepted: make(chan struct{}), left: make(chan struct{})}
+	o.helpers.Go(func() { s.receive(stream, o.events, o.left) })
+	o.helpers.Go(func() {
 		// The job service sends headers when it accepts a viewer; a refused stream has none, and its error comes from Recv.
 		if header, err := stream.Header(); err == nil && header != nil {
-			close(accepted)
+			close(o.accepted)
 		}
 	})
-	p.copy(events, accepted)
-	p.cancel()
-	close(left)
-	helpers.Wait()
+	return o
+}
+
+// close ends the stream; nothing comes from the source any more. A nil source is closed.
+func (o *source) close() {
+	if o == nil {
+		return
+	}
+	o.cancel()
+	close(o.left)
+	o.helpers.Wait()
 }
 
 // copy is the loop of the writing side.
-func (p *pump) copy(events <-chan received, accepted <-chan struct{}) {
+func (p *pump) copy() {
 	silence := time.NewTimer(attachWait)
 	defer silence.Stop()
+	accepted := p.own.accepted
 	for {
-		var ok bool
+		var (
+			ok     bool
+			events <-chan received
+			news   <-chan struct{}
+		)
+		if p.own != nil {
+			events = p.own.events
+		}
+		if p.with != nil {
+			news = p.with.news
+		}
 		select {
 		case got := <-events:
-			ok = p.handle(got)
+			ok = p.handle(got) && p.share()
+		case <-news:
+			ok = p.takeShared()
 		case <-accepted:
 			accepted = nil
 			ok = p.begin()
@@ -83,6 +136,57 @@ func (p *pump) copy(events <-chan received, accepted <-chan struct{}) {
 		}
 		silence.Reset(p.s.cfg.Heartbeat)
 	}
+}
+
+// share leaves the viewer's own stream for the feed of its audience, where that has all that the viewer still needs.
+func (p *pump) share() bool {
+	w := p.with
+	if w == nil || p.ended || p.lastSeq < max(w.live, 1) {
+		return true
+	}
+	w.feed, w.next = w.audience.share(p.lastSeq, func() *feed { return p.s.newFeed(w.ctx, w.req, p.lastSeq) })
+	if w.feed == nil {
+		return true
+	}
+	p.own.close()
+	p.own = nil
+	return p.takeShared()
+}
+
+// takeShared writes what the feed has, and says whether to go on.
+func (p *pump) takeShared() bool {
+	w := p.with
+	got := w.feed.from(w.next)
+	if got.lost {
+		return p.alone()
+	}
+	w.next += len(got.frames)
+	w.news = got.news
+	for _, frame := range got.frames {
+		if frame.resume > 0 && frame.resume <= p.lastSeq {
+			continue // it came by the stream before
+		}
+		if !p.handle(received{event: frame.shown}) {
+			return false
+		}
+	}
+	return got.err == nil || p.handle(received{err: got.err})
+}
+
+// alone goes back from the feed to a stream of the viewer's own, behind what it has.
+func (p *pump) alone() bool {
+	w := p.with
+	w.feed, w.news = nil, nil
+	req := proto.CloneOf(w.req)
+	req.AfterSeq, req.From = new(p.lastSeq), jobsv1.WatchJobRequest_FROM_UNSPECIFIED
+	ctx, cancel := context.WithCancel(w.ctx)
+	stream, err := p.s.jobs.WatchJob(ctx, req, rpc.EncodedMessages())
+	if err != nil {
+		cancel()
+		return p.fail(err)
+	}
+	p.own = p.s.newSource(stream, cancel)
+	return true
 }
 
 // handle writes what was received, and says whether to go on.
@@ -168,12 +272,12 @@ func (p *pump) write(frame []byte, err error) bool {
 const bufferKept = 64 << 10
 
 // receive hands on what the stream gives, until it ends or nobody is left to take it.
-func (p *pump) receive(stream eventStream, events chan<- received, left <-chan struct{}) {
+func (s *Server) receive(stream eventStream, events chan<- received, left <-chan struct{}) {
 	var raw rpc.Encoded
 	for {
 		got := received{err: stream.RecvMsg(&raw)}
 		if got.err == nil {
-			got.event = p.s.memo.of(raw)
+			got.event = s.memo.of(raw)
 		}
 		if cap(raw) > bufferKept {
 			raw = nil

@@ -25,17 +25,19 @@ import (
 
 // Server is the gateway of a process. Stop may come before Start, and twice. Safe for concurrent use.
 type Server struct {
-	cfg      Config
-	deps     Deps
-	routes   routes
-	page     page
-	mux      *runtime.ServeMux
-	jobs     jobsv1.JobServiceClient
-	reviews  reviewv1.ReviewServiceClient
-	health   healthgrpc.HealthClient
-	memo     *memo
-	http     *http.Server
-	draining chan struct{}
+	cfg       Config
+	deps      Deps
+	routes    routes
+	page      page
+	mux       *runtime.ServeMux
+	jobs      jobsv1.JobServiceClient
+	reviews   reviewv1.ReviewServiceClient
+	health    healthgrpc.HealthClient
+	memo      *memo
+	audiences *audiences
+	feeding   sync.WaitGroup // the streams of feeds
+	http      *http.Server
+	draining  chan struct{}
 
 	mu      sync.Mutex
 	started bool
@@ -52,7 +54,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s := &Server{
 		cfg: cfg.withDefaults(), deps: deps, routes: readRoutes(), draining: make(chan struct{}),
 		jobs: jobsv1.NewJobServiceClient(deps.Conn), reviews: reviewv1.NewReviewServiceClient(deps.Conn),
-		health: healthgrpc.NewHealthClient(deps.Conn), memo: newMemo(),
+		health: healthgrpc.NewHealthClient(deps.Conn), memo: newMemo(), audiences: newAudiences(),
 	}
 	var err error
 	if s.page, err = newPage(); err != nil {
@@ -138,6 +140,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		err = errors.Join(fmt.Errorf("stop HTTP: running calls were cut: %w", err), s.http.Close())
 	}
 	s.serving.Wait()
+	s.feeding.Wait() // the last viewer of each ended it
 	return err
 }
 

@@ -38,22 +38,29 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, params map[string
 		return
 	}
 	defer cancel()
-	caughtUp, err := s.caughtUp(ctx, req)
+	job, err := s.jobs.GetJob(ctx, &jobsv1.GetJobRequest{Name: req.GetName()})
 	if err != nil {
 		s.writeError(w, r, err)
 		return
 	}
-	if caughtUp {
+	if caughtUp(req, job) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	stream, err := s.jobs.WatchJob(ctx, req, rpc.EncodedMessages())
+	own, cancelOwn := context.WithCancel(ctx)
+	defer cancelOwn()
+	stream, err := s.jobs.WatchJob(own, req, rpc.EncodedMessages())
 	if err != nil {
 		s.writeError(w, r, err)
 		return
 	}
-	s.newPump(w, r, cancel).serve(stream, req.GetAfterSeq())
+	p := s.newPump(w, r)
+	if a := s.join(ctx, r, req); a != nil {
+		defer a.leave()
+		p.with = &sharing{audience: a, ctx: ctx, req: req, live: job.GetLastSeq()}
+	}
+	p.serve(stream, cancelOwn, req.GetAfterSeq())
 }
 
 // run serves POST /v1/jobs:run.
@@ -81,9 +88,9 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, _ map[string]string
 		s.writeError(w, r, err)
 		return
 	}
-	p := s.newPump(w, r, cancel)
+	p := s.newPump(w, r)
 	p.patient = true
-	p.serve(stream, 0)
+	p.serve(stream, cancel, 0)
 }
 
 // callContext is the request's context with what its headers say to the gRPC server.
@@ -124,15 +131,11 @@ func readWatch(r *http.Request, name string) (*jobsv1.WatchJobRequest, error) {
 }
 
 // caughtUp says whether the viewer has everything of a finished job, so that there is nothing to stream.
-func (s *Server) caughtUp(ctx context.Context, req *jobsv1.WatchJobRequest) (bool, error) {
-	if req.AfterSeq == nil && req.GetFrom() != jobsv1.WatchJobRequest_NOW {
-		return false, nil
+func caughtUp(req *jobsv1.WatchJobRequest, job *jobsv1.Job) bool {
+	if !ended(job.GetState()) {
+		return false
 	}
-	job, err := s.jobs.GetJob(ctx, &jobsv1.GetJobRequest{Name: req.GetName()})
-	if err != nil {
-		return false, err
-	}
-	return ended(job.GetState()) && (req.AfterSeq == nil || req.GetAfterSeq() == job.GetLastSeq()), nil
+	return req.GetFrom() == jobsv1.WatchJobRequest_NOW || (req.AfterSeq != nil && req.GetAfterSeq() == job.GetLastSeq())
 }
 
 func ended(state jobsv1.Job_State) bool {
