@@ -103,6 +103,18 @@ ingest-load: needs ## 500 webhooks a second and as many as go, beside @octokit/w
 ingest-storm: needs ## kill what takes webhooks at random for five minutes; each accepted one ends as one review
 	WITAN_TEST_LONG=1 go run ./tools/testservers go test -count=1 -timeout 30m -v -run '^TestP01_Killed' ./test/e2e
 
+JOBS ?= 500
+.PHONY: chaos
+chaos: needs ## kill and freeze workers and services, stop Postgres and kill Redis under load; nothing is lost or doubled: JOBS=500 SEED=7
+	WITAN_TEST_JOBS=$(JOBS) WITAN_TEST_SEED=$(SEED) WITAN_TEST_REPORT=$(CURDIR)/docs/reports/chaos.md \
+		go test -count=1 -timeout 120m -v -run '^TestG10_Chaos' ./test/endurance
+
+DURATION ?= 2h
+.PHONY: soak
+soak: needs ## the same for hours with a load and blows that leave time to measure memory, goroutines and files: DURATION=2h SEED=7
+	WITAN_TEST_DURATION=$(DURATION) WITAN_TEST_SEED=$(SEED) WITAN_TEST_REPORT=$(CURDIR)/docs/reports/soak.md \
+		go test -timeout 0 -v -run '^$$' -bench '^BenchmarkSoak$$' -benchtime 1x ./test/endurance
+
 SEED ?= 6
 .PHONY: pushes
 pushes: needs ## fifty pushes to a pull request: of this project's own history, and of a made-up one; nothing is repeated: SEED=6

@@ -52,6 +52,8 @@ type Params struct {
 	Output io.Writer
 	// Environ is added to the processes' environment, from which all WITAN_ variables are taken out.
 	Environ []string
+	// Observed gives each process an address for operators, which Process.Operations names.
+	Observed bool
 }
 
 // Cluster is a running one. Its methods are for one goroutine at a time; those of its processes for any.
@@ -200,6 +202,13 @@ func (c *Cluster) Launch(ctx context.Context, name string, args ...string) error
 		return fmt.Errorf("there is a process %s already", name)
 	}
 	p := newProcess(name, &c.p, args)
+	if c.p.Observed {
+		addresses, err := freePorts(ctx, 1)
+		if err != nil {
+			return err
+		}
+		p.observe(addresses[0])
+	}
 	c.processes[name] = p
 	c.order = append(c.order, name)
 	return p.launch(ctx)
@@ -231,6 +240,9 @@ func (c *Cluster) Config() string { return c.config }
 
 // Process is one of the processes, nil for an unknown name: a service's name, or worker-<queue>-<n>.
 func (c *Cluster) Process(name string) *Process { return c.processes[name] }
+
+// Names are those of all processes, in the order in which they were started first.
+func (c *Cluster) Names() []string { return slices.Clone(c.order) }
 
 // Workers are the processes that run jobs of a queue, by name.
 func (c *Cluster) Workers(queue string) []*Process {
@@ -270,7 +282,7 @@ func (c *Cluster) Kill() error {
 	return errors.Join(errs...)
 }
 
-// Restart starts a process that has ended again, with the same arguments.
+// Restart starts a process that has ended again, with the same arguments. Different ones may be restarted at once.
 func (c *Cluster) Restart(ctx context.Context, name string) error {
 	return c.processes[name].launch(ctx)
 }

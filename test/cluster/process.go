@@ -22,11 +22,12 @@ type Process struct {
 	// Name tells it from the others.
 	Name string
 
-	binary  string
-	folder  string
-	args    []string
-	environ []string
-	output  io.Writer
+	binary    string
+	folder    string
+	args      []string
+	environ   []string
+	output    io.Writer
+	operators string // address
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -46,6 +47,20 @@ func newProcess(name string, p *Params, args []string) *Process {
 	return &Process{
 		Name: name, binary: p.Binary, folder: p.Folder, args: args, environ: append(kept, p.Environ...), output: p.Output, more: make(chan struct{}),
 	}
+}
+
+// observe gives the process an address for operators.
+func (p *Process) observe(address string) {
+	p.operators = address
+	p.environ = append(p.environ, "WITAN_OPERATIONS_ADDR="+address)
+}
+
+// Operations is the base URL of what the process tells operators; empty unless it is observed.
+func (p *Process) Operations() string {
+	if p.operators == "" {
+		return ""
+	}
+	return "http://" + p.operators
 }
 
 // Start starts the process. What an earlier life wrote is forgotten.

@@ -1,0 +1,191 @@
+package endurance_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	// sample is how many jobs the gate has time for.
+	sample = 20
+	// atOnce is how many tasks run at once, and how many of the sample.
+	atOnce, fewAtOnce = 24, 6
+	// pickUp is the longest that jobs of killed workers may lie (p99), outside the outages of Postgres.
+	pickUp = 10 * time.Second
+	// calm is how long one task may take at most, all blows included.
+	calm = 10 * time.Minute
+)
+
+// TestG10_ChaosLosesNothingAndDoublesNothing kills and freezes three workers and the services around them every few seconds,
+// stops Postgres hard and kills Redis, while deliberations and reviews run that viewers follow. `make chaos` does it with 500.
+func TestG10_ChaosLosesNothingAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	jobs, seed := int(number(t, jobsVariable, sample)), number(t, seedVariable, 7) //nolint:gosec // a count
+	t.Logf("%s=%d %s=%d", jobsVariable, jobs, seedVariable, seed)
+	l := newLoad(start(t, ""), seed)
+	s := &storm{load: l, rng: rand.New(rand.NewPCG(seed, 0)), every: 4 * time.Second, down: 4 * time.Second, freeze: 12 * time.Second} //nolint:gosec // repeatable
+	s.victims = func() []string {
+		all := []string{"jobs", "gateway", "council", "review", "ingest"}
+		for range 3 { // workers more often
+			all = append(all, "worker-1", "worker-2", "worker-3")
+		}
+		return all
+	}
+	life, end := context.WithTimeout(t.Context(), calm+time.Duration(jobs)*10*time.Second)
+	defer end()
+	begun := time.Now()
+	l.chaos(life, s, jobs)
+	took := time.Since(begun)
+	a := l.examine(life)
+	s.explain(a.late)
+	p, err := s.measure(life)
+	require.NoError(t, err)
+	if err := l.Stop(life); err != nil {
+		l.fail("stop: %s", err)
+	}
+	report(t, chaosReport(life, s, a, p, took))
+	require.Empty(t, l.failures)
+	require.Len(t, l.done, jobs)
+	require.NotEmpty(t, s.blows)
+	if len(p.outside) >= 100 { // of fewer there is no p99
+		require.Less(t, quantile(p.outside, 0.99), pickUp, "the longest: %s", p.which)
+	}
+}
+
+// chaos runs the tasks while the storm strikes. Postgres and Redis go when certain parts of the tasks are done.
+func (l *load) chaos(life context.Context, s *storm, jobs int) {
+	ctx, calmDown := context.WithCancel(life)
+	var strikes, tasks sync.WaitGroup
+	strikes.Go(func() { s.strike(ctx, life) })
+	strikes.Go(func() {
+		for _, o := range outages(jobs) {
+			for l.finished() < o.after {
+				if pause(ctx, again) != nil {
+					return
+				}
+			}
+			if o.redis {
+				s.away(life, "Redis", l.redis, 2*time.Second)
+				continue
+			}
+			s.away(life, "Postgres", l.postgres, 3*time.Second)
+		}
+	})
+	slots := make(chan struct{}, concurrency(jobs))
+	for n := range jobs {
+		slots <- struct{}{}
+		tasks.Go(func() {
+			defer func() { <-slots }()
+			bounded, cancel := context.WithTimeout(life, calm)
+			defer cancel()
+			l.perform(bounded, n)
+		})
+	}
+	tasks.Wait()
+	calmDown()
+	strikes.Wait()
+}
+
+// concurrency is how many tasks run at once.
+func concurrency(jobs int) int {
+	if jobs <= sample {
+		return fewAtOnce
+	}
+	return atOnce
+}
+
+type plannedOutage struct {
+	after int // tasks that are done
+	redis bool
+}
+
+// outages are one of each in the sample, and three of Postgres and two of Redis in the whole run.
+func outages(jobs int) []plannedOutage {
+	if jobs <= sample {
+		return []plannedOutage{{jobs / 4, false}, {jobs / 2, true}}
+	}
+	return []plannedOutage{{jobs / 5, false}, {jobs * 3 / 10, true}, {jobs * 2 / 5, false}, {jobs * 3 / 5, true}, {jobs * 7 / 10, false}}
+}
+
+func chaosReport(ctx context.Context, s *storm, a audit, p pickUps, took time.Duration) string {
+	kills, freezes, blind := map[string]int{}, 0, 0
+	killed := 0
+	for _, b := range s.blows {
+		switch {
+		case b.frozen:
+			freezes++
+		default:
+			killed++
+			kills[strings.TrimRight(b.process, "-123")]++
+		}
+		if b.blind && strings.HasPrefix(b.process, "worker") {
+			blind++
+		}
+	}
+	var away []string
+	for _, o := range s.outages {
+		away = append(away, fmt.Sprintf("%s %.1f s", o.server, o.to.Sub(o.from).Seconds()))
+	}
+	verdict := "Nothing was lost, nothing doubled."
+	if len(s.failures) > 0 {
+		verdict = fmt.Sprintf("**%d failures:**\n\n- %s", len(s.failures), strings.Join(s.failures, "\n- "))
+	}
+	attached, seen := s.viewers()
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Chaos
+
+`+"`make chaos JOBS=%d SEED=%d`"+`, written by the run itself. %s. %s, took %s.
+
+Each service is a process of its own, three worker processes run the jobs of all queues. While %d jobs run at once, every few
+seconds a worker or a service is killed with SIGKILL and started again a moment later, or a worker is stopped with SIGSTOP for
+up to 12 s. Postgres is stopped hard and Redis killed in between. Each job is followed by two viewers, over gRPC and as
+server-sent events, which leave and come back all the time. At the end each job is held to the result that it must have, each viewer's
+events to the log, byte for byte; the database is searched for gaps, doubles, second ends and late writers, the log of the models
+for calls that were paid though their answer was stored, and the simulated GitHub for comments that are missing or there twice.
+
+%s
+
+| what | figure |
+|---|---|
+| asked for | %d: %d deliberations, %d reviews of diffs, %d reviews of pull requests by webhook (%d requests for them) |
+| jobs with those that they started | %d, with %d events |
+| kills | %d (%v) |
+| freezes | %d |
+| outages | %s |
+| executions that others took over | %d |
+| calls in the journal, sent to models | %d, %d |
+| calls in flight when their execution ended, paid again | %d, %d |
+| calls that a frozen worker sent when it thawed, after others had its answer | %d |
+| viewers attached, events they got | %d, %d |
+| comments, walkthroughs and check runs at %d pull requests | %d |
+| deliberations took | %s |
+| reviews of diffs took | %s |
+| reviews of pull requests took | %s |
+
+## Pick-up
+
+From the kill of the worker that had a job to the first event that another execution wrote. An outage of Postgres counts as
+lasting as long again and 6 s, since workers judge each other only after that.
+
+| kills | pick-up |
+|---|---|
+| outside the outages | %s |
+| with an outage between | %s |
+
+Not counted: %d jobs whose next holder was struck as well before it began (that blow counts), %d that had come to their end,
+%d kills at which Postgres could not say what the worker had.
+
+`+"```\n%s```\n", len(s.done), s.seed, s.machine(ctx), time.Now().UTC().Format("2006-01-02"), took.Round(time.Second), concurrency(len(s.done)), verdict,
+		len(s.done), len(s.took(deliberation)), len(s.took(diffReview)), len(s.took(pullReview)), s.sent,
+		a.jobs, a.events, killed, kills, freezes, strings.Join(away, ", "), a.recoveries, a.calls, a.asked, a.inFlight, a.repaid, len(a.late), attached, seen,
+		a.pulls, a.comments, spread(s.took(deliberation)), spread(s.took(diffReview)), spread(s.took(pullReview)),
+		spread(p.outside), spread(p.within), p.again, p.over, blind, histogram(p.outside))
+	return b.String()
+}
