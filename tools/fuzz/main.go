@@ -104,7 +104,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 				mu.Lock()
 				defer mu.Unlock()
 				if r.found != "" {
-					_, _ = out.Write(text)
+					_, _ = out.Write(text[max(0, bytes.Index(text, []byte("--- FAIL"))):]) // and not its progress
 				}
 				_, _ = fmt.Fprintf(out, "%-60s seed %d  %12d runs in %s  %s\n", r.target, r.seed, r.executions, r.took.Round(time.Second), r.verdict())
 				results = append(results, r)
