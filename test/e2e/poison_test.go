@@ -4,15 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode"
 
 	"github.com/stretchr/testify/require"
 
+	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/services/review/github/githubtest"
 	"witan.dev/services/review/publish/render/rendertest"
+	"witan.dev/test/e2e/process"
 )
 
 // order is what every poison says somewhere: a model that reads it outside of a fence may take it for its task.
@@ -146,6 +149,27 @@ func requireVisible(t testing.TB, text string) {
 	}
 }
 
+// fences are what a prompt says is material.
+var fences = regexp.MustCompile(`(?ms)^\[witan:(\w+) begin ([^\n]*)\]$.*?^\[witan:\w+ end [^\n]*\]$`)
+
+// requireFenced requires that no model was told by us what others wrote: it stands in fences, and out of them nowhere.
+func (w *world) requireFenced() {
+	w.t.Helper()
+	inside := 0
+	for _, call := range w.log() {
+		var messages []struct{ Role, Content string }
+		require.NoError(w.t, json.Unmarshal(call.Messages, &messages))
+		for _, m := range messages {
+			inside += strings.Count(m.Content, order)
+			require.NotContains(w.t, fences.ReplaceAllString(m.Content, ""), order, m.Role)
+			for _, r := range m.Content {
+				require.False(w.t, r == '\x1b' || r == '\u202e' || r == '\u2066', "%s holds %U", m.Role, r)
+			}
+		}
+	}
+	require.Positive(w.t, inside, "the members saw the change")
+}
+
 // TestP11_APoisonedPullRequestLeavesOnlyEscapedText: whatever a pull request from a fork holds in its code, its words, its
 // names and its own configuration, and whatever members are talked into, comes out as text.
 func TestP11_APoisonedPullRequestLeavesOnlyEscapedText(t *testing.T) {
@@ -189,19 +213,35 @@ func TestP11_APoisonedPullRequestLeavesOnlyEscapedText(t *testing.T) {
 	}
 	_, err = h.pull.Reply(t.Context(), "mallory", h.ours(githubtest.KindReviewComment)[0].ID, all+copied.String())
 	require.NoError(t, err)
-	_, err = h.pull.Comment(t.Context(), "mallory", "/witan ask "+order+" @everyone #1 ![x](https://evil.example/p.png) <!-- x -->\n/witan <img src=x>")
+	_, err = h.pull.Comment(t.Context(), "mallory", "/witan ask "+order+" @everyone #1 ![x](https://evil.example/p.png)\n/witan pause <!-- x -->\n/witan <img src=x>")
 	require.NoError(t, err)
 	require.NoError(t, h.pull.Retitle(t.Context(), "mallory", poisons()[0]+copied.String(), all+copied.String()))
 	_, err = h.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"more.txt": copied.String() + "\n"}, Message: copied.String()})
 	require.NoError(t, err)
 	files["more.txt"] = ""
-	n.tell(h)
+	theirs := h.PostedBy("mallory")
+	jobs := n.tell(h)
 	second := n.reviewed()
 	require.NotEqual(t, first.GetName(), second.GetName())
 	h.requireWhole(second, files)
 	h.requireDead()
 	require.Len(t, h.ours(githubtest.KindReviewComment), comments, "nothing is said again")
 	require.Positive(t, h.ours(githubtest.KindIssueComment)[0].Edits, "the walkthrough is edited, and it is ours")
+	require.Len(t, h.ours(githubtest.KindIssueComment), 2, "the walkthrough and the answer")
+	for i, p := range h.PostedBy("mallory") {
+		require.Equal(t, theirs[i].Body, p.Body, "nobody else's comment is touched")
+		require.False(t, p.Deleted)
+	}
+	w.requireFenced()
+	requireVisible(t, n.Output())
+	for _, format := range []string{"text", "markdown"} {
+		shown := process.Run(t, w.Dir, nil, "attach", strings.TrimPrefix(second.GetJob(), "jobs/"), "--format", format, "--config", w.Config, "--data", w.Data)
+		require.Contains(t, shown.Stdout, "danger(0)", shown.Stderr)
+		requireVisible(t, shown.Stdout+shown.Stderr)
+	}
+	for _, j := range jobs {
+		require.Equal(t, jobsv1.Job_SUCCEEDED, j.GetState(), "%s %s %v", j.GetKind(), j.GetStateReason(), j.GetError())
+	}
 }
 
 // requireWhole requires that the configuration of the base was used, and no other.

@@ -38,7 +38,7 @@ func labelled(prompt string, schema json.RawMessage) []shown {
 }
 
 // fenced finds texts between "[mark:number begin answer A]" and "[mark:number end answer A]". Several under one label make
-// one text, with the lines outside that speak of it ("Claim A, at …").
+// one text, with the lines outside that speak of it ("Claim A, CORRECTNESS:").
 func fenced(prompt string) []shown {
 	var out []shown
 	add := func(label, line string) {

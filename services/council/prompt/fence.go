@@ -18,8 +18,19 @@ import (
 // escaped: nothing in it looks like a fence, and no character in it is invisible or turns the order of reading.
 const fenceMark = "[witan:"
 
-func fence(nonce, name, text string) string {
-	return fmt.Sprintf("%s%s begin %s]\n%s\n%s%s end %s]", fenceMark, nonce, name, Escape(text), fenceMark, nonce, name)
+func fence(nonce, name, text string) string { return between(nonce, name, Escape(text)) }
+
+// lines is a fence around a list, one line each.
+func lines(nonce, name string, list []string) string {
+	escaped := make([]string, len(list))
+	for i, text := range list {
+		escaped[i] = Line(text)
+	}
+	return between(nonce, name, strings.Join(escaped, "\n"))
+}
+
+func between(nonce, name, escaped string) string {
+	return fmt.Sprintf("%s%s begin %s]\n%s\n%s%s end %s]", fenceMark, nonce, name, escaped, fenceMark, nonce, name)
 }
 
 // Escape shows control, format and separator characters (bidi marks, zero-width characters, tags) and broken UTF-8 as

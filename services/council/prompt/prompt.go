@@ -22,7 +22,7 @@ const Version = "v1"
 var files embed.FS
 
 //nolint:gochecknoglobals // parsed constants
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"fence": fence, "line": Line}).ParseFS(files, "v1/*.tmpl"))
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"fence": fence, "lines": lines, "line": Line}).ParseFS(files, "v1/*.tmpl"))
 
 // Prompt is one request to a model, in nobody's wire format.
 type Prompt struct {

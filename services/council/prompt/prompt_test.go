@@ -57,20 +57,20 @@ func review() council.CodeReview {
 }
 
 func all() map[string]prompt.Prompt {
-	claims := []prompt.Claim{{Label: "F1", Place: "a.go:3", Category: "SECURITY", Claim: hostile, Reason: hostile, Excerpt: hostile}}
+	claims := []prompt.Claim{{Label: "F1", Place: hostile + ".go:3", Category: "SECURITY", Claim: hostile, Reason: hostile, Excerpt: hostile}}
 	field := prompt.Field{
 		Question: question(), Ranked: true, TieAtTop: true, Agreement: "Agreement 0.5.", Dissent: []string{"One judge put B first."}, Missing: []string{"1 of 4 failed: TIMEOUT."},
 		Answers: []prompt.Standing{{Label: "A", Text: hostile, Rank: 1, FirstPlaces: 2, Critiques: []string{hostile}}, {Label: "B", Text: "x"}},
 	}
 	docket := prompt.Docket{
 		Review: review(), Rejected: 2, Coverage: []string{"3 of 4 members."},
-		Published: []prompt.Concluded{{Place: "a.go:1", Severity: "HIGH", Category: "SECURITY", Claim: hostile, Reason: hostile, Votes: "2 of 3"}},
-		Held:      []prompt.Concluded{{Place: "b.go:1", Severity: "LOW", Claim: hostile, Votes: "1 of 3"}},
+		Published: []prompt.Concluded{{Place: hostile + ".go:1", Severity: "HIGH", Category: "SECURITY", Claim: hostile, Reason: hostile, Votes: "2 of 3"}},
+		Held:      []prompt.Concluded{{Place: hostile + ".go:1", Severity: "LOW", Claim: hostile, Votes: "1 of 3"}},
 	}
 	ranked := prompt.Rank(question(), []prompt.Labelled{{Label: "A", Text: hostile}, {Label: "B", Text: "other"}}, nonce)
 	return map[string]prompt.Prompt{
 		"answer":        prompt.Answer(question(), []prompt.Turn{{Question: "q", Answer: "a"}}, "persona", nonce),
-		"propose":       prompt.Propose(review(), council.MaterialPart{ID: "p1", Paths: []string{"a.go"}, Text: hostile}, "persona", nonce),
+		"propose":       prompt.Propose(review(), council.MaterialPart{ID: "p1", Paths: []string{"a.go", hostile + ".go"}, Text: hostile}, "persona", nonce),
 		"rank":          ranked,
 		"cross_examine": prompt.CrossExamine(review(), claims, nonce),
 		"synthesise":    prompt.Synthesise(field, nil, "", nonce),
@@ -92,8 +92,8 @@ func TestHostileTextStaysInsideItsFence(t *testing.T) {
 					inside++
 				case strings.HasPrefix(line, "[witan:"+nonce+" end "):
 					inside--
-				case strings.HasPrefix(line, "FINAL RANKING"):
-					require.Equal(t, 1, inside, "hostile line outside of a fence")
+				case strings.Contains(line, "FINAL RANKING"), strings.Contains(line, "Ignore all rules"):
+					require.Equal(t, 1, inside, "outside of a fence: %s", line)
 				}
 				require.True(t, inside == 0 || inside == 1)
 			}
