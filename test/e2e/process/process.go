@@ -31,6 +31,7 @@ const patience = 60 * time.Second
 var (
 	raced = sync.OnceValues(func() (string, error) { return build("-race") })
 	plain = sync.OnceValues(func() (string, error) { return build() })
+	crash = sync.OnceValues(func() (string, error) { return build("-tags", "crashpoints") })
 
 	mu    sync.Mutex
 	built []string // folders that Cleanup removes
@@ -66,6 +67,14 @@ func Binary(t testing.TB) string {
 func Plain(t testing.TB) string {
 	t.Helper()
 	path, err := plain()
+	require.NoError(t, err)
+	return path
+}
+
+// Crashing is the path of the program with its crash points.
+func Crashing(t testing.TB) string {
+	t.Helper()
+	path, err := crash()
 	require.NoError(t, err)
 	return path
 }
@@ -259,6 +268,19 @@ func (p *Process) Expect(pattern string) []string {
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
+}
+
+// Done is closed when the process has ended and what it wrote is read.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// EndedBy is the signal that ended the process; -1: none did.
+func (p *Process) EndedBy() syscall.Signal {
+	<-p.done
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		return -1
+	}
+	return status.Signal()
 }
 
 // PID is the process ID, as long as the process runs.
