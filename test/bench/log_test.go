@@ -33,6 +33,7 @@ func piece(b *testing.B, n int64) job.NewEvent {
 func jobsThatWrite(b *testing.B, n int, p params) (s *system, runs []*job.Run, release func()) {
 	b.Helper()
 	begun, over := make(chan *job.Run), make(chan struct{})
+	p.bodies = n
 	p.body = func(r *job.Run) error {
 		begun <- r
 		<-over

@@ -60,8 +60,9 @@ type params struct {
 	script string
 	// wrap stands around each model; nil: nothing does.
 	wrap func(llm.Model) llm.Model
-	// body runs jobs of kind delivery; nil: there are none.
-	body job.Body
+	// body runs jobs of kind delivery, as many at once as bodies says; nil: there are none.
+	body   job.Body
+	bodies int
 	// bus carries the hints; nil: the one within the process.
 	bus bus.Bus
 	// http serves REST and SSE too, on loopback.
@@ -113,7 +114,7 @@ func setup(b *testing.B, p params) *system {
 	}
 	s.council, s.watched = councilv1.NewCouncilServiceClient(conn), jobsv1.NewJobServiceClient(conn)
 	if p.body != nil {
-		s.jobs.Handle(job.KindDelivery, workers, p.body)
+		s.jobs.Handle(job.KindDelivery, p.bodies, p.body)
 	}
 	require.NoError(b, stack.Start(b.Context(), "jobs", s.jobs))
 	return s

@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -206,7 +208,7 @@ func commitToViewer(b *testing.B, viewers int) {
 		{"log", func(int) func() bool { return s.read(ctx, b, runs[2]) }, appendTo(b, hints, runs[2])},
 		{"bare", bare.open, func(n int64, then func()) { then(); bare.publish(piece(b, n).Payload) }},
 		{"bare-sse", func(int) func() bool { return follow(ctx, b, client, bareURL) }, func(n int64, then func()) {
-			frame := fmt.Appendf(nil, "id: %d\nevent: council.member_delta\ndata: {%q}\n\n", n, strings.Repeat("a line of an answer ", 40))
+			frame := bareFrame(n)
 			then()
 			bareSSE.publish(frame)
 		}},
@@ -258,7 +260,17 @@ func (s *system) read(ctx context.Context, b *testing.B, r *job.Run) func() bool
 // watch attaches a viewer; what it returns waits for the next event of the job.
 func (s *system) watch(ctx context.Context, b *testing.B, name string) func() bool {
 	b.Helper()
-	stream, err := s.watched.WatchJob(ctx, &jobsv1.WatchJobRequest{Name: name, From: jobsv1.WatchJobRequest_NOW})
+	return s.watchAfter(ctx, b, name, nil)
+}
+
+// watchAfter is watch from behind an event; nil: from now on.
+func (s *system) watchAfter(ctx context.Context, b *testing.B, name string, after *int64) func() bool {
+	b.Helper()
+	req := &jobsv1.WatchJobRequest{Name: name, AfterSeq: after}
+	if after == nil {
+		req.From = jobsv1.WatchJobRequest_NOW
+	}
+	stream, err := s.watched.WatchJob(ctx, req)
 	require.NoError(b, err)
 	_, err = stream.Header() // sent once the viewer has its position
 	require.NoError(b, err)
@@ -272,39 +284,191 @@ func (s *system) watch(ctx context.Context, b *testing.B, name string) func() bo
 	}
 }
 
-// BenchmarkStalledViewers appends events by turns to a job with one viewer and to one that has beside it ten that do not
-// read, and reports how much longer the second takes.
-func BenchmarkStalledViewers(b *testing.B) {
-	const stalled = 10
-	s, runs, release := jobsThatWrite(b, 2, params{})
+// BenchmarkViewersOfManyJobs is BenchmarkCommitToViewer for 1,000 jobs with one viewer each, by server-sent events: one event
+// at a time, each to the next job. Beside it a bare broadcaster of as many connections, by turns.
+func BenchmarkViewersOfManyJobs(b *testing.B) {
+	const jobs = 1000
+	hints := &committed{Bus: inprocess.New()}
+	s, runs, release := jobsThatWrite(b, jobs, params{bus: hints, http: true})
 	defer release()
 	ctx, leave := context.WithCancel(b.Context())
-	var reading sync.WaitGroup
-	defer reading.Wait()
-	defer leave()
-	for _, r := range runs {
-		next := s.watch(ctx, b, jobName(r))
-		reading.Go(func() {
-			for next() { //nolint:revive // it only reads
-			}
-		})
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	bare := make([]*sseBroadcaster, jobs)
+	var logged, unlogged []*crowd
+	for i, r := range runs {
+		var url string
+		bare[i], url = serveBare(b)
+		logged = append(logged, newCrowd(1, func(int) func() bool { return follow(ctx, b, client, s.url+"/v1/"+jobName(r)+":watch?from=NOW") }))
+		unlogged = append(unlogged, newCrowd(1, func(int) func() bool { return follow(ctx, b, client, url) }))
 	}
-	for range stalled {
-		s.watch(ctx, b, jobName(runs[1])) // and nobody asks it for the next event
-	}
-	var times [2][]time.Duration
 	n := int64(0)
 	for b.Loop() {
 		n++
-		for i := range runs {
-			i = (i + int(n)) % len(runs) // neither is always the first
-			event, start := piece(b, n), time.Now()
-			require.NoError(b, runs[i].Append(b.Context(), event))
-			times[i] = append(times[i], time.Since(start))
+		i := int(n) % jobs
+		event := appendTo(b, hints, runs[i])
+		logged[i].see(func() { event(n, logged[i].now) })
+		frame := bareFrame(n)
+		unlogged[i].see(func() { unlogged[i].now(); bare[i].publish(frame) })
+	}
+	leave()
+	b.ReportMetric(0, "ns/op")
+	times := [2][]time.Duration{gather(logged), gather(unlogged)}
+	reportTimes(b, "sse", times[0])
+	reportTimes(b, "bare-sse", times[1])
+	b.ReportMetric(percentile(times[0], 0.5).Seconds()/percentile(times[1], 0.5).Seconds(), "sse/bare-p50")
+}
+
+// gather returns the times of all viewers, after they have left.
+func gather(crowds []*crowd) (all []time.Duration) {
+	for _, c := range crowds {
+		c.viewers.Wait()
+		for _, t := range c.times {
+			all = append(all, t...)
 		}
 	}
+	return all
+}
+
+// bareFrame is about as long as an event of the log.
+func bareFrame(n int64) []byte {
+	return fmt.Appendf(nil, "id: %d\nevent: council.member_delta\ndata: {%q}\n\n", n, strings.Repeat("a line of an answer ", 40))
+}
+
+// BenchmarkIdleViewers reports the memory of the process for each of 1,000 viewers of a job in which nothing happens, by
+// server-sent events, and for each connection of a bare broadcaster. Both include their client.
+func BenchmarkIdleViewers(b *testing.B) {
+	const viewers = 1000
+	for range b.N {
+		s, runs, release := jobsThatWrite(b, 1, params{http: true})
+		ctx, leave := context.WithCancel(b.Context())
+		client := &http.Client{Transport: &http.Transport{}}
+		_, bare := serveBare(b)
+		var crowds []*crowd
+		for name, url := range map[string]string{"sse": s.url + "/v1/" + jobName(runs[0]) + ":watch?from=NOW", "bare-sse": bare} {
+			before := memory()
+			crowds = append(crowds, newCrowd(viewers, func(int) func() bool { return follow(ctx, b, client, url) }))
+			b.ReportMetric((memory()-before)/viewers/1024, name+"-KiB/viewer")
+		}
+		leave()
+		gather(crowds)
+		client.CloseIdleConnections()
+		release()
+	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(percentile(times[1], 0.5).Seconds()/percentile(times[0], 0.5).Seconds(), "stalled/free-p50")
-	reportTimes(b, "free", times[0])
-	reportTimes(b, "stalled", times[1])
+}
+
+// memory is what heap and stacks of this process hold, in bytes.
+func memory() float64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc + m.StackInuse)
+}
+
+// BenchmarkAttach comes to a job with 10,000 events and reads them all: until the first one, and until the last.
+func BenchmarkAttach(b *testing.B) {
+	const events = 10_000
+	s, runs, release := jobsThatWrite(b, 1, params{http: true})
+	defer release()
+	for n := int64(0); n < events; n += 100 {
+		var batch []job.NewEvent
+		for i := range int64(100) {
+			batch = append(batch, piece(b, n+i))
+		}
+		require.NoError(b, runs[0].Append(b.Context(), batch...))
+	}
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for name, open := range map[string]func(ctx context.Context) func() bool{
+		"rpc": func(ctx context.Context) func() bool { return s.watchAfter(ctx, b, jobName(runs[0]), new(int64)) },
+		"sse": func(ctx context.Context) func() bool {
+			return follow(ctx, b, client, s.url+"/v1/"+jobName(runs[0])+":watch?after_seq=0")
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var first, whole []time.Duration
+			for b.Loop() {
+				ctx, leave := context.WithCancel(b.Context())
+				begun := time.Now()
+				next := open(ctx)
+				require.True(b, next())
+				first = append(first, time.Since(begun))
+				for range events - 1 {
+					require.True(b, next())
+				}
+				whole = append(whole, time.Since(begun))
+				leave()
+				require.False(b, drained(next))
+			}
+			b.ReportMetric(0, "ns/op")
+			reportTimes(b, "first", first)
+			reportTimes(b, "whole", whole)
+		})
+	}
+}
+
+// drained reads a stream that is cut to its end.
+func drained(next func() bool) (more bool) {
+	for next() { //nolint:revive // it only reads
+	}
+	return false
+}
+
+// BenchmarkStalledViewers appends events by turns to a job with one viewer and to one that has beside it one that does not
+// read. What it reports of 20 pairs is the mean change of throughput in percent, with its 95 % interval (Student's t): below 0
+// the stalled viewer costs something.
+func BenchmarkStalledViewers(b *testing.B) {
+	const (
+		pairs  = 20
+		events = 500   // of each job in a pair
+		t975   = 2.093 // of 19 degrees of freedom
+	)
+	for range b.N {
+		s, runs, release := jobsThatWrite(b, 2, params{})
+		ctx, leave := context.WithCancel(b.Context())
+		var reading sync.WaitGroup
+		for _, r := range runs {
+			next := s.watch(ctx, b, jobName(r))
+			reading.Go(func() { drained(next) })
+		}
+		s.watch(ctx, b, jobName(runs[1])) // and nobody asks it for the next event
+		var changes []float64
+		n := int64(0)
+		for pair := range pairs + 1 {
+			var took [2]time.Duration
+			for range events {
+				n++
+				for i := range runs {
+					i = (i + int(n)) % len(runs) // neither is always the first
+					event, start := piece(b, n), time.Now()
+					require.NoError(b, runs[i].Append(b.Context(), event))
+					took[i] += time.Since(start)
+				}
+			}
+			if pair > 0 { // the first one fills what the stalled viewer's connection holds
+				changes = append(changes, 100*(took[0].Seconds()/took[1].Seconds()-1))
+			}
+		}
+		mean, half := meanInterval(changes, t975)
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(mean, "change-%")
+		b.ReportMetric(mean-half, "change-low-%")
+		b.ReportMetric(mean+half, "change-high-%")
+		leave()
+		reading.Wait()
+		release()
+	}
+}
+
+// meanInterval is the mean of values and half the width of its interval, t standard errors.
+func meanInterval(values []float64, t float64) (mean, half float64) {
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	sum := 0.0
+	for _, v := range values {
+		sum += (v - mean) * (v - mean)
+	}
+	return mean, t * math.Sqrt(sum/float64(len(values)-1)/float64(len(values)))
 }

@@ -73,7 +73,7 @@ func (p *pump) serve(stream eventStream, cancel context.CancelFunc, after int64)
 }
 
 func (s *Server) newSource(stream eventStream, cancel context.CancelFunc) *source {
-	o := &source{cancel: cancel, events: make(chan received), accepted: make(chan struct{}), left: make(chan struct{})}
+	o := &source{cancel: cancel, events: make(chan received, burst), accepted: make(chan struct{}), left: make(chan struct{})}
 	o.helpers.Go(func() { s.receive(stream, o.events, o.left) })
 	o.helpers.Go(func() {
 		// The job service sends headers when it accepts a viewer; a refused stream has none, and its error comes from Recv.
@@ -113,7 +113,7 @@ func (p *pump) copy() {
 		}
 		select {
 		case got := <-events:
-			ok = p.handle(got) && p.share()
+			ok = p.handleAll(got, events) && p.share()
 		case <-news:
 			ok = p.takeShared()
 		case <-accepted:
@@ -170,7 +170,7 @@ func (p *pump) takeShared() bool {
 			return false
 		}
 	}
-	return got.err == nil || p.handle(received{err: got.err})
+	return p.flush() && (got.err == nil || p.handle(received{err: got.err}))
 }
 
 // alone goes back from the feed to a stream of the viewer's own, behind what it has.
@@ -189,7 +189,26 @@ func (p *pump) alone() bool {
 	return true
 }
 
-// handle writes what was received, and says whether to go on.
+// burst is how many frames go out together at most, where they come faster than a viewer takes them.
+const burst = 32
+
+// handleAll writes what was received and what is there already, at once, and says whether to go on.
+func (p *pump) handleAll(got received, events <-chan received) bool {
+	for range burst {
+		if !p.handle(got) {
+			return false
+		}
+		select {
+		case got = <-events:
+			continue
+		default:
+		}
+		return p.flush()
+	}
+	return p.handle(got) && p.flush()
+}
+
+// handle writes what was received, without sending it yet where more may follow, and says whether to go on.
 func (p *pump) handle(got received) bool {
 	switch {
 	case got.err == nil:
@@ -198,7 +217,7 @@ func (p *pump) handle(got received) bool {
 			return p.fail(err)
 		}
 		p.note(at)
-		return p.begin() && p.write(p.frames.event(got.event))
+		return p.begin() && p.put(p.frames.event(got.event))
 	case isEnd(got.err):
 		if p.begin() && p.ended {
 			p.write(p.frames.done())
@@ -249,8 +268,11 @@ func (p *pump) stayAlive() bool {
 	return p.write(p.frames.alive(p.lastSeq))
 }
 
-// write sends one frame at once. A viewer that does not take it in time is cut off.
-func (p *pump) write(frame []byte, err error) bool {
+// write sends one frame at once, with what was put before.
+func (p *pump) write(frame []byte, err error) bool { return p.put(frame, err) && p.flush() }
+
+// put writes one frame, which is sent by the next flush at the latest. A viewer that does not take it in time is cut off.
+func (p *pump) put(frame []byte, err error) bool {
 	ctx := p.r.Context()
 	if err != nil {
 		p.s.deps.Logger.ErrorContext(ctx, "event not encoded", "error", err)
@@ -265,8 +287,10 @@ func (p *pump) write(frame []byte, err error) bool {
 			return false
 		}
 	}
-	return p.control.Flush() == nil
+	return true
 }
+
+func (p *pump) flush() bool { return p.control.Flush() == nil }
 
 // bufferKept is how much memory a viewer keeps to receive into.
 const bufferKept = 64 << 10
