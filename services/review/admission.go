@@ -41,7 +41,7 @@ func (s *Subject) Admit(r *Review, now time.Time, unfinished func(job.ID) bool) 
 	}
 	a := Admission{Supersedes: s.giveWay(r.Trigger)}
 	s.Current, s.Waiting, s.FirstPush, s.LastPush = r.ID, true, time.Time{}, time.Time{}
-	s.Joined, s.JoinedLabels, s.Joins = nil, nil, 0
+	s.Joined, s.JoinedLabels, s.JoinedReports, s.Joins = nil, nil, nil, 0
 	if r.Trigger == TriggerPushed {
 		s.push(now)
 	}
@@ -57,6 +57,10 @@ func (s *Subject) join(r *Review, now time.Time) {
 	label := r.TriggerLabel
 	if r.Trigger == TriggerLabeled && len(s.JoinedLabels) < maxJoinedLabels && !slices.Contains(s.JoinedLabels, label) {
 		s.JoinedLabels = append(s.JoinedLabels, label)
+	}
+	for _, report := range r.Pinned.Source.Reports {
+		report.Owner = r.Owner // the waiting review may be somebody else's
+		s.JoinedReports = MergeReports(s.JoinedReports, []ReportRef{report})
 	}
 	switch r.Trigger {
 	case TriggerPushed:

@@ -1,6 +1,7 @@
 package review_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -54,6 +55,28 @@ func TestAPushJoinsWhatWaitsAndMovesItsClock(t *testing.T) {
 	require.Equal(t, review.Admission{Join: "a"}, d.admit("c", review.TriggerReady))
 	require.Zero(t, d.Quiet(d.now, 20*time.Second, 2*time.Minute), "begins at once")
 	require.Equal(t, []review.Trigger{review.TriggerPushed, review.TriggerReady}, d.Joined)
+}
+
+func TestReportsOfWhatJoinsAreKept(t *testing.T) {
+	t.Parallel()
+	d := newDesk()
+	require.Empty(t, d.admit("a", review.TriggerPushed))
+	join := func(owner string, reports ...review.ReportRef) {
+		r := &review.Review{ID: "b", Owner: owner, Trigger: review.TriggerPushed}
+		r.Pinned.Source.Reports = reports
+		require.Equal(t, job.ID("a"), d.Admit(r, d.now, d.unfinished).Join)
+	}
+	join("x", review.ReportRef{Title: "lint", Blob: "1"}, review.ReportRef{Blob: "2"})
+	join("y", review.ReportRef{Title: "lint", Blob: "3"}, review.ReportRef{Blob: "2"})
+	want := []review.ReportRef{{Blob: "2", Owner: "x"}, {Title: "lint", Blob: "3", Owner: "y"}, {Blob: "2", Owner: "y"}}
+	require.Equal(t, want, d.JoinedReports, "of one title the newest")
+	for n := range review.MaxReports {
+		join("z", review.ReportRef{Blob: fmt.Sprint(n)})
+	}
+	require.Len(t, d.JoinedReports, review.MaxReports)
+	require.Equal(t, "0", d.JoinedReports[0].Blob)
+	require.Empty(t, d.admit("c", review.TriggerCommand).Join)
+	require.Empty(t, d.JoinedReports, "they were for the other one")
 }
 
 func TestWhatJoinedAfterTheHeadWasReadIsReadAgain(t *testing.T) {

@@ -2,6 +2,7 @@ package review
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -52,7 +53,7 @@ func ReadReport(ctx context.Context, blobs blob.Store, owner string, ref ReportR
 	if err != nil {
 		return nil, err
 	}
-	content, err := blobs.Get(ctx, owner, sum)
+	content, err := blobs.Get(ctx, cmp.Or(ref.Owner, owner), sum)
 	if err != nil {
 		return nil, fmt.Errorf("read report %q: %w", ref.Title, err)
 	}

@@ -41,10 +41,27 @@ type Source struct {
 	Reports []ReportRef `json:"reports,omitempty"`
 }
 
-// ReportRef is a report of another tool that lies in the blob store of the review's owner.
+// ReportRef is a report of another tool that lies in the blob store.
 type ReportRef struct {
 	Title string `json:"title,omitempty"` // name for people, a file name for example
 	Blob  string `json:"blob"`            // SHA-256
+	// Owner is whose blob it is where that is not the review's owner.
+	Owner string `json:"owner,omitempty"`
+}
+
+// MaxReports is how many reports a review takes.
+const MaxReports = 32
+
+// MergeReports adds reports to others: of the same title the newer one counts, and of too many the newest.
+func MergeReports(old, more []ReportRef) []ReportRef {
+	out := slices.Clone(old)
+	for _, r := range more {
+		out = slices.DeleteFunc(out, func(o ReportRef) bool {
+			return o.Title != "" && o.Title == r.Title || o.Blob == r.Blob && o.Owner == r.Owner
+		})
+		out = append(out, r)
+	}
+	return out[max(len(out)-MaxReports, 0):]
 }
 
 // Pinned is a source that cannot change any more: everything in it is an object ID.

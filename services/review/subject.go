@@ -28,10 +28,11 @@ type Subject struct {
 	RunningAsked bool `json:"running_asked,omitempty"`
 	PushOff      bool `json:"push_off,omitempty"`
 	// Joined are the triggers that the waiting review answers beside its own, Joins counts them with their repetitions.
-	// JoinedLabels are the labels of those that are TriggerLabeled.
-	Joined       []Trigger `json:"joined,omitempty"`
-	JoinedLabels []string  `json:"joined_labels,omitempty"`
-	Joins        int       `json:"joins,omitempty"`
+	// JoinedLabels are the labels of those that are TriggerLabeled, JoinedReports what came with them.
+	Joined        []Trigger   `json:"joined,omitempty"`
+	JoinedLabels  []string    `json:"joined_labels,omitempty"`
+	JoinedReports []ReportRef `json:"joined_reports,omitempty"`
+	Joins         int         `json:"joins,omitempty"`
 	// Asked is what the author asked for in comments lately, where that is counted.
 	Asked []Asked `json:"asked,omitempty"`
 	// FirstPush and LastPush are when the pushes came that the waiting review is for.

@@ -67,11 +67,11 @@ func (s *Server) startPull(ctx context.Context, req *reviewv1.CreateReviewReques
 	}
 	made, err := s.starter.Start(ctx, rev, starter.Request{
 		Method: reviewv1.ReviewService_CreateReview_FullMethodName, ID: req.GetRequestId(), Body: body,
-		Also: func(ctx context.Context, tx job.Tx) error {
+		Also: func(ctx context.Context, tx job.Tx, id job.ID) error {
 			if unread != nil { // a report; what an earlier request made is answered all the same
 				return unread
 			}
-			return s.refer(ctx, tx, &rev)
+			return s.refer(ctx, tx, &rev, id)
 		},
 	})
 	if err != nil {

@@ -150,7 +150,7 @@ func (s *Server) create(ctx context.Context, req *reviewv1.CreateReviewRequest, 
 			if err := s.p.Store.Create(ctx, tx, *rev); err != nil {
 				return err
 			}
-			return s.refer(ctx, tx, rev)
+			return s.refer(ctx, tx, rev, rev.ID)
 		},
 	}
 	j, reused, err := s.p.Jobs.Create(ctx, creation)
@@ -170,8 +170,8 @@ func (s *Server) create(ctx context.Context, req *reviewv1.CreateReviewRequest, 
 	return wire.Review(&first, nil), nil
 }
 
-// refer keeps the uploaded diff and reports as long as the review needs them.
-func (s *Server) refer(ctx context.Context, tx job.Tx, rev *review.Review) error {
+// refer keeps the uploaded diff and reports as long as a review needs them: the one of that ID, which answers the request.
+func (s *Server) refer(ctx context.Context, tx job.Tx, rev *review.Review, id job.ID) error {
 	var blobs []string
 	if !rev.Pinned.HasTree() {
 		blobs = append(blobs, rev.Pinned.Source.Blob)
@@ -184,7 +184,7 @@ func (s *Server) refer(ctx context.Context, tx job.Tx, rev *review.Review) error
 		if err != nil {
 			return err
 		}
-		if err := s.p.Blobs.ReferTx(ctx, tx, rev.Owner, wire.ReviewName(rev.ID), sum); err != nil {
+		if err := s.p.Blobs.ReferTx(ctx, tx, rev.Owner, wire.ReviewName(id), sum); err != nil {
 			return err
 		}
 	}

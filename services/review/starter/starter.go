@@ -42,8 +42,9 @@ func New(p Params) *Starter { return &Starter{p: p} }
 type Request struct {
 	Method, ID string
 	Body       [sha256.Size]byte
-	// Also joins the transaction that makes a new review; nil does nothing.
-	Also func(ctx context.Context, tx job.Tx) error
+	// Also joins the transaction that makes a new review, or in which the request joins one that waits: id is the one that
+	// answers it. nil does nothing.
+	Also func(ctx context.Context, tx job.Tx, id job.ID) error
 }
 
 // Start makes the review with its job, or returns the one that answers the request: an earlier one of the same request, or
@@ -65,11 +66,11 @@ func (s *Starter) Start(ctx context.Context, rev review.Review, r Request) (revi
 			if err := s.p.Store.Create(ctx, tx, rev); err != nil || r.Also == nil {
 				return err
 			}
-			return r.Also(ctx, tx)
+			return r.Also(ctx, tx, rev.ID)
 		},
 	}
 	if rev.Publish && rev.Pinned.Subject != "" {
-		creation.Admit = func(ctx context.Context, tx job.Tx, c *job.Creation) error { return s.admit(ctx, tx, &rev, c) }
+		creation.Admit = func(ctx context.Context, tx job.Tx, c *job.Creation) error { return s.admit(ctx, tx, &rev, c, r.Also) }
 	}
 	j, reused, err := s.p.Jobs.Create(ctx, creation)
 	if err != nil {
@@ -83,7 +84,9 @@ func (s *Starter) Start(ctx context.Context, rev review.Review, r Request) (revi
 }
 
 // admit takes the request in at its subject. Reviews that nothing is published of concern nobody else.
-func (s *Starter) admit(ctx context.Context, tx job.Tx, rev *review.Review, c *job.Creation) error {
+func (s *Starter) admit(
+	ctx context.Context, tx job.Tx, rev *review.Review, c *job.Creation, also func(ctx context.Context, tx job.Tx, id job.ID) error,
+) error {
 	subject, err := s.p.Subjects.Lock(ctx, tx, rev.Pinned.Subject, rev.Owner)
 	if err != nil {
 		return err
@@ -98,7 +101,10 @@ func (s *Starter) admit(ctx context.Context, tx job.Tx, rev *review.Review, c *j
 	}
 	c.Existing, rev.Supersedes = a.Join, a.Supersedes
 	if a.Join != "" {
-		return nil
+		if also == nil {
+			return nil
+		}
+		return also(ctx, tx, a.Join)
 	}
 	if c.Spec, err = json.Marshal(rev); err != nil {
 		return fmt.Errorf("encode the spec of review %s: %w", rev.ID, err)

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -43,12 +44,12 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		if got.planned.Ready {
 			in.BaseIndex, in.HeadIndex = got.fetched.BaseIndex, got.fetched.Index
 		}
-		reviewers, err := s.reviewers(ctx)
+		reviewers, notes, err := s.reviewers(ctx)
 		if err != nil {
 			return inspected{}, err
 		}
 		reports := make([]review.Report, len(reviewers))
-		out := inspected{Outcomes: make([]review.ReviewerOutcome, len(reviewers)), Notes: s.off()}
+		out := inspected{Outcomes: make([]review.ReviewerOutcome, len(reviewers)), Notes: append(s.off(), notes...)}
 		var group errgroup.Group
 		for i, r := range reviewers {
 			group.Go(func() (err error) {
@@ -81,23 +82,29 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 }
 
 // reviewers are the configured ones that the repository has not switched off, and one for each tool whose report came
-// with the review.
-func (s *session) reviewers(ctx context.Context) ([]review.Reviewer, error) {
-	out := s.builtin()
+// with the review. Reports of several requests may be too much together: the notes name what is left out.
+func (s *session) reviewers(ctx context.Context) (out []review.Reviewer, notes []string, err error) {
+	out = s.builtin()
 	var tools []linters.Tool
 	for _, ref := range s.review.Pinned.Source.Reports {
 		content, err := review.ReadReport(ctx, s.p.Blobs, s.review.Owner, ref)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if tools, err = linters.Collect(tools, ref.Title, content); err != nil {
-			return nil, err
+		more, err := linters.Collect(slices.Clone(tools), ref.Title, content)
+		switch {
+		case err == nil:
+			tools = more
+		case errors.Is(err, linters.ErrTooLarge):
+			notes = append(notes, fmt.Sprintf("the report %q was left out: with the others it is more than a review takes", ref.Title))
+		default:
+			return nil, nil, err
 		}
 	}
 	for _, t := range tools {
 		out = append(out, linters.New(t, s.review.Pinned.Source.Dir))
 	}
-	return out, nil
+	return out, notes, nil
 }
 
 // examine runs one reviewer. Its failure is an outcome; only the end of this execution is an error.

@@ -175,6 +175,7 @@ type pulls struct {
 
 	jobs    *job.Manager
 	store   *reviewsqlite.Store
+	blobs   *blobsqlite.Store
 	starter *starter.Starter
 	stop    func()
 }
@@ -206,7 +207,7 @@ func openPulls(t *testing.T, h *hub, folder string, limits worker.Limits) *pulls
 	manager.Handle(job.KindReview, 64, w.Body)
 	require.NoError(t, manager.Start(ctx))
 	p := &pulls{
-		hub: h, jobs: manager, store: store,
+		hub: h, jobs: manager, store: store, blobs: blobsqlite.New(db, nil),
 		starter: starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
 	}
 	p.stop = sync.OnceFunc(func() {
@@ -220,13 +221,13 @@ func openPulls(t *testing.T, h *hub, folder string, limits worker.Limits) *pulls
 }
 
 // start asks for a review; the same word is the same request.
-func (p *pulls) start(ctx context.Context, trigger review.Trigger, word string) (review.Review, error) {
+func (p *pulls) start(ctx context.Context, trigger review.Trigger, word string, reports ...review.ReportRef) (review.Review, error) {
 	p.mu.Lock()
 	ref := p.pull.PullRef
 	p.mu.Unlock()
 	rev := review.Review{
 		ID: job.NewID(), Owner: "local", Trigger: trigger, Publish: true, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Revision: 1,
-		Pinned: review.Pinned{Source: review.Source{Kind: review.SourcePull, Pull: ref}, Subject: ref.Subject()},
+		Pinned: review.Pinned{Source: review.Source{Kind: review.SourcePull, Pull: ref, Reports: reports}, Subject: ref.Subject()},
 	}
 	return p.starter.Start(ctx, rev, starter.Request{
 		Method: "test", ID: uuid.NewSHA1(uuid.NameSpaceURL, []byte(word)).String(), Body: sha256.Sum256([]byte(word)),

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +62,28 @@ func TestP01_PushesAreOneReviewOfTheLastHeadAndEachRequestKeepsIt(t *testing.T) 
 	require.NoError(t, err)
 	require.Empty(t, subject.Current)
 	require.Empty(t, subject.Running)
+}
+
+func TestWhatJoinsAWaitingReviewBringsItsReports(t *testing.T) {
+	t.Parallel()
+	p := openPulls(t, newHub(), t.TempDir(), worker.Limits{Debounce: 400 * time.Millisecond, DebounceMax: time.Minute})
+	first := p.must(t, review.TriggerPushed, "a")
+	packed, err := review.PackPatch([]byte(`{"source": {"name": "eslint"}, "diagnostics": [
+		{"message": "unused", "location": {"path": "a.txt", "range": {"start": {"line": 1}}}, "severity": "WARNING"}]}`))
+	require.NoError(t, err)
+	ref, err := p.blobs.Put(t.Context(), "local", "reviews/"+string(first), bytes.NewReader(packed))
+	require.NoError(t, err)
+	report := review.ReportRef{Title: "eslint.json", Blob: ref.SHA256.String()}
+	joined, err := p.start(t.Context(), review.TriggerPushed, "b", report)
+	require.NoError(t, err)
+	require.Equal(t, first, joined.ID)
+	r, _ := p.end(t, first)
+	require.Equal(t, review.DispositionReviewed, r.Disposition)
+	var names []string
+	for _, reviewer := range r.Reviewers {
+		names = append(names, reviewer.Name)
+	}
+	require.Contains(t, names, "linter/eslint")
 }
 
 func TestANewerPushEndsTheReviewOfAnOlderHead(t *testing.T) {

@@ -268,6 +268,8 @@ func (s *session) resolvePull(ctx context.Context, seen int) (resolved, error) {
 	if err != nil {
 		return out, err
 	}
+	source.Reports = review.MergeReports(source.Reports, subject.JoinedReports)
+	out.Pinned.Source = source
 	out.Declined, out.Silent = out.Settings.Decline(&pull, &s.review, &subject)
 	if out.Declined == "" {
 		if out.Pinned, err = s.p.Repository.Pin(ctx, s.review.ID, source); err != nil {
@@ -293,7 +295,7 @@ func (s *session) subject(ctx context.Context, name string) (review.Subject, err
 		return review.Subject{}, nil
 	}
 	if subject.Current != s.review.ID {
-		subject.Joined, subject.JoinedLabels = nil, nil // of another one
+		subject.Joined, subject.JoinedLabels, subject.JoinedReports = nil, nil, nil // of another one
 	}
 	return subject, err
 }
