@@ -406,8 +406,16 @@ func (d *Desk) Answer(ctx context.Context, fixed []Fixed, body func(Fixed) strin
 			})
 			switch {
 			case err == nil:
-			case errors.Is(err, ErrGone), errors.Is(err, ErrRefused), d.stop(err):
-				continue // nobody is there to be answered, or it is not for us to do
+			case errors.Is(err, ErrGone):
+				p.Reason, p.Done = ReasonDeleted, true // nobody is there to be answered, nor will be
+				out = append(out, p)
+				continue
+			case errors.Is(err, ErrRefused):
+				p.Reason, p.Done = ReasonRefused, true
+				out = append(out, p)
+				continue
+			case d.stop(err):
+				continue
 			default:
 				return nil, d.again(err)
 			}

@@ -18,7 +18,7 @@ const (
 	MaxBatch = 30
 	// MaxFileComments is how many comments on whole files a review makes.
 	MaxFileComments = 10
-	// maxReplies bounds the answers to what is fixed; the others are only resolved in the ledger.
+	// maxReplies bounds the answers to what is fixed; the next review makes the others.
 	maxReplies = 100
 )
 
@@ -46,6 +46,8 @@ type Fixed struct {
 	Key     string `json:"key"`
 	ID      string `json:"id"`
 	Comment int64  `json:"comment"`
+	// In is the commit in which it is.
+	In string `json:"in,omitempty"`
 	// Keep leaves the thread open: people answered in it.
 	Keep bool `json:"keep,omitempty"`
 }
@@ -68,10 +70,9 @@ type PlanInput struct {
 	Keys    Keys
 	Subject string
 	Review  string // ID
-	// Findings are the review's with their statuses, Known all of the subject's, Changes what this review changed.
+	// Findings are the review's with their statuses, Known all of the subject's after it.
 	Findings []finding.Finding
 	Known    []review.Known
-	Changes  []lifecycle.Change
 	// Written is what is at the forge already.
 	Written []review.Publication
 	Change  *review.Change
@@ -91,7 +92,7 @@ func Compute(in PlanInput) Plan {
 	for i := range in.Known {
 		known[in.Known[i].ID] = &in.Known[i]
 	}
-	p.fixed(&in, known, written)
+	p.fixed(&in, written)
 	p.comments(&in, known, written)
 	if in.Settings.Walkthrough {
 		p.Walkthrough = in.Keys.Key(in.Subject, RoleWalkthrough)
@@ -110,15 +111,17 @@ func CommentKey(k Keys, known *review.Known) string {
 	return k.Key(known.Subject, known.ID, strconv.Itoa(known.Generation))
 }
 
-func (p *Plan) fixed(in *PlanInput, known map[string]*review.Known, written map[string]review.Publication) {
-	for _, c := range in.Changes {
-		k := known[c.ID]
-		if k == nil || c.To != finding.Fixed || c.From == finding.Dismissed || k.CommentID == 0 || k.Gone || len(p.Fixed) == maxReplies {
+// fixed plans the answers to everything that is fixed and was not answered yet: by this review, or by one that could not write
+// or was not to.
+func (p *Plan) fixed(in *PlanInput, written map[string]review.Publication) {
+	for i := range in.Known {
+		k := &in.Known[i]
+		if k.Finding.Status != finding.Fixed || k.Was == finding.Dismissed || k.CommentID == 0 || k.Gone || len(p.Fixed) == maxReplies {
 			continue
 		}
 		key := in.Keys.Key(in.Subject, RoleReply, k.ID, strconv.Itoa(k.Generation))
 		if written[key].State != review.PublicationDone {
-			p.Fixed = append(p.Fixed, Fixed{Key: key, ID: k.ID, Comment: k.CommentID, Keep: k.Answered})
+			p.Fixed = append(p.Fixed, Fixed{Key: key, ID: k.ID, Comment: k.CommentID, In: k.FixedIn, Keep: k.Answered})
 		}
 	}
 }

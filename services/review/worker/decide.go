@@ -232,7 +232,7 @@ func (s *session) writePlan(ctx context.Context, in *review.Inspection, res *lif
 	}
 	return publish.Compute(publish.PlanInput{
 		Keys: s.p.PublishKeys, Subject: s.review.Pinned.Subject, Review: string(s.review.ID), Findings: res.Findings, Known: known,
-		Changes: res.Changes, Written: written, Change: in.Change, Applies: applies, Settings: s.resolution.Settings,
+		Written: written, Change: in.Change, Applies: applies, Settings: s.resolution.Settings,
 	}), nil
 }
 
