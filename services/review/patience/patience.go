@@ -4,6 +4,7 @@ package patience
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -53,20 +54,76 @@ func (p *Patience) Again(name string, run func(name string) (*engine.Failure, er
 		if err != nil || f == nil || f.Class != ClassPause {
 			return f, err
 		}
-		d, err := lengthOf(f, n, cmp.Or(p.MaxPause, maxPause))
-		if err != nil {
-			return nil, err
-		}
-		if p.waited += d; p.waited > p.Limit {
-			return &engine.Failure{
-				Class: ClassUnavailable, Reason: string(apierr.ReasonForgeUnavailable),
-				Message: fmt.Sprintf("the forge did not answer, or asked for pauses, for longer than %s", p.Limit),
-			}, nil
+		d, over, err := p.spend(f, n)
+		if over != nil || err != nil {
+			return over, err
 		}
 		if err := p.Run.Sleep(current+"/pause", d); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// Within is Again for what leaves nothing that a step could keep: it pauses within this execution, and counts only what this
+// one waited. It goes on when the job is cancelled, but waits no more. The error is why the execution ends.
+func (p *Patience) Within(run func(ctx context.Context) (*engine.Failure, error)) (*engine.Failure, error) {
+	ctx, stop := p.Run.UntilDraining(context.WithoutCancel(p.Run.Context()))
+	defer stop()
+	for n := 1; ; n++ {
+		f, err := run(ctx)
+		if cause := context.Cause(ctx); cause != nil && (err != nil || f != nil) {
+			return nil, cause
+		}
+		if err != nil || f == nil || f.Class != ClassPause {
+			return f, err
+		}
+		d, over, err := p.spend(f, n)
+		if over != nil || err != nil {
+			return over, err
+		}
+		if over, err := p.pause(ctx, d); over != nil || err != nil {
+			return over, err
+		}
+	}
+}
+
+// pause waits on the clock.
+func (p *Patience) pause(ctx context.Context, d time.Duration) (*engine.Failure, error) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil, nil //nolint:nilnil // no failure
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-p.Run.Context().Done():
+	}
+	if cause := context.Cause(p.Run.Context()); engine.Interrupted(cause) {
+		return nil, cause
+	}
+	return Over(), nil
+}
+
+// Over is the failure of what would have to wait for the forge when the job was cancelled or its deadline has passed.
+func Over() *engine.Failure {
+	return &engine.Failure{
+		Class: ClassUnavailable, Reason: string(apierr.ReasonForgeUnavailable), Message: "the forge did not answer, and the job was over",
+	}
+}
+
+// spend takes the n-th pause from what patience is left. The failure is that none is.
+func (p *Patience) spend(f *engine.Failure, n int) (time.Duration, *engine.Failure, error) {
+	d, err := lengthOf(f, n, cmp.Or(p.MaxPause, maxPause))
+	if err != nil {
+		return 0, nil, err
+	}
+	if p.waited += d; p.waited > p.Limit {
+		return 0, &engine.Failure{
+			Class: ClassUnavailable, Reason: string(apierr.ReasonForgeUnavailable),
+			Message: fmt.Sprintf("the forge did not answer, or asked for pauses, for longer than %s", p.Limit),
+		}, nil
+	}
+	return d, nil, nil
 }
 
 // lengthOf is how long a step waits after its n-th try. It follows from what was stored, so that each execution counts the

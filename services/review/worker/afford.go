@@ -172,3 +172,20 @@ func (s *session) settleBudget(ctx context.Context, tx job.Tx, got *progress) er
 		repository.Settle(s.review.ID, took)
 	})
 }
+
+// giveBack settles what a review that ends without a result held. One whose council certainly never met took nothing; of any
+// other, of an attempt before this one too, only what a verdict told is known, and without one the hold stays.
+func (s *session) giveBack(ctx context.Context, tx job.Tx) error {
+	switch {
+	case s.resolution.Pull == nil || s.p.Subjects == nil || s.p.Budgets.SubjectDay == (review.Budget{}) && s.p.Budgets.RepositoryMonth == (review.Budget{}):
+		return nil
+	case s.got.located.Findings != "":
+		return s.settleBudget(ctx, tx, &s.got)
+	case s.met || s.run.Attempt() > 1:
+		return nil
+	}
+	return s.spendings(ctx, tx, func(subject, repository *review.Spending) {
+		subject.Settle(s.review.ID, review.Budget{})
+		repository.Settle(s.review.ID, review.Budget{})
+	})
+}

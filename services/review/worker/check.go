@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +111,7 @@ func declined(reason string) string {
 // closeCheck ends the check run of a review that has no result, with the reason. What cannot be written within a moment is
 // left to a job of its own, which waits for the forge.
 func (s *session) closeCheck(ctx context.Context, e ending) {
-	if !s.checking() || !s.checked && s.resolution.Declined == "" && !e.away {
+	if !s.checking() || !s.checked && s.resolution.Declined == "" && !e.away && !s.checkBegun(ctx) {
 		return
 	}
 	check := s.checkRun()
@@ -133,6 +134,18 @@ func (s *session) closeCheck(ctx context.Context, e ending) {
 		s.p.Logger.WarnContext(ctx, "the check run was not ended with its review", "review", string(s.review.ID), "error", err)
 		s.closeLater(ctx, check)
 	}
+}
+
+// checkBegun says whether the check run may be there although this execution did not see it: its review was cancelled while
+// it was opened.
+func (s *session) checkBegun(ctx context.Context) bool {
+	written, err := s.p.Ledger.Publications(ctx, s.review.Pinned.Subject)
+	if err != nil {
+		s.p.Logger.WarnContext(ctx, "whether there is a check run to be ended is not known", "review", string(s.review.ID), "error", err)
+		return false
+	}
+	key := s.checkRun().ExternalID
+	return slices.ContainsFunc(written, func(w review.Publication) bool { return w.Key == key && w.State != review.PublicationIntent })
 }
 
 // closeLater leaves the check run to a job that waits for the forge. Should that fail, the job of the review says the same.

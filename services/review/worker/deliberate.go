@@ -39,6 +39,7 @@ func (s *session) deliberate(got *progress) (*engine.Failure, error) {
 
 func (s *session) deliberates(got *progress, name string) (*engine.Failure, error) {
 	before := got.deliberated
+	s.met = s.met || s.run.Epoch() > 1
 	return step(s, name, &got.deliberated, func(ctx context.Context) (deliberated, error) {
 		if away := cmp.Or(got.inspected.Unscanned, got.planned.Away); away != "" {
 			d := deliberated{Away: away}
@@ -47,6 +48,10 @@ func (s *session) deliberates(got *progress, name string) (*engine.Failure, erro
 			}
 			return d, nil
 		}
+		if _, err := s.load(ctx); err != nil { // a forge that is away is no council that cannot be reached
+			return deliberated{}, err
+		}
+		s.met = true
 		d, err := s.convene(ctx, got, &before, name)
 		switch {
 		case err == nil:

@@ -19,6 +19,8 @@ type fetched struct {
 	BaseIndex    string   `json:"base_index,omitempty"`
 	BaseIndexJob string   `json:"base_index_job,omitempty"`
 	Notes        []string `json:"notes,omitempty"`
+	// Policies are those that the parse told. Without any it is empty; nil is a result of a version that did not store them.
+	Policies review.ByPath[review.Reason] `json:"policies"`
 }
 
 // fetch reads the change and starts the indexes that somebody will ask.
@@ -28,7 +30,7 @@ func (s *session) fetch(got *progress) (*engine.Failure, error) {
 		if err != nil {
 			return fetched{}, err
 		}
-		f := fetched{Files: len(in.Change.Files)}
+		f := fetched{Files: len(in.Change.Files), Policies: told(in)}
 		if s.parseError != nil {
 			f.Notes = append(f.Notes, "the parser could not be reached: structure was not checked, the material has no context")
 		}
@@ -80,7 +82,7 @@ func (s *session) index(ctx context.Context, in *review.Inspection, f *fetched) 
 			return err
 		}
 		s.p.Logger.WarnContext(ctx, "the review goes on without an index", "review", string(s.review.ID), "error", err)
-		*f = fetched{Files: f.Files, Notes: append(f.Notes, "the code could not be indexed: structure was not checked, the material has less context")}
+		*f = fetched{Files: f.Files, Policies: f.Policies, Notes: append(f.Notes, "the code could not be indexed: structure was not checked, the material has less context")}
 	}
 	return nil
 }

@@ -23,12 +23,12 @@ type usage = job.Usage
 // which ends the job. A cancellation that comes now is too late: what was begun is carried out.
 func (s *session) publish(got *progress) error {
 	ctx := context.WithoutCancel(s.run.Context())
-	in, err := s.load(ctx)
+	in, f, err := s.reload()
 	if err != nil {
-		if f := failureOf(ctx, err); f != nil {
-			return s.end(f)
-		}
 		return err
+	}
+	if f != nil {
+		return s.end(f)
 	}
 	var stored []finding.Finding
 	if err := s.get(ctx, got.located.Findings, &stored); err != nil {
@@ -48,6 +48,18 @@ func (s *session) publish(got *progress) error {
 		return err
 	}
 	return s.conclude(ctx, got, in, d.findings, &result, failure)
+}
+
+// reload reads the change where this execution has not read it. The forge may be away just then.
+func (s *session) reload() (in *review.Inspection, f *engine.Failure, err error) {
+	f, err = s.patience.Within(func(ctx context.Context) (*engine.Failure, error) {
+		in, err = s.load(ctx)
+		if f := s.failureOf(ctx, err); f != nil {
+			return f, nil
+		}
+		return nil, err
+	})
+	return in, f, err
 }
 
 // conclude stores the result and ends the job. A failure of showing it is the job's: its findings are kept all the same.

@@ -31,6 +31,9 @@ type session struct {
 	review review.Review
 	// resolution is what resolve stored. What follows goes by it alone.
 	resolution review.Resolution
+	// got is what the steps have stored so far. met says that a council may have been convened, now or in an earlier execution.
+	got progress
+	met bool
 	// superseded is the newer review that took this one's place; empty: none.
 	superseded job.ID
 	patience   *patience.Patience
@@ -79,7 +82,11 @@ func (s *session) load(ctx context.Context) (*review.Inspection, error) {
 		in.Old, in.New = nil, nil
 	}
 	s.paths.Apply(in.Change)
-	policies(in)
+	if told := s.got.fetched.Policies; told != nil {
+		apply(told, in)
+	} else {
+		policies(in)
+	}
 	s.inspection = in
 	return in, nil
 }
@@ -139,6 +146,28 @@ func policies(in *review.Inspection) {
 			f.Policy = review.ReasonVendored
 		case code.Generated:
 			f.Policy = review.ReasonGenerated
+		}
+	}
+}
+
+// told are the policies that only the parse can tell.
+func told(in *review.Inspection) review.ByPath[review.Reason] {
+	out := review.ByPath[review.Reason]{}
+	for i := range in.Change.Files {
+		if f := &in.Change.Files[i]; f.Policy == review.ReasonVendored || f.Policy == review.ReasonGenerated {
+			out[review.Path(f.Path)] = f.Policy
+		}
+	}
+	return out
+}
+
+// apply notes the policies that were told when the change was fetched: the parser may be away now, or have been away then,
+// and the council read what it was shown.
+func apply(told review.ByPath[review.Reason], in *review.Inspection) {
+	for i := range in.Change.Files {
+		f := &in.Change.Files[i]
+		if f.Policy == "" {
+			f.Policy = told[review.Path(f.Path)]
 		}
 	}
 }

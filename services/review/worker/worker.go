@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"witan.dev/internal/apierr"
 	"witan.dev/internal/blob"
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
@@ -149,8 +148,8 @@ func (w *Worker) Body(r *job.Run) error {
 
 // steps runs the review. A failure ends the job with it; nil means that it was published.
 func (s *session) steps() (*engine.Failure, error) {
-	var got progress
-	if f, err := s.resolve(&got); f != nil || err != nil {
+	got := &s.got
+	if f, err := s.resolve(got); f != nil || err != nil {
 		return f, err
 	}
 	if over, err := s.over(); over || err != nil {
@@ -167,7 +166,7 @@ func (s *session) steps() (*engine.Failure, error) {
 	for _, step := range []func(*progress) (*engine.Failure, error){
 		s.fetch, s.context, s.inspect, s.deliberate, s.insist, s.locate,
 	} {
-		if f, err := step(&got); f != nil || err != nil {
+		if f, err := step(got); f != nil || err != nil {
 			return f, err
 		}
 	}
@@ -177,7 +176,7 @@ func (s *session) steps() (*engine.Failure, error) {
 	if s.superseded != "" {
 		return nil, s.endSuperseded()
 	}
-	return nil, s.publish(&got)
+	return nil, s.publish(got)
 }
 
 // progress is what the steps have stored so far.
@@ -224,7 +223,7 @@ func lastStep[T any](s *session, name string, into *T, fn func(ctx context.Conte
 				return value, nil, err
 			}
 			if f.Class == patience.ClassPause && s.run.Context().Err() != nil {
-				f = &engine.Failure{Class: classUnavailable, Reason: string(apierr.ReasonForgeUnavailable), Message: "the forge did not answer, and the job was over"}
+				f = patience.Over()
 			}
 			return value, f, nil
 		})
@@ -265,6 +264,7 @@ func (s *session) end(f *engine.Failure) error {
 	ctx := context.WithoutCancel(s.run.Context())
 	s.dismiss(ctx)
 	s.closeCheck(ctx, s.ending(ctx, f))
+	o.Write = s.giveBack
 	return s.finish(ctx, o)
 }
 
