@@ -55,6 +55,8 @@ type scene struct {
 	comesBy []crashpoint.Point
 	// sample says which of n hits of a point is in the sample, 0: none.
 	sample func(p crashpoint.Point, n int) int
+	// before is what happened before, in a process that nobody kills; nil: nothing did.
+	before func(p *play)
 	play   func(p *play)
 }
 
@@ -83,6 +85,17 @@ func scenes() []scene {
 			play: (*play).review,
 		},
 		{
+			name: "push", script: mended, forge: true,
+			comesBy: []crashpoint.Point{crashpoint.BeforePut, crashpoint.AfterDone, crashpoint.BeforePost, crashpoint.AfterPost, crashpoint.EndOfStep, crashpoint.AfterOutcome},
+			sample: func(p crashpoint.Point, _ int) int {
+				if p == crashpoint.AfterPost {
+					return 2 // the answer in the finding's thread
+				}
+				return 0
+			},
+			before: (*play).review, play: (*play).push,
+		},
+		{
 			name: "hand-over", script: disputed, forge: true, files: map[string]string{".witan.yaml": "version: 1\nreview: {auto: []}\n"},
 			comesBy: slices.Concat(crashpoint.Outside(), []crashpoint.Point{crashpoint.BeforeCreate, crashpoint.AfterCreate}),
 			sample: func(p crashpoint.Point, n int) int {
@@ -105,6 +118,23 @@ rules:
   - {when: {model: cyd, stage: answer}, then: {text: "Gamma answers."}}
   - {when: {model: chair}, then: {text: "Alpha it is."}}
   - {when: {stage: rank}, then: {prefer: ["Alpha", "Beta", "Gamma"]}}
+`
+
+// mended has ada report the loop once: the push after it mends it.
+const mended = `
+timing: {first_token: 5ms, latency: 20ms, chunk_bytes: 4096}
+rules:
+  - when: {model: ada, stage: propose, call: "1"}
+    then:
+      json:
+        findings:
+          - {path: store/store.go, code: "for i := 0; i <= len(items); i++ {", start_line: 6, end_line: 6, side: RIGHT, category: CORRECTNESS, severity: HIGH,
+             claim: "The loop reads one element past the end", reason: "i reaches len(items), so items[i] panics.", suggestion: "", confidence: 0.9}
+  - {when: {stage: propose}, then: {json: {findings: []}}}
+  - when: {stage: cross_examine}
+    then:
+      labels:
+        - {match: ".", set: {vote: CONFIRMED, severity: HIGH, reason: "Visible in the change.", duplicate_of: ""}}
 `
 
 // play is one performance of a scene: a system of its own, which is killed once at most.
@@ -217,6 +247,12 @@ func (p *play) address() {
 // perform plays the scene and returns how it ended. The zero hit kills nobody.
 func (p *play) perform(h hit) end {
 	p.t.Helper()
+	if p.scene.before != nil {
+		p.proc = process.StartBinary(p.t, p.binary, p.w.Dir, nil, p.args...)
+		p.scene.before(p)
+		p.proc.Stop()
+		require.False(p.t, p.killed)
+	}
 	env := []string{crashpoint.CountVariable + "=" + p.counts}
 	if h.n > 0 {
 		env = append(env, crashpoint.Variable+"="+h.String())
@@ -352,6 +388,15 @@ func (p *play) deliver(event, action string) {
 func (p *play) review() {
 	p.t.Helper()
 	p.deliver("pull_request", "opened")
+	p.settle()
+}
+
+// push has the pull request reviewed again, when its finding is mended.
+func (p *play) push() {
+	p.t.Helper()
+	_, err := p.h.pull.Push(p.t.Context(), githubtest.Commit{Message: "Mend", Files: map[string]string{"store/store.go": strings.Replace(storeAfter, "<=", "<", 1)}})
+	require.NoError(p.t, err)
+	p.deliver("pull_request", "synchronize")
 	p.settle()
 }
 

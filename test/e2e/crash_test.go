@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"regexp"
@@ -157,64 +156,95 @@ func (m *matrix) run(t *testing.T, binary string, s scene, store string) {
 	}
 }
 
-// report writes the page about an exhaustive run.
+// report writes the sections of the page about the scenes of which something was run.
 func (m *matrix) report(t *testing.T, page string) {
 	t.Helper()
+	sections := map[string]string{}
+	if old, err := os.ReadFile(page); err == nil { //nolint:gosec // whoever runs it names the page
+		for _, section := range strings.Split(string(old), "\n## ")[1:] {
+			name, _, _ := strings.Cut(section, "\n")
+			sections[name] = section
+		}
+	}
+	for _, s := range scenes() {
+		if slices.ContainsFunc(m.runs, func(r tried) bool { return r.scene == s.name }) {
+			sections[s.name] = m.section(s.name)
+		}
+	}
+	text := reportHead
+	for _, s := range scenes() {
+		if section := sections[s.name]; section != "" {
+			text += "\n## " + strings.TrimSpace(section) + "\n"
+		}
+	}
+	require.NoError(t, os.WriteFile(page, []byte(text), 0o600)) //nolint:gosec // whoever runs it names the page
+}
+
+const reportHead = `# Crash matrix
+
+The built program (` + "`witan serve`, with the tag `crashpoints`" + `) computes a deliberation, a review of a pull request at the strict simulated
+GitHub, the review of a push that mends what was found, and hands webhooks over that come to no comment, an answer or nothing:
+on a data folder (SQLite), and on Postgres and Redis. A run that nobody disturbs counts how often each crash point is come by.
+Then, for each of these times, a new system is killed there by SIGKILL from inside, and started again on what it left. Timers
+are a tenth of the usual ones.
+
+Held against the undisturbed run: how all jobs ended, what their logs and results say, what stands at GitHub, what became of each
+webhook. Held against the moment of the kill: each stored log is the beginning of the one at the end, column by column; a
+viewer over server-sent events that was there throughout has the log of one who comes later, byte for byte; no call is sent
+again whose answer was committed, and others only where they were in flight, once, and counted in ` + "`calls_repaid`" + `.
+
+A run may come by a point less often than the counted one (two writes may share a commit): when that happens three times, the
+hit counts as not come by. Each section was written by the run that it names.
+`
+
+// section is what the report says of a scene.
+func (m *matrix) section(scene string) string {
 	var text strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&text, format, args...) }
-	total := map[verdict]int{}
-	hits, covered := 0, 0
-	for _, n := range m.counts {
-		hits += n
-	}
-	for _, r := range m.runs {
-		total[r.verdict]++
-		covered++
-	}
-	say("# Crash matrix\n\n")
-	say("The built program (`witan serve`, with the tag `crashpoints`) computes a deliberation, a review of a pull request at the strict\n" +
-		"simulated GitHub, and the hand-over of webhooks: once on a data folder (SQLite), once on Postgres and Redis. A run that nobody\n" +
-		"disturbs counts how often each crash point is come by. Then a new system is killed at one of these times by SIGKILL from\n" +
-		"inside, and started again on what it left, with all timers divided by ten. Held against the undisturbed run are the states\n" +
-		"and results of all jobs, what stands at GitHub, the deliveries; held against what was stored and seen at the kill are every\n" +
-		"log byte for byte, what viewers received, the calls whose results were committed, and `calls_repaid`. Written by `make crash`.\n\n")
-	say("%d hits counted, %d killed at: %d finished as if nothing had happened, %d not come by again in three runs, %d broken.\n\n",
-		hits, covered, total[finished], total[notComeBy], total[broken])
-	say("| scenario | store | point | hits | killed at | finished | not come by | broken | seconds, mean (most) |\n|---|---|---|---|---|---|---|---|---|\n")
-	for _, s := range scenes() {
-		for _, store := range []string{sqliteStore, postgresStore} {
-			for _, p := range slices.Concat(crashpoint.Points(), crashpoint.Outside()) {
-				n := m.counts[[3]string{s.name, store, string(p)}]
-				if n == 0 {
-					continue
-				}
-				by, sum, most := map[verdict]int{}, time.Duration(0), time.Duration(0)
-				runs := 0
-				for _, r := range m.runs {
-					if r.scene == s.name && r.store == store && r.hit.point == p {
-						by[r.verdict]++
-						runs++
-						sum, most = sum+r.took, max(most, r.took)
-					}
-				}
-				mean := time.Duration(0)
-				if runs > 0 {
-					mean = sum / time.Duration(runs)
-				}
-				say("| %s | %s | %s | %d | %d | %d | %d | %d | %.1f (%.1f) |\n", s.name, store, p, n, runs, by[finished], by[notComeBy], by[broken], mean.Seconds(), most.Seconds())
-			}
+	counted, by := 0, map[verdict]int{}
+	for key, n := range m.counts {
+		if key[0] == scene {
+			counted += n
 		}
 	}
 	for _, r := range m.runs {
-		if r.verdict == broken {
-			say("\nBroken: %s, %s, `%s`.\n", r.scene, r.store, r.hit)
+		if r.scene == scene {
+			by[r.verdict]++
 		}
 	}
 	command := "make crash"
 	if only := os.Getenv("WITAN_TEST_ONLY"); only != "" {
 		command += fmt.Sprintf(" ONLY='%s'", only)
 	}
-	say("\n`%s`, %s, %s/%s, %d CPUs, %s, %s.\n", command, m.begun.Format("2006-01-02"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(),
-		cmp.Or(time.Since(m.begun).Round(time.Second), time.Second))
-	require.NoError(t, os.WriteFile(page, []byte(text.String()), 0o600)) //nolint:gosec // whoever runs it names the page
+	say("%s\n", scene)
+	say("%d hits counted, %d run: %d finished as if nothing had happened, %d not come by again, %d broken.\n", counted, by[finished]+by[notComeBy]+by[broken],
+		by[finished], by[notComeBy], by[broken])
+	say("`%s`, %s, %s/%s, %d CPUs, %s, %s in all.\n\n", command, m.begun.Format("2006-01-02"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(),
+		time.Since(m.begun).Round(time.Second))
+	say("| store | point | hits | finished | not come by | broken | seconds, mean (most) |\n|---|---|---|---|---|---|---|\n")
+	for _, store := range []string{sqliteStore, postgresStore} {
+		for _, p := range slices.Concat(crashpoint.Points(), crashpoint.Outside()) {
+			if n := m.counts[[3]string{scene, store, string(p)}]; n > 0 {
+				say("| %s | %s | %d | %s |\n", store, p, n, m.row(scene, store, p))
+			}
+		}
+	}
+	return text.String()
+}
+
+// row is what came of the kills at a point.
+func (m *matrix) row(scene, store string, p crashpoint.Point) string {
+	by, runs := map[verdict]int{}, 0
+	var sum, most time.Duration
+	for _, r := range m.runs {
+		if r.scene == scene && r.store == store && r.hit.point == p {
+			by[r.verdict]++
+			runs++
+			sum, most = sum+r.took, max(most, r.took)
+		}
+	}
+	if runs == 0 {
+		return "not run | | |"
+	}
+	return fmt.Sprintf("%d | %d | %d | %.1f (%.1f)", by[finished], by[notComeBy], by[broken], (sum / time.Duration(runs)).Seconds(), most.Seconds())
 }
