@@ -224,15 +224,15 @@ func (m *matrix) section(scene string) string {
 	say("| store | point | hits | finished | not come by | broken | seconds, mean (most) |\n|---|---|---|---|---|---|---|\n")
 	for _, store := range []string{sqliteStore, postgresStore} {
 		for _, p := range slices.Concat(crashpoint.Points(), crashpoint.Outside()) {
-			if n := m.counts[[3]string{scene, store, string(p)}]; n > 0 {
-				say("| %s | %s | %d | %s |\n", store, p, n, m.row(scene, store, p))
+			if row := m.row(scene, store, p); row != "" {
+				say("| %s | %s | %d | %s |\n", store, p, m.counts[[3]string{scene, store, string(p)}], row)
 			}
 		}
 	}
 	return text.String()
 }
 
-// row is what came of the kills at a point.
+// row is what came of the kills at a point; empty: there were none.
 func (m *matrix) row(scene, store string, p crashpoint.Point) string {
 	by, runs := map[verdict]int{}, 0
 	var sum, most time.Duration
@@ -244,7 +244,7 @@ func (m *matrix) row(scene, store string, p crashpoint.Point) string {
 		}
 	}
 	if runs == 0 {
-		return "not run | | |"
+		return ""
 	}
 	return fmt.Sprintf("%d | %d | %d | %.1f (%.1f)", by[finished], by[notComeBy], by[broken], (sum / time.Duration(runs)).Seconds(), most.Seconds())
 }
