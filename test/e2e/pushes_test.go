@@ -279,7 +279,7 @@ func (p *plan) change(s *state) string {
 }
 
 // fits says whether a fault can stand beside the others: a member reports one at a time, and what stands close together in a
-// file is rightly taken for one.
+// file, in the same words, is rightly taken for one.
 func (p *plan) fits(s state, f sown) bool {
 	return !slices.ContainsFunc(s.sown, func(id int) bool {
 		other := p.all[id-1]

@@ -49,7 +49,10 @@ func TestGroup(t *testing.T) {
 		change(&p)
 		return p
 	}
-	base := proposal("p1", "m1", 10, "the file handle is never closed on error")
+	coded := func(id, source string, line int, claim, code string) council.Proposal {
+		return with(proposal(id, source, line, claim), func(p *council.Proposal) { p.Code = code })
+	}
+	base := coded("p1", "m1", 10, "the file handle is never closed on error", "")
 	for name, tc := range map[string]struct {
 		other council.Proposal
 		want  int
@@ -60,12 +63,18 @@ func TestGroup(t *testing.T) {
 		"far lines in one symbol, similar":  {proposal("p2", "m2", 60, "the file handle is never closed"), 1},
 		"far lines in one symbol, distinct": {proposal("p2", "m2", 60, "off by one in the loop"), 2},
 		"another file":                      {with(base, func(p *council.Proposal) { p.ID, p.Source, p.Path = "p2", "m2", "b.go" }), 2},
+		"near lines, other code":            {coded("p2", "m2", 12, "a wholly different sentence", "return x"), 2},
+		"near lines, other code, similar":   {coded("p2", "m2", 12, "the file handle is never closed", "return x"), 1},
 		"one source, two claims":            {proposal("p2", "m1", 11, "off by one in the loop"), 2},
 		"another side":                      {with(proposal("p2", "m2", 10, "unrelated words here"), func(p *council.Proposal) { p.Side = finding.Left }), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := grouping(part).Group([]council.Proposal{base, tc.other})
+			first := base
+			if tc.other.Code != "" {
+				first.Code = "x := open()"
+			}
+			got := grouping(part).Group([]council.Proposal{first, tc.other})
 			require.Len(t, got, tc.want)
 		})
 	}
