@@ -26,9 +26,10 @@ const (
 	// small is the size up to which bodies are not counted; maxLarge is how many others may be in memory at once.
 	small    = 1 << 20
 	maxLarge = 8
-	// turn is how long a large body waits for its turn, bodyTimeout how long one may take to arrive. GitHub waits 10 s.
-	turn        = 2 * time.Second
-	bodyTimeout = 10 * time.Second
+	// turn is how long a large body waits for its turn.
+	turn = 2 * time.Second
+	// BodyTimeout is how long a body may take to arrive. GitHub waits 10 s for an answer.
+	BodyTimeout = 10 * time.Second
 )
 
 var (
@@ -113,12 +114,12 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (string, error) {
 	switch {
 	case r.Method != http.MethodPost:
 		return "", errMethod
-	case !isJSON(r.Header.Get("Content-Type")):
+	case !IsJSON(r.Header.Get("Content-Type")):
 		return "", errContentType
 	case r.ContentLength > MaxBody:
 		return "", errTooLarge
 	}
-	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return "", err
 	}
 	body, done, err := h.read(r)
@@ -129,7 +130,8 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (string, error) {
 	return h.p.Accept(r.Context(), Wanted(r.Header), body)
 }
 
-func isJSON(contentType string) bool {
+// IsJSON says whether a Content-Type is that of JSON, with whatever parameters.
+func IsJSON(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(media), "application/json")
 }

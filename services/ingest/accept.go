@@ -5,15 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"mime"
 	"time"
 
 	"witan.dev/internal/crashpoint"
+	"witan.dev/internal/webhook"
 )
 
 const (
 	// MaxBody bounds a body, in bytes. GitHub sends no larger ones.
-	MaxBody = 25 << 20
+	MaxBody = webhook.MaxBody
 	// storeTimeout is what the sender waits for at most, storeTimeoutMiB what each MiB of a large delivery adds.
 	storeTimeout    = 80 * time.Millisecond
 	storeTimeoutMiB = 50 * time.Millisecond
@@ -69,7 +69,7 @@ func (a *Acceptor) Accept(ctx context.Context, r Request) (Delivery, error) {
 	if a.p.Secrets == nil {
 		return Delivery{}, ErrSecretMissing
 	}
-	if !isJSON(r.Header(HeaderContentType)) {
+	if !webhook.IsJSON(r.Header(HeaderContentType)) {
 		return Delivery{}, ErrContentType
 	}
 	if len(r.Body) > MaxBody {
@@ -88,15 +88,6 @@ func (a *Acceptor) Accept(ctx context.Context, r Request) (Delivery, error) {
 	}
 	d.ReceivedAt = a.p.Now().UTC().Truncate(time.Microsecond)
 	return d, a.store(ctx, Entry{Delivery: d, Body: r.Body})
-}
-
-func isJSON(contentType string) bool {
-	const usual = "application/json"
-	if contentType == usual {
-		return true
-	}
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && media == usual
 }
 
 // describe reads what is to be known of a signed request.

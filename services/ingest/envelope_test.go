@@ -17,12 +17,12 @@ func check(t *testing.T, body []byte) {
 	if !ok {
 		return
 	}
-	var theirs struct{ Action json.RawMessage }
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
-	require.NoError(t, decoder.Decode(&theirs))
-	if raw, there := std["action"]; there && action != nil {
-		require.Equal(t, string(raw), string(action), "%q", body)
+	raw, there := std["action"]
+	if there && action == nil {
+		require.Contains(t, string(body), `\`, "only a name that is written with an escape is not found: %q", body)
+		return
 	}
+	require.Equal(t, string(raw), string(action), "%q", body)
 }
 
 func TestEnvelopesAreWhatTheStandardLibraryTakes(t *testing.T) {

@@ -19,7 +19,7 @@ type Queue interface {
 	// Take returns up to n entries that nobody else has in hand, oldest first. Without any it waits a moment. What was
 	// taken and neither settled nor held for the lease is taken again, which Entry.Takes counts.
 	Take(ctx context.Context, n int) ([]Entry, error)
-	// Hold begins the lease of entries anew.
+	// Hold begins the lease of entries anew, and their Takes: who lives to hold one does not die of it.
 	Hold(ctx context.Context, receipts []string) error
 	// Release gives entries back, as if they had not been taken.
 	Release(ctx context.Context, entries []Entry) error

@@ -16,9 +16,11 @@ import (
 
 const (
 	headerTimeout = 5 * time.Second
-	idleTimeout   = 2 * time.Minute
-	writeTimeout  = 30 * time.Second
-	maxHeader     = 32 << 10
+	// readTimeout bounds a whole request, whatever its route and type: what nobody asked for is not read for ever.
+	readTimeout  = headerTimeout + webhook.BodyTimeout
+	idleTimeout  = 2 * time.Minute
+	writeTimeout = 30 * time.Second
+	maxHeader    = 32 << 10
 )
 
 // Edge serves the webhook route alone on a port of its own, so that nothing else need be reachable from outside. Stop may
@@ -39,7 +41,7 @@ func NewEdge(addr string, config *tls.Config, handler http.Handler, logger *slog
 	mux := http.NewServeMux()
 	mux.Handle(webhook.Path, handler)
 	return &Edge{addr: addr, tls: config, logger: logger, http: &http.Server{
-		Handler: mux, TLSConfig: config, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		Handler: mux, TLSConfig: config, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -350,4 +351,26 @@ func TestP01_AStalledRedisIsNoLie(t *testing.T) {
 	refused(3)
 	require.NoError(t, real.Start(t.Context()))
 	accepted("again")
+}
+
+// TestSlowBodiesAreCutOffWhateverTheyAre sends one byte of a body, to routes and under types that nobody reads.
+func TestSlowBodiesAreCutOffWhateverTheyAre(t *testing.T) {
+	t.Parallel()
+	logger := slog.New(slog.DiscardHandler)
+	edge := server.NewEdge("127.0.0.1:0", nil, webhook.NewHandler(webhook.Params{Logger: logger}), logger)
+	edge.ShortenReadTimeout(50 * time.Millisecond)
+	require.NoError(t, edge.Start(t.Context()))
+	t.Cleanup(func() { require.NoError(t, edge.Stop(context.WithoutCancel(t.Context()))) })
+	for _, head := range []string{
+		"POST " + webhook.Path + " HTTP/1.1\r\nContent-Type: text/plain\r\n", "PUT " + webhook.Path + " HTTP/1.1\r\n", "POST /elsewhere HTTP/1.1\r\n",
+	} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", edge.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = conn.Write([]byte(head + "Host: witan\r\nContent-Length: 1000\r\n\r\nx"))
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+		_, err = io.ReadAll(conn)
+		require.NoError(t, err, "the answer and the end of the connection")
+	}
 }

@@ -34,6 +34,7 @@ func Run(t *testing.T, setup func(t *testing.T) Fixture) {
 		"what nobody settles is taken again":       leased,
 		"what is held stays":                       held,
 		"what was given back is as it was":         released,
+		"what is free behind much that is held":    hidden,
 		"dead letters":                             buried,
 		"a large body":                             large,
 	} {
@@ -168,7 +169,20 @@ func held(t *testing.T, f Fixture) {
 	again = take(t, f.Other, 2)
 	slices.SortFunc(again, func(a, b ingest.Entry) int { return a.Takes - b.Takes })
 	require.Equal(t, []string{"a", "b"}, ids(again))
-	require.Equal(t, 2, again[0].Takes, "holding is no taking")
+	require.Equal(t, 1, again[0].Takes, "whoever held it did not die of it")
+	require.Equal(t, 3, again[1].Takes)
+}
+
+// hidden: what is free lies behind much that is held.
+func hidden(t *testing.T, f Fixture) {
+	const many = 250
+	for i := range many {
+		put(t, f, fmt.Sprintf("%03d", i))
+	}
+	entries := take(t, f.Queue, many)
+	require.NoError(t, f.Queue.Release(t.Context(), entries[many-1:]))
+	require.Equal(t, []string{entries[many-1].ID}, ids(take(t, f.Other, 1)))
+	none(t, f.Other)
 }
 
 func released(t *testing.T, f Fixture) {

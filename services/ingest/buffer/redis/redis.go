@@ -151,9 +151,7 @@ func (b *Buffer) take(ctx context.Context, n int) ([]ingest.Entry, error) {
 
 // claim takes entries whose takers were silent for the lease.
 func (b *Buffer) claim(ctx context.Context, n int) ([]ingest.Entry, error) {
-	messages, _, err := b.takes.XAutoClaim(ctx, &goredis.XAutoClaimArgs{
-		Stream: b.stream, Group: group, Consumer: b.consumer, MinIdle: b.cfg.Lease, Start: "0", Count: int64(n),
-	}).Result()
+	messages, err := b.autoClaim(ctx, n)
 	if err != nil || len(messages) == 0 {
 		return nil, err
 	}
@@ -176,6 +174,20 @@ func (b *Buffer) claim(ctx context.Context, n int) ([]ingest.Entry, error) {
 	return entries, nil
 }
 
+// autoClaim looks through all entries in hand: Redis looks at ten times n of them in one call, which may all be held.
+func (b *Buffer) autoClaim(ctx context.Context, n int) ([]goredis.XMessage, error) {
+	const begin = "0-0"
+	for start := begin; ; {
+		messages, next, err := b.takes.XAutoClaim(ctx, &goredis.XAutoClaimArgs{
+			Stream: b.stream, Group: group, Consumer: b.consumer, MinIdle: b.cfg.Lease, Start: start, Count: int64(n),
+		}).Result()
+		if err != nil || len(messages) > 0 || next == begin {
+			return messages, err
+		}
+		start = next
+	}
+}
+
 func entryOf(m goredis.XMessage, takes int) ingest.Entry {
 	text := func(field string) string { s, _ := m.Values[field].(string); return s }
 	received, _ := strconv.ParseInt(text("received"), 10, 64) // ours; whatever else it is, the delivery is handled
@@ -195,8 +207,11 @@ func (b *Buffer) Hold(ctx context.Context, receipts []string) error {
 	if len(receipts) == 0 {
 		return nil
 	}
-	err := b.takes.XClaimJustID(ctx, &goredis.XClaimArgs{Stream: b.stream, Group: group, Consumer: b.consumer, Messages: receipts}).Err()
-	if err != nil {
+	claim := []any{"XCLAIM", b.stream, group, b.consumer, 0}
+	for _, receipt := range receipts {
+		claim = append(claim, receipt)
+	}
+	if err := b.takes.Do(ctx, append(claim, "RETRYCOUNT", 0, "JUSTID")...).Err(); err != nil {
 		return fmt.Errorf("hold deliveries: %w", err)
 	}
 	return nil

@@ -121,14 +121,26 @@ func (s *Store) count(ctx context.Context, ids []any) ([]ingest.Entry, error) {
 }
 
 // Hold implements ingest.Queue.
-func (s *Store) Hold(_ context.Context, receipts []string) error {
+func (s *Store) Hold(ctx context.Context, receipts []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	until := s.opt.Now().Add(s.opt.Lease)
+	var ids []any
 	for _, receipt := range receipts {
 		if _, held := s.held[receipt]; held {
 			s.held[receipt] = until
+			ids = append(ids, receipt)
 		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	err := s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE deliveries SET takes = 0 WHERE takes > 0 AND id IN (`+placeholders(len(ids))+`)`, ids...) //nolint:gosec // question marks
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("hold deliveries: %w", err)
 	}
 	return nil
 }
