@@ -565,7 +565,7 @@ func TestAClientNeedsOneKindOfCredentials(t *testing.T) {
 	require.ErrorContains(t, err, "PEM")
 	_, err = github.NewClient(github.Params{AppID: 1, PrivateKey: secret.New("x"), Token: secret.New("y")})
 	require.ErrorContains(t, err, "exclude")
-	for _, bad := range []string{"http://github.example.com", "https://u:p@x", "x", "https://", "ftp://x", "https://x?y"} {
+	for _, bad := range []string{"http://github.example.com", "http://127.0.0.1.example.com", "http://127.example", "https://u:p@x", "x", "https://", "ftp://x", "https://x?y"} {
 		_, err = github.NewClient(github.Params{Token: secret.New("t"), BaseURL: bad})
 		require.Error(t, err, bad)
 	}

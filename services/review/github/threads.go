@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"witan.dev/internal/llm"
 	"witan.dev/services/review"
@@ -18,16 +17,13 @@ const (
     pullRequest(number: $number) {
       reviewThreads(first: 100, after: $after) {
         pageInfo { hasNextPage endCursor }
-        nodes { id isResolved isOutdated resolvedBy { login } comments(first: 1) { nodes { databaseId } } }
+        nodes { id isResolved comments(first: 1) { nodes { databaseId } } }
       }
     }
   }
 }`
 	resolveThread = `mutation($thread: ID!) {
   resolveReviewThread(input: {threadId: $thread}) { thread { id isResolved } }
-}`
-	unresolveThread = `mutation($thread: ID!) {
-  unresolveReviewThread(input: {threadId: $thread}) { thread { id isResolved } }
 }`
 )
 
@@ -76,12 +72,8 @@ type threadPage struct {
 }
 
 type threadNode struct {
-	ID         string `json:"id"`
-	Resolved   bool   `json:"isResolved"`
-	Outdated   bool   `json:"isOutdated"`
-	ResolvedBy struct {
-		Login string `json:"login"`
-	} `json:"resolvedBy"`
+	ID       string `json:"id"`
+	Resolved bool   `json:"isResolved"`
 	Comments struct {
 		Nodes []struct {
 			ID int64 `json:"databaseId"`
@@ -89,25 +81,16 @@ type threadNode struct {
 	} `json:"comments"`
 }
 
-// thread leaves out nodes without a comment: there is nothing to recognise them by. GraphQL gives an App's login without
-// the ending that REST adds.
-func (n *threadNode) thread(self string) (publish.Thread, bool) {
+// thread leaves out nodes without a comment: there is nothing to recognise them by.
+func (n *threadNode) thread() (publish.Thread, bool) {
 	if n.ID == "" || len(n.Comments.Nodes) == 0 {
 		return publish.Thread{}, false
 	}
-	by := strings.TrimSuffix(n.ResolvedBy.Login, "[bot]")
-	return publish.Thread{
-		ID: n.ID, Root: n.Comments.Nodes[0].ID, Resolved: n.Resolved, Outdated: n.Outdated,
-		ResolvedByUs: by != "" && strings.EqualFold(by, strings.TrimSuffix(self, "[bot]")),
-	}, true
+	return publish.Thread{ID: n.ID, Root: n.Comments.Nodes[0].ID, Resolved: n.Resolved}, true
 }
 
 // Threads implements publish.Reader.
 func (w *Writer) Threads(ctx context.Context, ref review.PullRef) ([]publish.Thread, error) {
-	self, err := w.login(ctx)
-	if err != nil {
-		return nil, refusal(err)
-	}
 	conn, err := w.client.connect(ctx, toRead, ref.Repo)
 	if err != nil {
 		return nil, refusal(err)
@@ -128,7 +111,7 @@ func (w *Writer) Threads(ctx context.Context, ref review.PullRef) ([]publish.Thr
 		}
 		threads := &page.Data.Repository.PullRequest.Threads
 		for i := range threads.Nodes {
-			if t, ok := threads.Nodes[i].thread(self); ok {
+			if t, ok := threads.Nodes[i].thread(); ok {
 				all = append(all, t)
 			}
 		}
@@ -143,21 +126,12 @@ func (w *Writer) Threads(ctx context.Context, ref review.PullRef) ([]publish.Thr
 // ResolveThread implements publish.Resolver. It is publish.ErrForbidden for an App that may not write contents: GitHub asks
 // that of Apps that resolve threads.
 func (w *Writer) ResolveThread(ctx context.Context, ref review.PullRef, thread string) error {
-	return w.setThread(ctx, ref, resolveThread, thread)
-}
-
-// UnresolveThread implements publish.Resolver.
-func (w *Writer) UnresolveThread(ctx context.Context, ref review.PullRef, thread string) error {
-	return w.setThread(ctx, ref, unresolveThread, thread)
-}
-
-func (w *Writer) setThread(ctx context.Context, ref review.PullRef, document, thread string) error {
 	var answer struct {
 		Errors graphErrors `json:"errors"`
 	}
-	request := graphRequest{document, map[string]any{"thread": thread}}
+	request := graphRequest{resolveThread, map[string]any{"thread": thread}}
 	if err := w.writeAs(ctx, toResolve, ref.Repo, http.MethodPost, w.client.gql.String(), request, &answer); err != nil {
 		return err
 	}
-	return answer.Errors.err("set a thread")
+	return answer.Errors.err("resolve a thread")
 }

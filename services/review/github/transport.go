@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"strings"
 )
 
 const (
@@ -182,5 +182,6 @@ func (c cached) answer(r *http.Request) *http.Response {
 
 // isLoopback says whether the host of an address stays on this machine by its form.
 func isLoopback(host string) bool {
-	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && address.IsLoopback())
 }

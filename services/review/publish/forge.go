@@ -49,9 +49,6 @@ type Thread struct {
 	// Root is its first comment.
 	Root     int64
 	Resolved bool
-	// ResolvedByUs tells our own resolutions from those of people.
-	ResolvedByUs bool
-	Outdated     bool
 }
 
 // Inline is a comment to be made on lines of the diff. The position is one that the forge takes: on the right side lines
@@ -141,10 +138,9 @@ type Commenter interface {
 	React(ctx context.Context, ref review.PullRef, kind Kind, id int64, r Reaction) error
 }
 
-// Resolver closes and opens threads. Doing it again does nothing. ErrGone where there is no such thread.
+// Resolver closes threads. Doing it again does nothing. ErrGone where there is no such thread.
 type Resolver interface {
 	ResolveThread(ctx context.Context, ref review.PullRef, thread string) error
-	UnresolveThread(ctx context.Context, ref review.PullRef, thread string) error
 }
 
 // Checker writes check runs. They need an App: with a plain token the error is ErrForbidden.
