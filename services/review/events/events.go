@@ -369,7 +369,7 @@ func (s *session) repositoryChanged(e *reviewv1.RepositoryChanged) (*engine.Fail
 }
 
 // checkAction starts the review of the pull requests that a check run stands at. Where the forge names none, as for forks,
-// they are those that were reviewed at its commit.
+// they are those that were reviewed at its commit, or were to be.
 func (s *session) checkAction(e *reviewv1.CheckAction) (*engine.Failure, error) {
 	repo := s.repo()
 	if len(e.GetNumbers()) > 0 {
@@ -381,11 +381,23 @@ func (s *session) checkAction(e *reviewv1.CheckAction) (*engine.Failure, error) 
 		return nil, nil //nolint:nilnil // no failure
 	}
 	return s.each("find", review.SubjectQuery{Host: repo.Host, Repository: repo.ID}, func(ctx context.Context, subject *review.Subject) error {
-		if subject.DoneHead != e.GetHead() {
-			return nil
+		if tried, err := s.triedAt(ctx, subject, e.GetHead()); err != nil || !tried {
+			return err
 		}
 		return s.start(ctx, subject.Pull, review.TriggerCheckRequested, review.ScopeDefault, "check")
 	})
+}
+
+// triedReviews is how many of a subject's newest reviews are looked at (own choice).
+const triedReviews = 20
+
+// triedAt says whether a commit was looked at by a review of the subject, however that one ended.
+func (s *session) triedAt(ctx context.Context, subject *review.Subject, head string) (bool, error) {
+	if head == "" || subject.DoneHead == head {
+		return head != "", nil
+	}
+	newest, err := s.p.Store.List(ctx, review.ListQuery{Owner: subject.Owner, Subject: subject.Name, Limit: triedReviews})
+	return slices.ContainsFunc(newest, func(r review.Review) bool { return r.Pinned.Head == head }), err
 }
 
 func (s *session) recheck(ref review.PullRef) (*engine.Failure, error) {

@@ -468,6 +468,32 @@ func TestP11_NoSecretReachesTheCouncilInAQuestion(t *testing.T) {
 	require.Contains(t, comments[0], "So it is")
 }
 
+// TestTheCheckOfAForkIsRunAgainHoweverItsReviewEnded has check runs for which the forge names no pull request.
+func TestTheCheckOfAForkIsRunAgainHoweverItsReviewEnded(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.tell(t, "1", "wil", comment(1, "/witan review"))
+	failed := s.reviews(t)[0]
+	failed.Pinned.Head = "tried"
+	require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error { return s.store.Repin(ctx, tx, failed) }))
+	_, err := s.jobs.Cancel(t.Context(), failed.ID, "")
+	require.NoError(t, err)
+	again := func(head string) func(*reviewv1.ForgeEvent) {
+		return func(e *reviewv1.ForgeEvent) {
+			e.Event = &reviewv1.ForgeEvent_CheckAction{CheckAction: &reviewv1.CheckAction{CheckRunId: 20, Head: head, Action: "rerequested"}}
+		}
+	}
+	s.tell(t, "2", "wil", again("another"))
+	s.tell(t, "3", "wil", again(""))
+	require.Len(t, s.reviews(t), 1)
+	s.tell(t, "4", "wil", again("tried"))
+	s.tell(t, "4", "wil", again("tried"))
+	list := s.reviews(t)
+	require.Len(t, list, 2)
+	require.Equal(t, review.TriggerCheckRequested, list[0].Trigger)
+	require.Equal(t, subject, list[0].Pinned.Subject)
+}
+
 func TestEventsAreTakenFromTheServiceOnly(t *testing.T) {
 	t.Parallel()
 	s := server.New(server.Params{})
