@@ -109,8 +109,12 @@ func (h *Handler) accepted(w http.ResponseWriter, r *http.Request, delivery stri
 	}
 }
 
-// take checks what needs no body, reads it and has it accepted. A large body has its turn until then.
+// take checks what needs no body, reads it and has it accepted. A large body has its turn until then. The deadline comes
+// first: a server waits for the body of what is refused, too.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request) (string, error) {
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return "", err
+	}
 	switch {
 	case r.Method != http.MethodPost:
 		return "", errMethod
@@ -118,9 +122,6 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", errContentType
 	case r.ContentLength > MaxBody:
 		return "", errTooLarge
-	}
-	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return "", err
 	}
 	body, done, err := h.read(r)
 	defer done()

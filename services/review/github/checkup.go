@@ -50,7 +50,7 @@ var subscribed = []struct{ name, missed string }{
 	{"pull_request_review_thread", "resolving a thread does not dismiss its finding"},
 	{"check_run", "re-running the check does nothing"},
 	{"check_suite", "re-running all checks does nothing"},
-	{"push", "the index of the default branch grows old between reviews"},
+	{"push", "pushes to the default branch go unnoticed: its index is made by the next review"},
 	{"repository", "renamed repositories are noticed late"},
 }
 
