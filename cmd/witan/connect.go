@@ -48,15 +48,21 @@ type session struct {
 
 // connect finds the Witan that a command talks to, one that runs jobs. server is the value of --server.
 func (a *app) connect(ctx context.Context, cmd *cobra.Command, server string) (*session, error) {
-	return a.session(ctx, cmd, server, false)
+	return a.session(ctx, cmd, server, false, jobServices())
 }
 
 // connectOnly is connect for commands that only look: where the system runs inside this command, no job goes on.
 func (a *app) connectOnly(ctx context.Context, cmd *cobra.Command, server string) (*session, error) {
-	return a.session(ctx, cmd, server, true)
+	return a.session(ctx, cmd, server, true, jobServices())
 }
 
-func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, noWorkers bool) (*session, error) {
+// jobServices are those of a cluster that commands about jobs talk to.
+func jobServices() []string {
+	return []string{serviceCouncil, serviceReview, serviceJobs, serviceRetrieval}
+}
+
+// session finds a Witan; services are those of a cluster that are needed.
+func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, noWorkers bool, services []string) (*session, error) {
 	c, err := a.load(cmd)
 	if err != nil {
 		return nil, err
@@ -69,7 +75,7 @@ func (a *app) session(ctx context.Context, cmd *cobra.Command, server string, no
 		return dial(ctx, server, c.Token, own.Client(), &session{remote: true, attach: " --server " + server})
 	}
 	if !c.Database.IsZero() {
-		return dialCluster(ctx, c, a.attachSuffix(cmd))
+		return dialCluster(ctx, c, services, a.attachSuffix(cmd))
 	}
 	return settle(ctx, holderPatience, func() (*session, error) {
 		return a.joinOrHold(ctx, c, a.attachSuffix(cmd), noWorkers)
@@ -141,14 +147,14 @@ func (a *app) runInside(ctx context.Context, c config.Config, suffix string, noW
 func (a *app) flagged(variable string) bool { return a.getenv(variable) != "" }
 
 // dialCluster connects to the services of a cluster where its configuration says that they are.
-func dialCluster(ctx context.Context, c config.Config, suffix string) (*session, error) {
+func dialCluster(ctx context.Context, c config.Config, services []string, suffix string) (*session, error) {
 	own, err := newCerts(c.TLS, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
 	peers := make(map[string]grpc.ClientConnInterface)
 	var stack lifecycle.Stack
-	for _, service := range []string{serviceCouncil, serviceReview, serviceJobs, serviceRetrieval} {
+	for _, service := range services {
 		addresses := c.Services[service]
 		if len(addresses) == 0 {
 			return nil, errors.Join(fmt.Errorf("the configuration names a database, so the jobs run in a cluster, but not where: "+

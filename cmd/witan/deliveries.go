@@ -28,7 +28,7 @@ has a body that this version cannot read; "redeliver" handles either again, once
 	cmd.PersistentFlags().StringVar(&server, "server", "", "address of a server (host:port)")
 	with := func(run func(ctx context.Context, c ingestv1.IngestServiceClient, args []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
-			s, err := a.connectOnly(cmd.Context(), cmd, server)
+			s, err := a.session(cmd.Context(), cmd, server, true, []string{serviceIngest})
 			if err != nil {
 				return err
 			}

@@ -187,7 +187,7 @@ func (m *markdownWriter) closing(r *Report) {
 		parts = append(parts, "cost "+EscapeMarkdown(r.Cost))
 	}
 	if r.Job != "" {
-		parts = append(parts, CodeSpan("witan attach "+strings.TrimPrefix(r.Job, "jobs/")))
+		parts = append(parts, "job "+CodeSpan(strings.TrimPrefix(r.Job, "jobs/")))
 	}
 	if len(parts) > 0 {
 		m.line("%s", strings.Join(parts, " · "))

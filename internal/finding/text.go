@@ -171,7 +171,7 @@ func (t *textWriter) closing(r *Report) {
 		t.line("%s %s", t.bold("Cost:"), oneLine(r.Cost))
 	}
 	if r.Job != "" {
-		t.line("%s witan attach %s", t.bold("Job:"), oneLine(strings.TrimPrefix(r.Job, "jobs/")))
+		t.line("%s %s", t.bold("Job:"), oneLine(strings.TrimPrefix(r.Job, "jobs/")))
 	}
 	t.line("%s", t.bold(VerdictLine(r)))
 }

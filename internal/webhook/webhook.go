@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"witan.dev/internal/apierr"
@@ -26,6 +27,8 @@ const (
 	// small is the size up to which bodies are not counted; maxLarge is how many others may be in memory at once.
 	small    = 1 << 20
 	maxLarge = 8
+	// complaints is between two lines of the log about requests that are refused.
+	complaints = time.Minute
 	// turn is how long a large body waits for its turn.
 	turn = 2 * time.Second
 	// BodyTimeout is how long a body may take to arrive. GitHub waits 10 s for an answer.
@@ -53,6 +56,10 @@ type Params struct {
 type Handler struct {
 	p     Params
 	large chan struct{}
+
+	mu         sync.Mutex
+	refused    int // since complained
+	complained time.Time
 }
 
 // NewHandler makes a handler.
@@ -85,10 +92,30 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) stri
 	st := rpcstatus.From(err)
 	code := httpstatus.Of(st)
 	if code >= http.StatusInternalServerError {
-		h.p.Logger.WarnContext(r.Context(), "a webhook was not accepted", "code", code, "error", err)
+		h.p.Logger.WarnContext(r.Context(), "a webhook was not accepted; have it delivered again", "code", code, "error", err,
+			"delivery", clip(r.Header.Get("X-Github-Delivery")), "event", clip(r.Header.Get("X-Github-Event")))
+	} else {
+		h.complain(r.Context(), err)
 	}
 	httpstatus.Write(r.Context(), w, st, code, h.p.Logger)
 	return rpcstatus.Info(st).GetReason()
+}
+
+// clip bounds what a header adds to a line of the log.
+func clip(text string) string { return text[:min(len(text), 100)] }
+
+// complain says now and then that requests are refused: a secret that is not the sender's shows nowhere else.
+func (h *Handler) complain(ctx context.Context, err error) {
+	h.mu.Lock()
+	h.refused++
+	count, due := h.refused, time.Since(h.complained) >= complaints
+	if due {
+		h.refused, h.complained = 0, time.Now()
+	}
+	h.mu.Unlock()
+	if due {
+		h.p.Logger.WarnContext(ctx, "requests to the route of webhooks are refused", "since_last_told", count, "newest", err)
+	}
 }
 
 // answer is what a sender is told.

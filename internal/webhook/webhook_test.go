@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -143,4 +145,46 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	for code := range codes {
 		require.Equal(t, http.StatusAccepted, code)
 	}
+}
+
+// TestRefusalsAreToldOnceAMinute: a wrong secret is the operator's to notice, and a stranger's requests are no flood of lines.
+func TestRefusalsAreToldOnceAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		h := webhook.NewHandler(webhook.Params{Logger: slog.New(slog.NewTextHandler(&lines, nil)), Accept: func(context.Context, http.Header, []byte) (string, error) {
+			return "", apierr.Unauthenticated(apierr.ReasonSignatureInvalid, "the signature is wrong")
+		}})
+		send := func(n int) {
+			for range n {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.Path, strings.NewReader("{}"))
+				r.Header.Set("Content-Type", "application/json")
+				h.ServeHTTP(httptest.NewRecorder(), r)
+			}
+		}
+		send(3)
+		require.Equal(t, 1, strings.Count(lines.String(), "\n"), lines.String())
+		require.Contains(t, lines.String(), "level=WARN")
+		require.Contains(t, lines.String(), "the signature is wrong")
+		<-time.After(time.Minute)
+		send(2)
+		require.Equal(t, 2, strings.Count(lines.String(), "\n"), lines.String())
+		require.Contains(t, lines.String(), "since_last_told=3")
+	})
+}
+
+func TestALostWebhookIsNamedInTheLog(t *testing.T) {
+	t.Parallel()
+	var lines bytes.Buffer
+	h := webhook.NewHandler(webhook.Params{Logger: slog.New(slog.NewTextHandler(&lines, nil)), Accept: func(context.Context, http.Header, []byte) (string, error) {
+		return "", apierr.Unavailable(apierr.ReasonUnavailable, "not stored in time")
+	}})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.Path, strings.NewReader("{}"))
+	for name, value := range map[string]string{"Content-Type": "application/json", "X-GitHub-Event": "push", "X-GitHub-Delivery": "an-id\nlevel=ERROR" + strings.Repeat("x", 5000)} {
+		r.Header.Set(name, value)
+	}
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	require.Contains(t, lines.String(), `delivery="an-id\nlevel=ERROR`)
+	require.Contains(t, lines.String(), "event=push")
+	require.Less(t, lines.Len(), 1000)
 }

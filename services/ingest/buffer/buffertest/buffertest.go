@@ -127,6 +127,9 @@ func nothing(t *testing.T, f Fixture) {
 	require.NoError(t, f.Queue.Hold(t.Context(), nil))
 	require.NoError(t, f.Queue.Release(t.Context(), nil))
 	none(t, f.Queue)
+	stats, err = f.Queue.Stats(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, ingest.QueueStats{Takers: 1}, stats, "whoever finds nothing is there all the same")
 }
 
 func bounded(t *testing.T, f Fixture) {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -51,7 +52,9 @@ type Buffer struct {
 	cfg          Config
 	puts, takes  *goredis.Client
 	stream, dead string
+	takers       string // a sorted set: who takes, by when they last did
 	consumer     string
+	shown        atomic.Int64 // when this one last showed there, in Unix ms of its own clock
 	batches      batches
 }
 
@@ -81,7 +84,7 @@ func New(cfg Config) (*Buffer, error) {
 	takes.ReadTimeout, takes.WriteTimeout = callTimeout, callTimeout
 	b := &Buffer{
 		cfg: cfg, puts: goredis.NewClient(&puts), takes: goredis.NewClient(&takes),
-		stream: cfg.Prefix + "ingest", dead: cfg.Prefix + "ingest:dead", consumer: rand.Text(),
+		stream: cfg.Prefix + "ingest", dead: cfg.Prefix + "ingest:dead", takers: cfg.Prefix + "ingest:takers", consumer: rand.Text(),
 	}
 	b.batches.store = b.store
 	return b, nil
@@ -103,6 +106,9 @@ func fields(e ingest.Entry, packed []byte) []any {
 
 // Take implements ingest.Queue: first what others left behind, then what is new.
 func (b *Buffer) Take(ctx context.Context, n int) ([]ingest.Entry, error) {
+	if err := b.show(ctx); err != nil {
+		return nil, fmt.Errorf("take deliveries: %w", err)
+	}
 	entries, err := b.take(ctx, n)
 	if err != nil && strings.HasPrefix(err.Error(), "NOGROUP") {
 		if err := b.makeGroup(ctx); err != nil {
@@ -114,6 +120,25 @@ func (b *Buffer) Take(ctx context.Context, n int) ([]ingest.Entry, error) {
 		return nil, fmt.Errorf("take deliveries: %w", err)
 	}
 	return entries, nil
+}
+
+// show says from time to time that there is somebody who takes, by the clock of Redis: before its version 7.2 a consumer that
+// finds nothing leaves no trace.
+func (b *Buffer) show(ctx context.Context) error {
+	last, now := b.shown.Load(), time.Now()
+	if now.Sub(time.UnixMilli(last)) < b.cfg.Lease/3 || !b.shown.CompareAndSwap(last, now.UnixMilli()) {
+		return nil
+	}
+	at, err := b.takes.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	_, err = b.takes.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		p.ZAdd(ctx, b.takers, goredis.Z{Score: float64(at.UnixMilli()), Member: b.consumer})
+		p.ZRemRangeByScore(ctx, b.takers, "-inf", strconv.FormatInt(at.Add(-goneAfter).UnixMilli(), 10))
+		return nil
+	})
+	return err
 }
 
 // makeGroup makes the stream and its group. The group begins with the oldest entry: what was accepted before there was
@@ -295,15 +320,15 @@ func (b *Buffer) Stats(ctx context.Context) (ingest.QueueStats, error) {
 	if stats.Dead, err = b.takes.XLen(ctx, b.dead).Result(); err != nil {
 		return stats, fmt.Errorf("count dead letters: %w", err)
 	}
-	consumers, err := b.takes.XInfoConsumers(ctx, b.stream, group).Result()
-	if err != nil && !noGroup(err) {
+	now, err := b.takes.Time(ctx).Result()
+	if err != nil {
 		return stats, fmt.Errorf("count the takers of deliveries: %w", err)
 	}
-	for _, c := range consumers {
-		if c.Idle < b.cfg.Lease {
-			stats.Takers++
-		}
+	takers, err := b.takes.ZCount(ctx, b.takers, strconv.FormatInt(now.Add(-b.cfg.Lease).UnixMilli(), 10), "+inf").Result()
+	if err != nil {
+		return stats, fmt.Errorf("count the takers of deliveries: %w", err)
 	}
+	stats.Takers = int(takers)
 	return stats, nil
 }
 

@@ -296,7 +296,7 @@ func (o *Overview) closing(t *body) {
 		parts = append(parts, "cost "+escape(r.Cost, 60))
 	}
 	if r.Job != "" {
-		parts = append(parts, link(finding.CodeSpan("witan attach "+strings.TrimPrefix(r.Job, "jobs/")), o.Address))
+		parts = append(parts, "job "+link(finding.CodeSpan(strings.TrimPrefix(r.Job, "jobs/")), o.Address))
 	}
 	t.add("%s", strings.Join(parts, " · "))
 }
