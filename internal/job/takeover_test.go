@@ -2,6 +2,7 @@ package job_test
 
 import (
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -38,6 +39,36 @@ func TestG10_AKilledWorkersJobRunsElsewhereInLessThanTenSeconds(t *testing.T) {
 	require.Equal(t, int64(1), j.Ledger.Recoveries)
 	require.LessOrEqual(t, int64(len(c.calls(t, id))), 11+11-done, "no answered call was made again")
 	require.Equal(t, before, dense(t, c.system, j)[:len(before)], "what viewers saw is the beginning of what is there")
+}
+
+func TestG10_WhatAllWorkersHadWhenTheyWereKilledGoesOnInLessThanTenSeconds(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, clusterURL(t))
+	c.live, c.call = dbos.Liveness{}, 500*time.Millisecond // those of production
+	workers := []*worker{c.worker(t, "a"), c.worker(t, "b"), c.worker(t, "c")}
+	ids := []job.ID{create(t, c.system).ID, create(t, c.system).ID, create(t, c.system).ID}
+	for _, id := range ids {
+		require.Eventually(t, func() bool { return len(c.calls(t, id)) > 0 }, time.Minute, time.Millisecond)
+	}
+	for _, w := range workers {
+		w.signal(t, syscall.SIGKILL)
+	}
+	killed := time.Now()
+	for _, w := range workers {
+		require.Error(t, w.wait())
+	}
+	away := time.NewTimer(4 * time.Second) // as long as whoever restarts them takes
+	<-away.C
+	for _, name := range []string{"d", "e", "f"} {
+		c.worker(t, name)
+	}
+	up := time.Since(killed)
+	begins := func(line string) bool { return strings.Contains(line, " begin ") }
+	require.Eventually(t, func() bool { return c.count(t, begins) >= 2*len(ids) }, time.Minute, 5*time.Millisecond)
+	took := time.Since(killed)
+	t.Logf("restarted %s after the kill, picked up after %s", up.Round(10*time.Millisecond), took.Round(10*time.Millisecond))
+	require.Less(t, took, 10*time.Second)
+	c.judge(t, ids...)
 }
 
 func TestG10_AFrozenWorkerIsRefusedWhenItThawsAndGoesOnUnderANewIdentity(t *testing.T) {

@@ -288,3 +288,29 @@ func TestG10_JobsThatWereClaimedAndNeverBegunAreFound(t *testing.T) {
 	require.Equal(t, engine.ID("own"), next.id)
 	require.GreaterOrEqual(t, next.when.Sub(start), unstarted, "it might have begun still")
 }
+
+func TestG10_AFreshWorkerTakesWhatDeadOnesHadWithoutWaitingForItsOwnTTL(t *testing.T) {
+	t.Parallel()
+	database := emptyDatabase(t)
+	live := quick()
+	live.TTL = 4 * patience
+	client := join(t, database, Params{Liveness: live})
+	defer func() { require.NoError(t, client.Engine.Stop(t.Context())); require.NoError(t, client.Close()) }()
+	claimed(t, client, "one", "dead")
+	require.NoError(t, client.Write(t.Context(), func(ctx context.Context, tx engine.Tx) error {
+		_, err := postgres.Unwrap(tx).Exec(ctx, `INSERT INTO executors (id, host, pid, queues, beat_time)
+			VALUES ('dead', 'here', 1, '', clock_timestamp() - $1::interval), ('alive', 'here', 2, '', clock_timestamp())`, live.TTL)
+		return err
+	}))
+	claimed(t, client, "two", "alive")
+	began := make(chan came, 8)
+	a := join(t, database, Params{Liveness: live})
+	a.Engine.Handle(kind, engine.Queue{Poll: 50 * time.Millisecond}, func(r engine.Run) error {
+		began <- came{"a", r.Job(), time.Now()}
+		return nil
+	})
+	require.NoError(t, a.Engine.Start(t.Context()))
+	defer func() { require.NoError(t, a.Engine.Stop(t.Context())); require.NoError(t, a.Close()) }()
+	require.Equal(t, engine.ID("one"), receive(t, began).id)
+	require.Never(t, func() bool { return len(began) > 0 }, 4*live.Sweep, 10*time.Millisecond, "who lives keeps its jobs")
+}

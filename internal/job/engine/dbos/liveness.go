@@ -37,29 +37,45 @@ func (v Liveness) withDefaults() Liveness {
 // forgetDead is how long dead identities stay listed.
 const forgetDead = 24 * time.Hour
 
-// pulse is what a life knows about its own signs of life.
+// pulse is what a life knows about its own signs of life, and so whether it may judge others. The database's clock tells how
+// long they were silent, whoever asks; but after an outage that all shared they are all late, and only need time to say so.
 type pulse struct {
+	gap, ttl time.Duration
+
 	mu sync.Mutex
 	// last is the last sign that the database took; since, from when on there was no gap between them.
 	last, since time.Time
+	// wait is how long there must have been no gap.
+	wait time.Duration
 }
 
-// took notes a sign of life.
-func (p *pulse) took(now time.Time, gap time.Duration) {
+// newPulse begins with the sign of life by which a life is listed. The first life of a process need not have missed anything:
+// it waits for one beat, in which all who live give theirs, should it have been started just after an outage. Otherwise jobs
+// would lie for as long as all workers are killed again before they may judge. A life after one that was taken for dead waits
+// as after a gap.
+func newPulse(v Liveness, now time.Time, first bool) *pulse {
+	p := &pulse{gap: 2 * v.Beat, ttl: v.TTL, last: now, since: now, wait: v.TTL}
+	if first {
+		p.wait = v.Beat
+	}
+	return p
+}
+
+// took notes a sign of life. One may be late, none may be missing.
+func (p *pulse) took(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.last.IsZero() || now.Sub(p.last) > gap {
-		p.since = now
+	if now.Sub(p.last) > p.gap {
+		p.since, p.wait = now, p.ttl
 	}
 	p.last = now
 }
 
-// steady says whether the signs came without a gap for as long as d. Who cannot say that of itself must not judge others:
-// after an outage that all shared they are all late.
-func (p *pulse) steady(now time.Time, gap, d time.Duration) bool {
+// steady says whether the signs came without a gap for long enough to judge others.
+func (p *pulse) steady(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.last.IsZero() && now.Sub(p.last) <= gap && now.Sub(p.since) >= d
+	return now.Sub(p.last) <= p.gap && now.Sub(p.since) >= p.wait
 }
 
 // silence is how long the last sign of life lies back.
@@ -69,15 +85,16 @@ func (p *pulse) silence(now time.Time) time.Duration {
 	return now.Sub(p.last)
 }
 
-// attend gives signs of life and buries the dead until ctx ends. It returns true when this life was taken for dead.
-func (c *cluster) attend(ctx context.Context, e *Engine, l *life) bool {
-	p := &pulse{}
-	p.took(time.Now(), 0) // the row was written just now
+// attend gives signs of life and buries the dead until ctx ends. It returns true when this life was taken for dead. first says
+// that this process had no life before.
+func (c *cluster) attend(ctx context.Context, e *Engine, l *life, first bool) bool {
+	p := newPulse(c.params.Liveness, time.Now(), first)
 	ctx, cancel := context.WithCancel(ctx)
 	var sweeps sync.WaitGroup
 	defer sweeps.Wait()
 	defer cancel()
-	sweeps.Go(func() { c.sweepRegularly(ctx, e, l, p) })
+	wait := p.wait
+	sweeps.Go(func() { c.sweepRegularly(ctx, e, l, p, wait) })
 	tick := time.NewTicker(c.params.Liveness.Beat)
 	defer tick.Stop()
 	for {
@@ -91,7 +108,7 @@ func (c *cluster) attend(ctx context.Context, e *Engine, l *life) bool {
 		case err == nil && !alive:
 			return true
 		case err == nil:
-			p.took(time.Now(), c.gap())
+			p.took(time.Now())
 		case ctx.Err() == nil:
 			e.logger.WarnContext(ctx, "no sign of life could be given", "error", err)
 			if p.silence(time.Now()) > c.params.Liveness.TTL {
@@ -100,9 +117,6 @@ func (c *cluster) attend(ctx context.Context, e *Engine, l *life) bool {
 		}
 	}
 }
-
-// gap is the longest pause between two signs of life that is none: one may be late, none may be missing.
-func (c *cluster) gap() time.Duration { return 2 * c.params.Liveness.Beat }
 
 // enter lists a life before it claims anything.
 func (c *cluster) enter(ctx context.Context, l *life) error {
@@ -138,17 +152,18 @@ func (c *cluster) leave(ctx context.Context, l *life) error {
 	return err
 }
 
-func (c *cluster) sweepRegularly(ctx context.Context, e *Engine, l *life, p *pulse) {
+// sweepRegularly looks for dead workers after wait, and then regularly.
+func (c *cluster) sweepRegularly(ctx context.Context, e *Engine, l *life, p *pulse, wait time.Duration) {
 	period := c.params.Liveness.Sweep
-	for {
-		t := time.NewTimer(period*3/4 + rand.N(period/2+1)) //nolint:gosec // spreads the sweeps of all workers
+	for next := wait + rand.N(period/4+1); ; next = period*3/4 + rand.N(period/2+1) { //nolint:gosec // spreads the sweeps of all workers
+		t := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
 			t.Stop()
 			return
 		case <-t.C:
 		}
-		if !p.steady(time.Now(), c.gap(), c.params.Liveness.TTL) {
+		if !p.steady(time.Now()) {
 			continue
 		}
 		if err := c.sweep(ctx, e, l); err != nil && ctx.Err() == nil {

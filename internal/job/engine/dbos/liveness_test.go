@@ -10,27 +10,34 @@ import (
 func TestOnlyAWorkerWithoutAGapOfItsOwnJudgesOthers(t *testing.T) {
 	t.Parallel()
 	const beat, gap, ttl = time.Second, 2 * time.Second, 6 * time.Second
-	start := time.Unix(1_000_000, 0)
-	var p pulse
-	require.False(t, p.steady(start, gap, ttl), "before its first sign of life")
-	now := start
+	now := time.Unix(1_000_000, 0)
+	p := newPulse(Liveness{Beat: beat, TTL: ttl}, now, true)
+	require.False(t, p.steady(now.Add(beat-1)), "the others need time for their signs, should all have been cut off")
+	require.True(t, p.steady(now.Add(beat)), "a new process missed nothing")
+	require.True(t, p.steady(now.Add(gap)))
+	require.False(t, p.steady(now.Add(gap+1)), "silent itself")
+	now = now.Add(time.Minute) // an outage that all shared, or it was frozen
 	for range 6 {
-		p.took(now, gap)
-		require.False(t, p.steady(now, gap, ttl), "young")
+		p.took(now)
+		require.False(t, p.steady(now), "too soon after a gap")
 		now = now.Add(beat)
 	}
-	p.took(now, gap)
-	require.True(t, p.steady(now, gap, ttl))
-	require.True(t, p.steady(now.Add(gap), gap, ttl))
-	require.False(t, p.steady(now.Add(gap+1), gap, ttl), "silent itself")
-	now = now.Add(time.Minute) // an outage that all shared
-	p.took(now, gap)
-	require.False(t, p.steady(now, gap, ttl), "the others need time for their signs too")
+	p.took(now)
+	require.True(t, p.steady(now))
+	require.False(t, p.steady(now.Add(gap+1)))
+}
+
+func TestALifeAfterOneThatWasTakenForDeadWaitsAsAfterAGap(t *testing.T) {
+	t.Parallel()
+	const beat, ttl = time.Second, 6 * time.Second
+	now := time.Unix(1_000_000, 0)
+	p := newPulse(Liveness{Beat: beat, TTL: ttl}, now, false)
 	for range 6 {
+		require.False(t, p.steady(now))
 		now = now.Add(beat)
-		p.took(now, gap)
+		p.took(now)
 	}
-	require.True(t, p.steady(now, gap, ttl))
+	require.True(t, p.steady(now))
 }
 
 func TestPeriodsLeaveRoomForThreeBeats(t *testing.T) {

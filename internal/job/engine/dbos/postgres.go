@@ -143,7 +143,7 @@ func (c *cluster) begin(ctx context.Context, e *Engine) (_ *life, err error) {
 
 // live keeps this process alive among the others until ctx ends: one life after the other.
 func (c *cluster) live(ctx context.Context, e *Engine, l *life) {
-	for c.attend(ctx, e, l) {
+	for first := true; c.attend(ctx, e, l, first); first = false {
 		e.logger.WarnContext(ctx, "this process was taken for dead; it goes on under a new identity", "identity", l.id)
 		lost := l
 		lost.end(engine.ErrIdentityLost)
