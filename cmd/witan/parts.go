@@ -270,7 +270,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		Jobs: peers.NewJobs(p.conn), Store: p.reviews, Subjects: p.reviews, Ledger: p.reviews, Repository: repository, Advisor: members,
 		Starter: starter.New(starter.Params{Jobs: p.jobs, Store: p.reviews, Subjects: p.reviews, Logger: p.logger, Clock: time.Now}),
 		Forge:   forge, Publisher: publisher, Keys: publish.NewKeys(p.key), Configuration: configuration, Secrets: leaks, Logger: p.logger,
-		Patience: p.config.Reviews.Patience, Kept: p.jobs, Wait: looks(p.config.GitHub.ListLag),
+		Patience: p.config.Reviews.Patience, Kept: p.jobs, Wait: looks(p.config.GitHub.ListLag), Budgets: budgets(p.config.Reviews),
 	})
 	return service{register: server.Register, body: worker.Body, deliveries: deliveries.Body}, nil
 }

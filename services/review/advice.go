@@ -1,12 +1,17 @@
 package review
 
-import "context"
+import (
+	"context"
+
+	"witan.dev/internal/job"
+)
 
 // Question is what a council is asked about a change. Everything in it is free of secrets.
 type Question struct {
 	Council   string // resource name; empty: the default one
 	Text      string
 	Evidence  []Evidence
+	Budget    Budget // makes the council's own stricter
 	ParentJob string
 	RequestID string
 }
@@ -17,11 +22,19 @@ type Evidence struct {
 	Text  string
 }
 
+// Advice is what a council says to a question, and what that took.
+type Advice struct {
+	Text  string    `json:"text"`
+	Usage job.Usage `json:"usage"`
+}
+
 // Advisor answers questions. Safe for concurrent use. Errors: ErrUnavailable; those of the council's service come as they
 // are.
 type Advisor interface {
+	// EstimateAnswer says what the question would take.
+	EstimateAnswer(ctx context.Context, q Question) (Estimate, error)
 	// Ask starts a deliberation. The same RequestID gives the same one again.
 	Ask(ctx context.Context, q Question) (Deliberation, error)
 	// Advice is the answer of a deliberation that has ended.
-	Advice(ctx context.Context, deliberation string) (string, error)
+	Advice(ctx context.Context, deliberation string) (Advice, error)
 }

@@ -68,6 +68,34 @@ type Budgets struct {
 	Review, SubjectDay, RepositoryMonth Budget
 }
 
+// Lasting says whether anything is capped beyond a review.
+func (b *Budgets) Lasting() bool {
+	return b.SubjectDay != (Budget{}) || b.RepositoryMonth != (Budget{})
+}
+
+// Hold holds in both budgets what is wanted at most, as far as they leave it, and returns that. left says which of them leaves
+// nothing; then nothing is held.
+func (b *Budgets) Hold(subject, repository *Spending, now time.Time, want Budget, id job.ID) (granted Budget, left string) {
+	granted, ok := subject.Hold(Day(now), b.SubjectDay, want, id)
+	if !ok {
+		return Budget{}, "the budget of this pull request for the day is used up"
+	}
+	if granted, ok = repository.Hold(Month(now), b.RepositoryMonth, granted, id); !ok {
+		subject.Settle(id, Budget{})
+		return Budget{}, "the budget of the repository for the month is used up"
+	}
+	return granted, ""
+}
+
+// Took is a usage as it counts.
+func Took(u *job.Usage) Budget {
+	took := Budget{Tokens: u.InputTokens + u.OutputTokens}
+	if u.CostMicros != nil {
+		took.CostMicros = *u.CostMicros
+	}
+	return took
+}
+
 // Day and Month name the periods of a time.
 func Day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 

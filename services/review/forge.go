@@ -26,6 +26,14 @@ type Repo struct {
 // FullName is owner/name.
 func (r Repo) FullName() string { return r.Owner + "/" + r.Name }
 
+// Row names what all reviews of the repository share. It is empty while the ID is unknown.
+func (r Repo) Row() string {
+	if r.ID == 0 {
+		return ""
+	}
+	return fmt.Sprintf("github:%s/%d", strings.ToLower(r.Host), r.ID)
+}
+
 // PullRef names a pull request.
 type PullRef struct {
 	Repo
@@ -39,7 +47,7 @@ func (p PullRef) Subject() string {
 	if p.ID == 0 {
 		return ""
 	}
-	return fmt.Sprintf("github:%s/%d#%d", strings.ToLower(p.Host), p.ID, p.Number)
+	return fmt.Sprintf("%s#%d", p.Row(), p.Number)
 }
 
 // PullState says whether a pull request takes changes.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"witan.dev/internal/apierr"
 	"witan.dev/internal/diff"
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job/engine"
@@ -21,40 +22,81 @@ func (o *order) ask() (*engine.Failure, error) {
 	if o.Text == "" {
 		return o.say("empty", "Ask something: `/witan ask QUESTION`.")
 	}
+	h, f, err := o.afford()
+	if err != nil || f != nil && f.Class != classRefused {
+		return f, err
+	}
+	if f == nil && h.Left != "" {
+		return o.say("spent", "The council was not asked: "+h.Left+".")
+	}
 	var d review.Deliberation
-	f, err := step(o.session, o.step("ask"), &d, func(ctx context.Context) (review.Deliberation, error) {
-		q, err := o.question(ctx)
-		if err != nil {
-			return review.Deliberation{}, err
-		}
-		return o.p.Advisor.Ask(ctx, q)
-	})
+	if f == nil {
+		f, err = step(o.session, o.step("ask"), &d, func(ctx context.Context) (review.Deliberation, error) {
+			q, err := o.question(ctx)
+			if err != nil {
+				return review.Deliberation{}, err
+			}
+			q.Budget = h.Budget
+			return o.p.Advisor.Ask(ctx, q)
+		})
+	}
 	if err != nil {
 		return f, err
 	}
 	if f != nil && f.Class == classRefused {
-		return o.reply("cannot", "The council cannot answer:", f.Message, nil)
+		return o.refused(h, f)
 	}
 	if f != nil {
 		return f, nil
 	}
-	var answer string
-	f, err = step(o.session, o.step("answer"), &answer, func(ctx context.Context) (string, error) {
+	return o.answer(h, d)
+}
+
+// refused gives back what was held for a question that is not answered, and says why. Where another delivery of the comment
+// asks it, that one answers. Where an earlier execution asked it in other words the hold stays, since that is charged.
+func (o *order) refused(h held, why *engine.Failure) (*engine.Failure, error) {
+	asked := why.Reason == string(apierr.ReasonRequestIDReused)
+	if !asked || o.session.run.Epoch() == 1 {
+		if f, err := o.settle(h, review.Budget{}); f != nil || err != nil || asked {
+			return f, err
+		}
+	}
+	return o.reply("cannot", "The council cannot answer:", why.Message, nil)
+}
+
+// answered is what became of a question. Nobody knows what an answer took that never came.
+type answered struct {
+	review.Advice
+
+	Seen bool `json:"seen"`
+}
+
+// answer waits for what the council says, counts it, and passes it on.
+func (o *order) answer(h held, d review.Deliberation) (*engine.Failure, error) {
+	var a answered
+	f, err := step(o.session, o.step("answer"), &a, func(ctx context.Context) (a answered, err error) {
 		waiting, stop := o.session.run.UntilDraining(ctx)
 		defer stop()
 		state, err := o.p.Jobs.Wait(waiting, d.Job)
 		if err != nil || !state.Done() {
-			return "", err
+			return a, err
 		}
-		return o.p.Advisor.Advice(ctx, d.Name)
+		a.Advice, err = o.p.Advisor.Advice(ctx, d.Name)
+		a.Seen = err == nil
+		return a, err
 	})
 	if f != nil || err != nil {
 		return f, err
 	}
-	if strings.TrimSpace(answer) == "" {
+	if a.Seen {
+		if f, err := o.settle(h, review.Took(&a.Usage)); f != nil || err != nil {
+			return f, err
+		}
+	}
+	if strings.TrimSpace(a.Text) == "" {
 		return o.say("none", "The council came to no answer; its deliberation is "+finding.CodeSpan(d.Name)+".")
 	}
-	return o.reply("say", "The council's answer:", answer, nil)
+	return o.reply("say", "The council's answer:", a.Text, nil)
 }
 
 // question gathers what the council is to know. Secrets are taken out of all of it; what cannot be scanned is not sent.

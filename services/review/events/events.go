@@ -62,7 +62,9 @@ type Params struct {
 	// Configuration reads what repositories say.
 	Configuration Configuration
 	Secrets       *secrets.Reviewer
-	Logger        *slog.Logger
+	// Budgets are the server's; answers count in those of a day and a month.
+	Budgets review.Budgets
+	Logger  *slog.Logger
 	// Patience bounds how long a job waits in all for the forge; 0: 2 hours.
 	Patience time.Duration
 	// Wait pauses between two looks for what was written; nil: on the clock.

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/apierr"
 	"witan.dev/internal/auth"
 	"witan.dev/internal/bus/inprocess"
 	"witan.dev/internal/database/sqlite"
@@ -146,20 +147,42 @@ func (j jobs) Cancel(ctx context.Context, name string) error {
 	return err
 }
 
-// council answers every question alike.
+// council answers every question alike, for 500 tokens of at most 600. The same request is the same question.
 type council struct {
-	mu    sync.Mutex
-	asked []review.Question
+	mu     sync.Mutex
+	asked  []review.Question
+	away   int   // questions that are taken, and nobody hears of it
+	refuse error // of the next question
+}
+
+func (*council) EstimateAnswer(context.Context, review.Question) (review.Estimate, error) {
+	return review.Estimate{Calls: review.Range{High: 3}, Tokens: review.Range{Expected: 500, High: 600}}, nil
 }
 
 func (c *council) Ask(_ context.Context, q review.Question) (review.Deliberation, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked = append(c.asked, q)
+	if err := c.refuse; err != nil {
+		c.refuse = nil
+		return review.Deliberation{}, err
+	}
+	i := slices.IndexFunc(c.asked, func(a review.Question) bool { return a.RequestID == q.RequestID })
+	if i >= 0 && (c.asked[i].Budget != q.Budget || c.asked[i].ParentJob != q.ParentJob) {
+		return review.Deliberation{}, job.ErrRequestIDReused
+	}
+	if i < 0 {
+		c.asked = append(c.asked, q)
+	}
+	if c.away > 0 {
+		c.away--
+		return review.Deliberation{}, review.ErrUnavailable
+	}
 	return review.Deliberation{Name: "deliberations/d", Job: "jobs/d"}, nil
 }
 
-func (*council) Advice(context.Context, string) (string, error) { return "So it is.", nil }
+func (*council) Advice(context.Context, string) (review.Advice, error) {
+	return review.Advice{Text: "So it is.", Usage: job.Usage{InputTokens: 400, OutputTokens: 100}}, nil
+}
 
 // repo has one change.
 type repo struct{ change review.Change }
@@ -188,7 +211,7 @@ type system struct {
 	write  func(func(ctx context.Context, tx job.Tx) error) error
 }
 
-func start(t *testing.T) *system {
+func start(t *testing.T, options ...func(*events.Params)) *system {
 	t.Helper()
 	ctx, logger := context.WithoutCancel(t.Context()), slog.New(slog.DiscardHandler)
 	db, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "witan.db"), logger)
@@ -201,12 +224,16 @@ func start(t *testing.T) *system {
 	scanner, err := secrets.New([]byte("a key for tests that is long enough"))
 	require.NoError(t, err)
 	c, r := &council{}, &repo{}
-	w := events.New(events.Params{
+	params := events.Params{
 		Advisor: c, Repository: r, Secrets: scanner,
 		Jobs: jobs{manager: manager}, Kept: manager, Store: store, Subjects: store, Ledger: store, Forge: h, Publisher: h, Keys: publish.NewKeys([]byte("key")),
 		Starter:       starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
 		Configuration: repoconfig.New(repoconfig.Params{}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
-	})
+	}
+	for _, option := range options {
+		option(&params)
+	}
+	w := events.New(params)
 	manager.OnGivenUp(job.KindReview, func(ctx context.Context, j job.Job) error {
 		return events.EndGivenUp(ctx, manager, store, publish.NewKeys([]byte("key")), j)
 	})
@@ -492,6 +519,46 @@ func TestTheCheckOfAForkIsRunAgainHoweverItsReviewEnded(t *testing.T) {
 	require.Len(t, list, 2)
 	require.Equal(t, review.TriggerCheckRequested, list[0].Trigger)
 	require.Equal(t, subject, list[0].Pinned.Subject)
+}
+
+// TestAnAnswerCountsOnceInTheBudgets has a question that is taken without an answer, one that is refused, and the same
+// comment told twice.
+func TestAnAnswerCountsOnceInTheBudgets(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(p *events.Params) {
+		p.Budgets = review.Budgets{SubjectDay: review.Budget{Tokens: 1000}, RepositoryMonth: review.Budget{Tokens: 5000}}
+	})
+	spent := func(tokens int64) {
+		t.Helper()
+		for _, name := range []string{subject, "github:github.com/7"} {
+			row, err := s.store.Subject(t.Context(), name)
+			require.NoError(t, err)
+			require.Equal(t, tokens, row.Spending.Spent.Tokens, name)
+			require.Empty(t, row.Spending.Held, name)
+		}
+	}
+	s.council.away = 1
+	s.tell(t, "1", "wil", comment(1, "/witan ask why?"))
+	require.Len(t, s.council.asked, 1)
+	require.EqualValues(t, 600, s.council.asked[0].Budget.Tokens, "what it takes at most")
+	spent(500)
+	s.tell(t, "1", "wil", comment(1, "/witan ask why?"))
+	s.tell(t, "another delivery of the same comment", "wil", comment(1, "/witan ask why?"))
+	require.Len(t, s.council.asked, 1)
+	spent(500)
+	s.council.refuse = apierr.Precondition(apierr.ReasonBudgetTooSmall, "the budget is too small")
+	s.tell(t, "2", "wil", comment(2, "/witan ask how?"))
+	spent(500)
+	s.tell(t, "3", "wil", comment(3, "/witan ask when?"))
+	require.EqualValues(t, 500, s.council.asked[1].Budget.Tokens, "what is left")
+	spent(1000)
+	s.tell(t, "4", "wil", comment(4, "/witan ask who?"))
+	require.Len(t, s.council.asked, 2)
+	spent(1000)
+	_, comments := s.seen()
+	require.Len(t, comments, 4)
+	require.Contains(t, comments[1], "the budget is too small")
+	require.Contains(t, comments[3], "the budget of this pull request for the day is used up")
 }
 
 func TestEventsAreTakenFromTheServiceOnly(t *testing.T) {

@@ -171,12 +171,16 @@ func (c *Council) Estimate(ctx context.Context, t review.CouncilTask) (review.Es
 	if err != nil {
 		return review.Estimate{}, budgetError(callError(ctx, "estimate deliberation", err))
 	}
+	return estimated(e), nil
+}
+
+func estimated(e *councilv1.Estimate) review.Estimate {
 	out := review.Estimate{Calls: guess(e.GetCalls()), Tokens: guess(e.GetTokens()), Currency: e.GetCurrencyCode()}
 	if e.GetCostMicros() != nil {
 		cost := guess(e.GetCostMicros())
 		out.CostMicros = &cost
 	}
-	return out, nil
+	return out
 }
 
 func guess(r *councilv1.EstimateRange) review.Range {

@@ -107,7 +107,7 @@ func (s *session) estimate(ctx context.Context, parts []review.Part, p *planned)
 // that nothing is left.
 func (s *session) holdBudget(ctx context.Context, p *planned) (string, error) {
 	caps := s.p.Budgets
-	if s.resolution.Pull == nil || s.p.Subjects == nil || caps.SubjectDay == (review.Budget{}) && caps.RepositoryMonth == (review.Budget{}) {
+	if s.resolution.Pull == nil || s.p.Subjects == nil || !caps.Lasting() {
 		return "", nil
 	}
 	want := p.Budget
@@ -119,17 +119,8 @@ func (s *session) holdBudget(ctx context.Context, p *planned) (string, error) {
 	var granted review.Budget
 	var left string
 	err := s.run.Commit(ctx, job.Update{Write: func(ctx context.Context, tx job.Tx) error {
-		granted, left = want, ""
 		return s.spendings(ctx, tx, func(subject, repository *review.Spending) {
-			var ok bool
-			if granted, ok = subject.Hold(review.Day(now), caps.SubjectDay, granted, s.review.ID); !ok {
-				left = "the budget of this pull request for the day is used up"
-				return
-			}
-			if granted, ok = repository.Hold(review.Month(now), caps.RepositoryMonth, granted, s.review.ID); !ok {
-				left = "the budget of the repository for the month is used up"
-				subject.Settle(s.review.ID, review.Budget{})
-			}
+			granted, left = caps.Hold(subject, repository, now, want, s.review.ID)
 		})
 	}})
 	if err == nil && left == "" {
@@ -162,11 +153,7 @@ func (s *session) settleBudget(ctx context.Context, tx job.Tx, got *progress) er
 	if !got.planned.Held || got.deliberated.Name != "" && got.deliberated.Verdict == "" {
 		return nil
 	}
-	u := got.located.Verdict.Usage
-	took := review.Budget{Tokens: u.InputTokens + u.OutputTokens}
-	if u.CostMicros != nil {
-		took.CostMicros = *u.CostMicros
-	}
+	took := review.Took(&got.located.Verdict.Usage)
 	return s.spendings(ctx, tx, func(subject, repository *review.Spending) {
 		subject.Settle(s.review.ID, took)
 		repository.Settle(s.review.ID, took)

@@ -1,0 +1,51 @@
+package peers_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+
+	councilv1 "witan.dev/gen/witan/council/v1"
+	"witan.dev/services/review"
+	"witan.dev/services/review/peers"
+)
+
+// capped is a council with a budget of its own.
+type capped struct {
+	councilv1.UnimplementedCouncilServiceServer
+
+	mu   sync.Mutex
+	made []*councilv1.Deliberation
+}
+
+func (c *capped) CreateDeliberation(_ context.Context, r *councilv1.CreateDeliberationRequest) (*councilv1.Deliberation, error) {
+	if r.GetValidateOnly() {
+		return &councilv1.Deliberation{Spec: &councilv1.CouncilSpec{Budget: &councilv1.BudgetPolicy{
+			MaxCalls: 7, MaxTotalTokens: 900, CurrencyCode: "EUR",
+		}}}, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.made = append(c.made, r.GetDeliberation())
+	return &councilv1.Deliberation{Name: "deliberations/d"}, nil
+}
+
+func TestAQuestionMakesTheBudgetOfTheCouncilOnlyStricter(t *testing.T) {
+	t.Parallel()
+	c := &capped{}
+	advisor := peers.NewCouncil(serve(t, func(s *grpc.Server) { councilv1.RegisterCouncilServiceServer(s, c) }), 0)
+	for _, budget := range []review.Budget{{}, {Tokens: 600, CostMicros: 5}, {Tokens: 1000}} {
+		_, err := advisor.Ask(t.Context(), review.Question{Text: "why?", Budget: budget})
+		require.NoError(t, err)
+	}
+	require.Nil(t, c.made[0].GetSpec())
+	for i, want := range [][2]int64{{600, 5}, {900, 0}} {
+		got := c.made[i+1].GetSpec().GetBudget()
+		require.Equal(t, want, [2]int64{got.GetMaxTotalTokens(), got.GetMaxCostMicros()})
+		require.EqualValues(t, 7, got.GetMaxCalls())
+		require.Equal(t, "EUR", got.GetCurrencyCode())
+	}
+}
