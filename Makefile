@@ -158,9 +158,10 @@ JOBS ?= 2
 fuzz: needs ## run each fuzz target for a while on each seed: FUZZTIME=10m SEEDS=1,2 JOBS=2 ONLY=/diff; docs/reports/fuzz.md has the last run
 	go run ./tools/fuzz -time $(FUZZTIME) -seeds $(SEEDS) -jobs $(JOBS) -only '$(ONLY)' $(if $(ONLY),,-report docs/reports/fuzz.md)
 
+WITHIN ?=
 .PHONY: crash
-crash: needs ## kill the whole program at each time that it comes by a crash point, on SQLite and on Postgres: ONLY='review/sqlite/.*-post' for some
-	WITAN_TEST_LONG=1 WITAN_TEST_ONLY='$(ONLY)' WITAN_TEST_REPORT='$(CURDIR)/docs/reports/crash.md' go run ./tools/testservers \
+crash: needs ## kill the whole program at each time that it comes by a crash point, on SQLite and on Postgres: ONLY='review/sqlite/.*-post' for some, WITHIN=20m for as many as that takes
+	WITAN_TEST_LONG=1 WITAN_TEST_ONLY='$(ONLY)' WITAN_TEST_WITHIN='$(WITHIN)' WITAN_TEST_REPORT='$(CURDIR)/docs/reports/crash.md' go run ./tools/testservers \
 		go test -count=1 -timeout 300m -parallel $$((2 * $$(nproc))) -v -run '^TestG10_TheWholeProgram' ./test/e2e | grep -vE '^ *(===|--- PASS)'
 
 .PHONY: vuln

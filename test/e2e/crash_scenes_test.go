@@ -152,6 +152,7 @@ type play struct {
 	counts   string
 
 	proc    *process.Process
+	env     []string
 	killed  bool
 	atKill  left
 	sent    int // how many calls the models had answered, or given up, before it was started again
@@ -248,7 +249,7 @@ func (p *play) address() {
 func (p *play) perform(h hit) end {
 	p.t.Helper()
 	if p.scene.before != nil {
-		p.proc = process.StartBinary(p.t, p.binary, p.w.Dir, nil, p.args...)
+		p.start(nil)
 		p.scene.before(p)
 		p.proc.Stop()
 		require.False(p.t, p.killed)
@@ -257,14 +258,21 @@ func (p *play) perform(h hit) end {
 	if h.n > 0 {
 		env = append(env, crashpoint.Variable+"="+h.String())
 	}
-	p.proc = process.StartBinary(p.t, p.binary, p.w.Dir, env, p.args...)
+	p.start(env)
 	p.scene.play(p)
 	p.rest()
 	p.settle()
 	return p.gather()
 }
 
-// tend starts the process again where it was killed.
+// start starts the process.
+func (p *play) start(env []string) {
+	p.t.Helper()
+	p.env, p.proc = env, process.StartBinary(p.t, p.binary, p.w.Dir, env, p.args...)
+}
+
+// tend starts the process again where it was killed, or ended since its database did not answer in time when it began, as on a
+// machine that has too much to do.
 func (p *play) tend() {
 	p.t.Helper()
 	select {
@@ -272,10 +280,14 @@ func (p *play) tend() {
 	default:
 		return
 	}
+	if p.proc.EndedBy() < 0 && strings.Contains(p.proc.Output(), "DATABASE_AWAY") {
+		p.start(p.env)
+		return
+	}
 	require.False(p.t, p.killed, "it ended a second time")
 	require.Equal(p.t, syscall.SIGKILL, p.proc.EndedBy(), "it died where it was told to")
 	p.killed, p.atKill, p.sent = true, p.read(), len(p.w.log())
-	p.proc = process.StartBinary(p.t, p.binary, p.w.Dir, nil, p.args...)
+	p.start(nil)
 }
 
 // until tends the process until something is so.
