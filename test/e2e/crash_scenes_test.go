@@ -300,7 +300,7 @@ func (p *play) until(what string, so func() bool) {
 		if so() {
 			return
 		}
-		require.Less(p.t, time.Since(begun), patience, "%s", what)
+		require.Less(p.t, time.Since(begun), 2*patience, "%s", what)
 	}
 }
 
@@ -347,7 +347,7 @@ func (p *play) rest() {
 		if err == nil && info.Size() != size {
 			size, since = info.Size(), time.Now()
 		}
-		return p.killed || time.Since(since) > 600*time.Millisecond
+		return p.killed || time.Since(since) > 2*time.Second
 	})
 }
 
