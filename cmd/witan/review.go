@@ -51,7 +51,9 @@ Without any of --base, --head, --staged, --uncommitted and --diff, a dirty worki
 one from the branch's upstream (else the default branch, else the commit before) to HEAD.
 
 --pr reviews a pull request at GitHub with the credentials that the configuration names. It only reads, and prints the result
-like that of any other review; with --publish it is shown there as well, as comments, a walkthrough and a check run.
+like that of any other review; with --publish it is shown there as well, as comments, a walkthrough and a check run. While
+GitHub does not answer or asks for a pause, the review waits: for reviews.patience in all, which is two hours unless the
+configuration, or WITAN_REVIEWS_PATIENCE=2m, says otherwise.
 
 Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage, 3 the job failed, 4 cancelled,
 5 reviewed in part, 69 server not reachable, 130 left with Ctrl-C.`,
@@ -199,7 +201,9 @@ func shownAt(review *reviewv1.Review) string {
 		return "not shown: " + p.GetReason()
 	case p.GetUrl() == "":
 		return ""
-	case p.GetReason() == "FORBIDDEN": // of a user's token always: GitHub lets Apps alone write check runs
+	case p.GetReason() == "NO_CHECK_RUN": // with a token always: GitHub lets Apps alone write them
+		return "shown at " + p.GetUrl() + "; no check run, which needs an App that may write checks (NO_CHECK_RUN)"
+	case p.GetReason() == "FORBIDDEN":
 		return "shown at " + p.GetUrl() + ", but not whole: the token may not write all of it (FORBIDDEN)"
 	case p.GetReason() != "":
 		return "shown at " + p.GetUrl() + ", but not every finding has a comment of its own (" + p.GetReason() + ")"

@@ -19,6 +19,7 @@ func TestAReviewSaysWhereItIsShownOrWhyItIsNot(t *testing.T) {
 		{reviewv1.Publication_DONE, "", "", ""}, // the repository wants neither walkthrough nor check run
 		{reviewv1.Publication_FELL_BACK, "u", "TOO_MANY_COMMENTS", "shown at u, but not every finding has a comment of its own (TOO_MANY_COMMENTS)"},
 		{reviewv1.Publication_FELL_BACK, "u", "FORBIDDEN", "shown at u, but not whole: the token may not write all of it (FORBIDDEN)"},
+		{reviewv1.Publication_FELL_BACK, "u", "NO_CHECK_RUN", "shown at u; no check run, which needs an App that may write checks (NO_CHECK_RUN)"},
 		{reviewv1.Publication_FAILED, "", "FORBIDDEN", "not shown: the token may not write at the pull request (FORBIDDEN)"},
 		{reviewv1.Publication_FAILED, "", "FORGE_NOT_CONFIGURED", "not shown: FORGE_NOT_CONFIGURED"},
 	} {

@@ -66,6 +66,7 @@ func TestTheActionReviewsAndKeepsTheResult(t *testing.T) {
 	require.Contains(t, readFile(t, filepath.Join(r.Temp, "witan", "witan.sarif")), `"key.go"`)
 	require.Contains(t, first.Summary, "begins with")
 	require.Contains(t, first.Summary, "Shown at "+r.hub.URL+"/acme/shop/pull/")
+	require.Contains(t, first.Summary, "; no check run, which needs an App")
 	require.NotContains(t, first.Summary+first.Log, leakedKey())
 	comments := func() (n int) {
 		for _, p := range r.hub.PostedBy("robot") {

@@ -507,7 +507,7 @@ func (d *Desk) Check(ctx context.Context, c Check) (Placed, error) {
 			d.Begun[c.ExternalID] = true
 			continue
 		case mayNot(err):
-			p.Reason = ReasonForbidden // comments may be permitted all the same
+			p.Reason = ReasonNoCheckRun // comments may be permitted all the same
 		case errors.Is(err, review.ErrHeadGone), errors.Is(err, ErrGone):
 			p.Reason = ReasonHeadGone
 		case errors.Is(err, ErrRefused):

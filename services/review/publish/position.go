@@ -27,6 +27,8 @@ const (
 	ReasonHeadGone      = "HEAD_GONE"
 	ReasonRefused       = "REFUSED"
 	ReasonForbidden     = "FORBIDDEN"
+	// ReasonNoCheckRun: all else is there. GitHub lets Apps alone write check runs, and those only that are permitted to.
+	ReasonNoCheckRun = "NO_CHECK_RUN"
 )
 
 // Locate returns the position of a finding in the reviewed change. Where there is none, reason says why: the file can be

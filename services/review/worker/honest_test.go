@@ -115,7 +115,7 @@ func TestAnAppWithoutCheckRunsComments(t *testing.T) {
 	s := a.start(t)
 	r, j := s.end(t, s.ask(t))
 	require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
-	require.Equal(t, finding.Publication{State: "FELL_BACK", Reason: publish.ReasonForbidden, URL: r.Publication.URL}, r.Publication)
+	require.Equal(t, finding.Publication{State: "FELL_BACK", Reason: publish.ReasonNoCheckRun, URL: r.Publication.URL}, r.Publication)
 	require.NotEmpty(t, r.Publication.URL, "the walkthrough's")
 	by, _ := a.comments()
 	require.Len(t, by, 3)
