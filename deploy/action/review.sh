@@ -16,6 +16,7 @@ pull="$WITAN_PULL_REQUEST" fail_on="$WITAN_FAIL_ON" publish="$WITAN_PUBLISH" con
 token="$WITAN_ACTION_TOKEN" user="$WITAN_ACTION_USER" server="$WITAN_SERVER_URL"
 unset WITAN_PULL_REQUEST WITAN_FAIL_ON WITAN_PUBLISH WITAN_ACTION_CONFIG WITAN_ACTION_TOKEN WITAN_ACTION_USER WITAN_SERVER_URL WITAN_PROGRAM
 export WITAN_GITHUB_TOKEN="$token" WITAN_GITHUB_USER="$user"
+export WITAN_REVIEWS_PATIENCE="${WITAN_REVIEWS_PATIENCE:-10m}" # for a GitHub that does not answer: the runner is paid for meanwhile
 if [ "$server" != "https://github.com" ]; then export WITAN_GITHUB_BASE_URL="$server"; fi
 if [ -n "$config" ]; then export WITAN_CONFIG="$config"; fi
 

@@ -15,7 +15,8 @@ func (s *session) failureOf(ctx context.Context, err error) *engine.Failure {
 		return failureOf(ctx, err)
 	}
 	if pause := patience.Pause(err, s.p.Clock()); pause != nil {
-		s.p.Logger.WarnContext(ctx, "the forge keeps a review waiting", "review", string(s.review.ID), "error", err)
+		s.p.Logger.WarnContext(ctx, "the forge keeps a review waiting: it waits for as long as reviews.patience allows, in all",
+			"patience", s.p.Patience, "review", string(s.review.ID), "error", err)
 		return pause
 	}
 	return failureOf(ctx, err)

@@ -15,6 +15,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
 	"witan.dev/services/review/material"
+	"witan.dev/services/review/patience"
 	"witan.dev/services/review/reviewers/secrets"
 )
 
@@ -42,6 +43,17 @@ func testSession(t *testing.T, s review.Settings) *session {
 	out.paths, err = s.Paths()
 	require.NoError(t, err)
 	return out
+}
+
+func TestWhoWaitsForAForgeSaysForHowLongAndHowToShortenIt(t *testing.T) {
+	t.Parallel()
+	s := testSession(t, review.Settings{})
+	s.review.Pinned.Source.Kind = review.SourcePull
+	var log strings.Builder
+	s.p.Logger, s.p.Patience, s.p.Clock = slog.New(slog.NewTextHandler(&log, nil)), 2*time.Hour, time.Now
+	require.Equal(t, patience.ClassPause, s.failureOf(t.Context(), review.ErrUnavailable).Class)
+	require.Contains(t, log.String(), "reviews.patience")
+	require.Contains(t, log.String(), "patience=2h0m0s")
 }
 
 // TestMembersGetTheRulesOfTheBase reads guidelines at the base's tip only, keeps secrets out and says what it left out.
