@@ -192,7 +192,7 @@ func (o *order) pause() (*engine.Failure, error) {
 	if f, err := o.cancel(o.step("cancel"), ids); f != nil || err != nil {
 		return f, err
 	}
-	return o.react("done", publish.ReactionUp)
+	return o.done("Reviews of this pull request are paused; `/witan resume` lets them start again.")
 }
 
 func (o *order) resume() (*engine.Failure, error) {
@@ -203,7 +203,7 @@ func (o *order) resume() (*engine.Failure, error) {
 	if f != nil || err != nil {
 		return f, err
 	}
-	return o.react("done", publish.ReactionUp)
+	return o.done("Reviews of this pull request start by themselves again.")
 }
 
 // What a dismissal comes to.
@@ -232,7 +232,7 @@ func (o *order) dismiss() (*engine.Failure, error) {
 	case f != nil || err != nil:
 		return f, err
 	case became == dismissed:
-		return o.react("done", publish.ReactionUp)
+		return o.done("The finding is dismissed.")
 	case became == dismissLate:
 		return o.say("late", "The pull request is closed; its findings stay as they are.")
 	}
@@ -271,8 +271,17 @@ func (o *order) kind() publish.Kind {
 	}
 }
 
+// done tells the sender that the command was carried out where nothing else shows it: by a sign, or in words at the text of a
+// review, which takes no signs.
+func (o *order) done(words string) (*engine.Failure, error) {
+	if o.kind() == publish.KindReview {
+		return o.say("done", words)
+	}
+	return o.react("done", publish.ReactionUp)
+}
+
 // react gives the comment a sign. Where that is not permitted, or the comment is gone, nothing is lost. The text of a review
-// takes none.
+// takes none: strangers are not answered there, and what was begun shows itself.
 func (o *order) react(what string, r publish.Reaction) (*engine.Failure, error) {
 	if o.p.Publisher == nil || o.kind() == publish.KindReview {
 		return nil, nil //nolint:nilnil // no failure

@@ -495,6 +495,32 @@ func TestP11_NoSecretReachesTheCouncilInAQuestion(t *testing.T) {
 	require.Contains(t, comments[0], "So it is")
 }
 
+// TestCommandsInTheTextOfAReview has no reactions to give: what shows nowhere else is said.
+func TestCommandsInTheTextOfAReview(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	inReview := func(id int64, body string) func(*reviewv1.ForgeEvent) {
+		return func(e *reviewv1.ForgeEvent) {
+			comment(id, body)(e)
+			e.GetComment().Place = reviewv1.CommentWritten_REVIEW
+		}
+	}
+	s.tell(t, "1", "wil", inReview(1, "/witan review"))
+	s.tell(t, "2", "rea", inReview(2, "/witan pause"))
+	require.Len(t, s.reviews(t), 1)
+	reactions, comments := s.seen()
+	require.Empty(t, reactions)
+	require.Empty(t, comments, "a review shows itself, and strangers are not answered")
+	s.tell(t, "3", "wil", inReview(3, "/witan pause"))
+	s.tell(t, "4", "wil", inReview(4, "/witan resume"))
+	s.tell(t, "another delivery", "wil", inReview(4, "/witan resume"))
+	reactions, comments = s.seen()
+	require.Empty(t, reactions)
+	require.Len(t, comments, 2)
+	require.Contains(t, comments[0], "are paused")
+	require.Contains(t, comments[1], "by themselves again")
+}
+
 // TestTheCheckOfAForkIsRunAgainHoweverItsReviewEnded has check runs for which the forge names no pull request.
 func TestTheCheckOfAForkIsRunAgainHoweverItsReviewEnded(t *testing.T) {
 	t.Parallel()
