@@ -53,9 +53,11 @@ demo: build ## show the council at work without a key: planted defects, simulate
 
 WORKERS ?= 1
 CONFIG ?=
+HTTP ?=
+WEBHOOKS ?=
 .PHONY: cluster
-cluster: build ## bring up a cluster of plain processes on this machine: WORKERS=2 a queue, CONFIG=file with your models
-	@go build -o bin/cluster ./tools/cluster && exec bin/cluster -binary $(WITAN) -workers $(WORKERS) -config '$(CONFIG)'
+cluster: build ## bring up a cluster of plain processes on this machine: WORKERS=2 a queue, CONFIG=file with your models, HTTP=host:port WEBHOOKS=host:port for addresses of your choice
+	@go build -o bin/cluster ./tools/cluster && exec bin/cluster -binary $(WITAN) -workers $(WORKERS) -config '$(CONFIG)' -http '$(HTTP)' -webhooks '$(WEBHOOKS)'
 
 SCENARIO ?= tools/fakegithub/example.yaml
 WEBHOOK ?=

@@ -146,12 +146,15 @@ func (a *app) rootCommand() *cobra.Command {
 }
 
 // load reads the configuration for a command and fills in the data folder.
-func (a *app) load(cmd *cobra.Command) (config.Config, error) {
+func (a *app) load(cmd *cobra.Command) (config.Config, error) { return a.loadFor(cmd, true) }
+
+// loadFor does the same for a command that may ask nothing of GitHub, and then needs no key of it.
+func (a *app) loadFor(cmd *cobra.Command, asksGitHub bool) (config.Config, error) {
 	file, err := cmd.Flags().GetString("config")
 	if err != nil {
 		return config.Config{}, err
 	}
-	c, err := config.Load(config.Source{File: file, Environ: a.environ, Flags: cmd.Flags()})
+	c, err := config.Load(config.Source{File: file, Environ: a.environ, Flags: cmd.Flags(), NoGitHub: !asksGitHub})
 	if err != nil {
 		return config.Config{}, err
 	}

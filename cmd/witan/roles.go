@@ -90,6 +90,9 @@ func (r roles) stateful() bool {
 	})
 }
 
+// asksGitHub says whether this process asks GitHub for anything: the review service and its workers do.
+func (r roles) asksGitHub() bool { return r.serves(serviceReview) || r.runs(job.KindReview) }
+
 // waitingReviews is how many reviews may wait for pushes beside each one that does something (own choice).
 const waitingReviews = 16
 

@@ -61,3 +61,11 @@ func TestListsOfFlagsAreReadInTheOrderOfTheWhole(t *testing.T) {
 	_, err = choose("queues", []string{"delivery"}, queues())
 	require.ErrorContains(t, err, `"delivery" is none of intake, review, council, index`)
 }
+
+func TestOnlyTheReviewServiceAndItsWorkersNeedGitHubsKey(t *testing.T) {
+	t.Parallel()
+	require.True(t, everything().asksGitHub())
+	require.True(t, roles{services: []string{serviceReview}}.asksGitHub())
+	require.True(t, roles{queues: []string{"review"}}.asksGitHub())
+	require.False(t, roles{services: []string{serviceIngest, serviceGateway}, queues: []string{queueIntake, "council"}}.asksGitHub())
+}

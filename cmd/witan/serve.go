@@ -63,7 +63,7 @@ func where(c config.Config) string {
 // runUntilStopped starts a process's part, says so, and stops it at the first signal.
 func (a *app) runUntilStopped(cmd *cobra.Command, r roles, say func(context.Context, *slog.Logger, config.Config, *system)) error {
 	ctx := cmd.Context()
-	c, err := a.load(cmd)
+	c, err := a.loadFor(cmd, r.asksGitHub())
 	if err != nil {
 		return err
 	}

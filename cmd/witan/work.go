@@ -57,7 +57,7 @@ none: it is brought up to date when it is opened.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			c, err := a.load(cmd)
+			c, err := a.loadFor(cmd, false)
 			if err != nil {
 				return err
 			}

@@ -286,7 +286,7 @@ func (g GitHub) validate(bad func(key, format string, args ...any)) {
 		bad("github.token", "excludes app_id: name an App or a token")
 	case app && g.AppID == 0:
 		bad("github.app_id", "is missing beside private_key_file")
-	case app && g.PrivateKey.IsZero():
+	case app && g.PrivateKey.IsZero() && g.PrivateKeyFile == "":
 		bad("github.private_key_file", "is missing beside app_id")
 	case g.Token.IsZero() && !g.WriteToken.IsZero():
 		bad("github.write_token", "is for use beside a token that reads")

@@ -143,6 +143,40 @@ func TestURLsComeFromFilesAndVariablesAndNeverShow(t *testing.T) {
 	}
 }
 
+func TestPathsOfAFileAreRelativeToItsFolder(t *testing.T) {
+	t.Parallel()
+	path := file(t, `
+data: ./kept
+tls: {ca_file: ca.pem}
+webhooks: {github: {secrets_file: below/hook.secret}}
+github: {cache: /srv/cache}
+models: [{name: a, provider: simulated, script: script.json}]
+councils: [{name: default, data: x}]
+`)
+	folder := filepath.Dir(path)
+	c, err := config.Load(config.Source{File: path, Environ: []string{"WITAN_AUTH_TOKENS_FILE=tokens"}})
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(folder, "kept"), c.Data)
+	require.Equal(t, filepath.Join(folder, "ca.pem"), c.TLS.CAFile)
+	require.Equal(t, filepath.Join(folder, "below", "hook.secret"), c.Webhooks.GitHub.SecretsFile)
+	require.Equal(t, "/srv/cache", c.GitHub.Cache)
+	require.Equal(t, filepath.Join(folder, "script.json"), c.Models[0].Script)
+	require.Equal(t, "x", c.Councils[0]["data"])
+	here, err := filepath.Abs("tokens")
+	require.NoError(t, err)
+	require.Equal(t, here, c.Auth.TokensFile, "what a variable names is relative to the working directory")
+}
+
+func TestAKeyThatIsMissingIsNamedWithItsWholePathToThoseWhoNeedIt(t *testing.T) {
+	t.Parallel()
+	path := file(t, "github: {app_id: 7, private_key_file: keys/app.pem, token_file: \"\"}\n")
+	_, err := config.Load(config.Source{File: path})
+	require.ErrorContains(t, err, "github.private_key_file: open "+filepath.Join(filepath.Dir(path), "keys", "app.pem"))
+	c, err := config.Load(config.Source{File: path, NoGitHub: true})
+	require.NoError(t, err, "who asks GitHub for nothing needs no key")
+	require.Equal(t, int64(7), c.GitHub.AppID)
+}
+
 func TestNetworkAndTimesAreCheckedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load(config.Source{File: file(t, `

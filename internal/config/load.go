@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,9 +36,12 @@ type Source struct {
 	Environ []string
 	// Flags are a command's flags; those that bear a key's name (with "-" for "_" and ".") and were set win over everything.
 	Flags *pflag.FlagSet
+	// NoGitHub is for a process that asks GitHub for nothing: the files of its key and its tokens need not be there.
+	NoGitHub bool
 }
 
-// Load reads, checks and completes a configuration. Unknown keys and wrong values are reported together.
+// Load reads, checks and completes a configuration. Unknown keys and wrong values are reported together. Its paths are
+// absolute: in the file they are relative to the folder of the file, elsewhere to the working directory.
 func Load(s Source) (Config, error) {
 	c := Default()
 	keys := scalarKeys(reflect.TypeFor[Config](), "")
@@ -48,7 +52,11 @@ func Load(s Source) (Config, error) {
 		if err != nil {
 			return Config{}, fmt.Errorf("configuration: %w", err)
 		}
-		if err := k.Load(rawbytes.Provider(raw), yaml.Parser()); err != nil {
+		folder, err := filepath.Abs(filepath.Dir(s.File))
+		if err != nil {
+			return Config{}, fmt.Errorf("configuration: %w", err)
+		}
+		if err := k.Load(rawbytes.Provider(raw), anchored{yaml.Parser(), folder}); err != nil {
 			return Config{}, fmt.Errorf("configuration %s: %w", s.File, err)
 		}
 		problems = append(problems, openSecrets(k))
@@ -69,7 +77,10 @@ func Load(s Source) (Config, error) {
 	for _, key := range known.Unused {
 		problems = append(problems, fmt.Errorf("%s: no such key", key))
 	}
-	problems = append(problems, err, c.readSecrets(), c.Validate(), c.readKeys(s.Environ))
+	if err := absolute(reflect.ValueOf(&c).Elem()); err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	problems = append(problems, err, c.readSecrets(s.NoGitHub), c.Validate(), c.readKeys(s.Environ))
 	if err := errors.Join(problems...); err != nil {
 		return Config{}, fmt.Errorf("configuration:\n%w", err)
 	}
@@ -177,15 +188,20 @@ func openSecrets(k *koanf.Koanf) error {
 }
 
 // readSecrets reads the token and the URLs that stand in files of their own.
-func (c *Config) readSecrets() error {
-	return errors.Join(
+func (c *Config) readSecrets(noGitHub bool) error {
+	err := errors.Join(
 		readSecret("database", &c.Database, c.DatabaseFile),
 		readSecret("redis", &c.Redis, c.RedisFile),
 		readSecret("token", &c.Token, c.TokenFile),
+		readSecret("qdrant_key", &c.QdrantKey, c.QdrantKeyFile),
+	)
+	if noGitHub {
+		return err
+	}
+	return errors.Join(err,
 		readSecret("github.private_key", &c.GitHub.PrivateKey, c.GitHub.PrivateKeyFile),
 		readSecret("github.token", &c.GitHub.Token, c.GitHub.TokenFile),
 		readSecret("github.write_token", &c.GitHub.WriteToken, c.GitHub.WriteTokenFile),
-		readSecret("qdrant_key", &c.QdrantKey, c.QdrantKeyFile),
 	)
 }
 

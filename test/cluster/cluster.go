@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"witan.dev/internal/config"
 )
 
 // The services in the order in which they start, and the queues.
@@ -39,8 +42,13 @@ type Params struct {
 	Database, Redis string
 	// Qdrant is the URL of a Qdrant; empty: searches are ranked by the database.
 	Qdrant string
-	// Config is YAML, such as models and councils. Where the state lies and who is where is added to it.
+	// Config is YAML, such as models and councils. Where the state lies and who is where is added to it. Without a file of
+	// webhook secrets it gets one.
 	Config string
+	// Base is the folder that relative paths in Config are relative to; empty: Folder.
+	Base string
+	// HTTP and Webhooks are the gateway's address and that of the port for webhooks alone; empty: those of Config, or free ones.
+	HTTP, Webhooks string
 	// Files are written into the folder, which is the working directory of the processes.
 	Files map[string]string
 	// Workers is the number of worker processes of each queue; Concurrency what each runs at once, 0 means what the
@@ -64,6 +72,7 @@ type Cluster struct {
 	http      string
 	webhooks  string
 	secret    string
+	secrets   string // the file
 	processes map[string]*Process
 	order     []string
 }
@@ -109,10 +118,11 @@ func (c *Cluster) configure(ctx context.Context) error {
 			return err
 		}
 	}
-	config := map[string]any{}
-	if err := yaml.Unmarshal([]byte(c.p.Config), &config); err != nil {
+	settings := map[string]any{}
+	if err := yaml.Unmarshal([]byte(c.p.Config), &settings); err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
+	config.Anchor(settings, cmp.Or(c.p.Base, c.p.Folder))
 	ports, err := freePorts(ctx, len(services)+2)
 	if err != nil {
 		return err
@@ -124,32 +134,29 @@ func (c *Cluster) configure(ctx context.Context) error {
 			where[service] = []string{ports[i]}
 		}
 	}
-	c.http, c.webhooks, c.secret = ports[len(services)], ports[len(services)+1], rand.Text()
-	secretsFile := filepath.Join(c.p.Folder, "webhook.secrets")
-	if err := os.WriteFile(secretsFile, []byte(c.secret), 0o600); err != nil {
+	if err := c.setWebhooks(settings, ports[len(services)+1]); err != nil {
 		return err
 	}
-	if err := setSecrets(config, secretsFile); err != nil {
-		return err
-	}
+	http, _ := settings["http_addr"].(string) //nolint:errcheck // what is no text is refused by the processes
+	c.http = cmp.Or(c.p.HTTP, http, ports[len(services)])
 	databaseFile := filepath.Join(c.p.Folder, "database.url")
 	if err := os.WriteFile(databaseFile, []byte(c.p.Database), 0o600); err != nil {
 		return err
 	}
-	config["database_file"], config["redis"], config["services"] = databaseFile, c.p.Redis, where
+	settings["database_file"], settings["redis"], settings["services"] = databaseFile, c.p.Redis, where
 	if c.p.Qdrant != "" {
-		config["qdrant"] = c.p.Qdrant
+		settings["qdrant"] = c.p.Qdrant
 	}
-	raw, err := yaml.Marshal(config)
+	raw, err := yaml.Marshal(settings)
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(c.config, raw, 0o600)
 }
 
-// setSecrets names the file of webhook secrets beside what the configuration says of webhooks itself.
-func setSecrets(config map[string]any, file string) error {
-	at := config
+// setWebhooks takes the address and the secrets that the configuration names for webhooks, or makes what it lacks.
+func (c *Cluster) setWebhooks(settings map[string]any, free string) error {
+	at := settings
 	for _, key := range []string{"webhooks", "github"} {
 		below, ok := at[key].(map[string]any)
 		if !ok && at[key] != nil {
@@ -159,10 +166,24 @@ func setSecrets(config map[string]any, file string) error {
 			below = map[string]any{}
 			at[key] = below
 		}
+		if key == "webhooks" {
+			addr, _ := below["addr"].(string) //nolint:errcheck // what is no text is refused by the processes
+			c.webhooks = cmp.Or(c.p.Webhooks, addr, free)
+		}
 		at = below
 	}
-	at["secrets_file"] = file
-	return nil
+	if file, ok := at["secrets_file"].(string); ok && file != "" {
+		raw, err := os.ReadFile(file) //nolint:gosec // whoever starts the cluster names it
+		if err != nil {
+			return fmt.Errorf("webhooks.github.secrets_file: %w", err)
+		}
+		first, _, _ := strings.Cut(strings.TrimSpace(string(raw)), "\n")
+		c.secret, c.secrets = strings.TrimSpace(first), file
+		return nil
+	}
+	c.secret, c.secrets = rand.Text(), filepath.Join(c.p.Folder, "webhook.secrets")
+	at["secrets_file"] = c.secrets
+	return os.WriteFile(c.secrets, []byte(c.secret), 0o600)
 }
 
 // freePorts are loopback addresses that nobody listens on at the moment.
@@ -229,7 +250,10 @@ func (c *Cluster) HTTP() string { return "http://" + c.http }
 // Webhooks is the base URL of the port that takes webhooks alone; the gateway takes them too.
 func (c *Cluster) Webhooks() string { return "http://" + c.webhooks }
 
-// WebhookSecret is what webhooks are signed with.
+// WebhookSecrets is the path of the file of secrets that webhooks are signed with.
+func (c *Cluster) WebhookSecrets() string { return c.secrets }
+
+// WebhookSecret is the first of these secrets.
 func (c *Cluster) WebhookSecret() string { return c.secret }
 
 // Address is where a service answers gRPC.

@@ -44,15 +44,20 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	binary := flags.String("binary", "bin/witan", "the program")
 	workers := flags.Int("workers", 1, "worker processes of each queue")
 	config := flags.String("config", "", "configuration with models and councils (default: simulated models)")
+	http := flags.String("http", "", "address of REST, SSE and the page (default: a free port)")
+	webhooks := flags.String("webhooks", "", "address of the port for webhooks alone (default: a free port)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *workers < 1 {
 		return fmt.Errorf("-workers %d: nobody would run the jobs", *workers)
 	}
-	text, what := []byte(simulated), "simulated models: their answers come from no model; CONFIG=file names real ones"
+	text, what, base := []byte(simulated), "simulated models: their answers come from no model; CONFIG=file names real ones", ""
 	if *config != "" {
 		what = *config
+		if base, err = filepath.Abs(filepath.Dir(*config)); err != nil {
+			return err
+		}
 		if text, err = os.ReadFile(*config); err != nil {
 			return err
 		}
@@ -78,22 +83,31 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	lines := &shared{out: out}
 	c, err := cluster.Start(ctx, cluster.Params{
-		Binary: program, Folder: folder, Database: postgres, Redis: redis, Qdrant: qdrant, Config: string(text), Workers: *workers, Output: lines,
+		Binary: program, Folder: folder, Database: postgres, Redis: redis, Qdrant: qdrant, Config: string(text), Base: base, Workers: *workers, Output: lines,
+		HTTP: *http, Webhooks: *webhooks,
 	})
 	if err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(lines, `
-the cluster is up: %s (REST, SSE, page), %d workers a queue, %s
+the cluster is up: %s (REST, SSE, page), %s a queue, %s
+it takes webhooks at %[5]s/webhooks/github, signed with the secret in %[6]s
 its configuration is %[4]s; in another terminal:
   bin/witan doctor --config %[4]s
   bin/witan ask "Which is it?" --config %[4]s
   bin/witan work --config %[4]s --queues council
 Ctrl-C ends it and removes everything it kept
 
-`, c.HTTP(), *workers, what, c.Config())
+`, c.HTTP(), counted(*workers, "worker"), what, c.Config(), c.Webhooks(), c.WebhookSecrets())
 	<-ctx.Done()
 	return c.Stop(context.WithoutCancel(ctx))
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // servers starts a Postgres and a Redis, or takes those that the environment names.
