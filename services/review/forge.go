@@ -225,10 +225,9 @@ type Settings struct {
 	MinVotes  map[finding.Severity]int    `json:"min_votes,omitempty"`
 	Reviewers map[string]ReviewerSettings `json:"reviewers,omitempty"`
 
-	Inline      bool   `json:"inline"`
-	MaxInline   int    `json:"max_inline"`
-	Suggestions bool   `json:"suggestions"`
-	Language    string `json:"language,omitempty"`
+	Inline      bool `json:"inline"`
+	MaxInline   int  `json:"max_inline"`
+	Suggestions bool `json:"suggestions"`
 
 	Walkthrough         bool `json:"walkthrough"`
 	WalkthroughCollapse bool `json:"walkthrough_collapse"`

@@ -235,9 +235,6 @@ func short(limit int) func(string) string {
 	}
 }
 
-// language is a tag like "de" or "pt-BR".
-var language = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$`)
-
 // preset is the name of a council.
 var preset = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
@@ -293,7 +290,6 @@ func (d *decoder) settings(root *yaml.Node, set *review.Settings) {
 			limit := int64(set.MaxInline)
 			d.object(n, key, map[string]field{
 				"inline": d.flag(&set.Inline), "max_inline": d.number(&limit, 0, review.MaxInline), "suggestions": d.flag(&set.Suggestions),
-				"language": d.text(&set.Language, matches(language, "a language such as en or pt-BR")),
 			})
 			set.MaxInline = int(limit)
 		},

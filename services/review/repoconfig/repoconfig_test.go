@@ -40,7 +40,7 @@ func TestTheDocumentedExampleIsRead(t *testing.T) {
 		Guidelines:   []string{"AGENTS.md"}, PublishFrom: finding.SeverityLow, FailOn: finding.SeverityHigh, Council: "councils/strict",
 		MinVotes:  map[finding.Severity]int{finding.SeverityLow: 3},
 		Reviewers: map[string]review.ReviewerSettings{"structure": {Severity: finding.SeverityMedium}}, Inline: true, MaxInline: 20,
-		Suggestions: true, Language: "en", Walkthrough: true, Check: true, MaxCalls: 40, MaxTokens: 400000, MaxCost: 1500000,
+		Suggestions: true, Walkthrough: true, Check: true, MaxCalls: 40, MaxTokens: 400000, MaxCost: 1500000,
 		ContextTokens: 1500, ContextSources: []string{"enclosing", "callers"},
 	}, set)
 }
@@ -82,7 +82,7 @@ severity: {publish: blocker, fail_on: high}
 council: ../x
 min_votes: {low: 0, high: two, blocker: 1}
 reviewers: {secrets: {enabled: 1}, eslint: {}}
-comments: {max_inline: 61, language: "x\n@everyone"}
+comments: {max_inline: 61}
 `))
 	require.Len(t, problems, 20)
 	require.Equal(t, "there is more that is wrong", problems[19])
@@ -99,8 +99,9 @@ comments: {max_inline: 61, language: "x\n@everyone"}
 	require.NotEmpty(t, digest)
 	set.Digest = ""
 	require.Equal(t, review.DefaultSettings(), set)
-	_, problems = reader().Parse([]byte("check: {incomplete: success}\nwalkthrough: {enabled: 1}\nbudget: {tokens: 0, cost: .inf, calls: 1.5}\ncontext: {sources: [all]}\n"))
-	require.Len(t, problems, 6)
+	_, problems = reader().Parse([]byte("check: {incomplete: success}\nwalkthrough: {enabled: 1}\nbudget: {tokens: 0, cost: .inf, calls: 1.5}\ncontext: {sources: [all]}\ncomments: {language: en}\n"))
+	require.Len(t, problems, 7)
+	require.Contains(t, problems[6], "comments.language: there is no such key", "it would change nothing")
 }
 
 func TestWhatIsHostileIsRefusedWithinBounds(t *testing.T) {
