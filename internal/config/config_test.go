@@ -75,6 +75,24 @@ councils:
 	}
 }
 
+func TestADurationHasAUnit(t *testing.T) {
+	t.Parallel()
+	for key, s := range map[string]config.Source{
+		"reviews.debounce":          {File: file(t, "reviews: {debounce: 20}\n")},
+		"liveness.beat":             {File: file(t, "liveness: {beat: 2.5}\n")},
+		"retention.kinds[delivery]": {File: file(t, "retention: {kinds: {delivery: 3600000000000}}\n")},
+		"reviews.patience":          {Environ: []string{"WITAN_REVIEWS_PATIENCE=7200"}},
+	} {
+		_, err := config.Load(s)
+		require.ErrorContains(t, err, key)
+		require.ErrorContains(t, err, "needs a unit, such as")
+	}
+	c, err := config.Load(config.Source{File: file(t, "reviews: {debounce: 0, debounce_max: 1m30s, patience: }\n")})
+	require.NoError(t, err)
+	require.Equal(t, []time.Duration{0, 90 * time.Second, 2 * time.Hour},
+		[]time.Duration{c.Reviews.Debounce, c.Reviews.DebounceMax, c.Reviews.Patience})
+}
+
 func TestKeysComeFromFilesAndVariablesAndNeverShow(t *testing.T) {
 	t.Parallel()
 	key := filepath.Join(t.TempDir(), "key")

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
@@ -72,7 +73,7 @@ func Load(s Source) (Config, error) {
 	var known mapstructure.Metadata
 	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: &mapstructure.DecoderConfig{
 		Result: &c, TagName: "koanf", Metadata: &known, WeaklyTypedInput: true,
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), hide),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(duration, hide),
 	}})
 	for _, key := range known.Unused {
 		problems = append(problems, fmt.Errorf("%s: no such key", key))
@@ -157,6 +158,22 @@ func flags(set *pflag.FlagSet, k *koanf.Koanf, keys []string) *posflag.Posflag {
 		}
 		return key, f.Value.String()
 	})
+}
+
+// duration reads a time with its unit. A bare number would count nanoseconds, which nobody means.
+func duration(_, to reflect.Type, data any) (any, error) {
+	if to != reflect.TypeFor[time.Duration]() {
+		return data, nil
+	}
+	text := strings.TrimSpace(fmt.Sprint(data)) // the file may hold a number
+	d, err := time.ParseDuration(text)
+	switch {
+	case err == nil:
+		return d, nil
+	case strings.Contains(err.Error(), "missing unit"):
+		return nil, fmt.Errorf("%.80q needs a unit, such as %.40ss", text, text)
+	}
+	return nil, fmt.Errorf("%.80q is no duration, such as 20s", text)
 }
 
 // hide makes a secret of a text.
