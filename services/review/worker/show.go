@@ -297,7 +297,7 @@ func (c *carrying) overview() *render.Overview {
 	report.Findings = c.findings
 	o := &render.Overview{
 		Report: report, Limits: c.result.Notes, Problems: c.resolution.SettingsErrors, Collapse: c.resolution.Settings.WalkthroughCollapse,
-		Address: c.jobURL(),
+		Address: c.jobURL(), From: c.resolution.Settings.PublishFrom,
 	}
 	if c.resolution.Scope == review.ScopeSinceLast {
 		o.Since = c.resolution.SinceHead

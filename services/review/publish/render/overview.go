@@ -21,6 +21,8 @@ type Overview struct {
 	Problems []string
 	// Since is the commit since which the council looked, empty: it looked at everything.
 	Since string
+	// From is the lowest severity that is shown in full; below it findings are listed as held back, whatever found them.
+	From finding.Severity
 	// Collapse folds the findings of the walkthrough.
 	Collapse bool
 }
@@ -115,6 +117,8 @@ func (o *Overview) sorted() (acted, fixed, dismissed, held []*finding.Finding) {
 	slices.SortStableFunc(all, finding.Compare)
 	for _, f := range all {
 		switch {
+		case o.below(f):
+			held = append(held, f)
 		case finding.Current(f):
 			acted = append(acted, f)
 		case f.Outcome != finding.Published:
@@ -127,6 +131,9 @@ func (o *Overview) sorted() (acted, fixed, dismissed, held []*finding.Finding) {
 	}
 	return acted, fixed, dismissed, held
 }
+
+// below says whether a finding is to be acted on, and less severe than what the repository wants to be shown.
+func (o *Overview) below(f *finding.Finding) bool { return finding.Current(f) && f.Severity < o.From }
 
 // list is a table of findings with links to their comments. What does not fit is counted.
 func (o *Overview) list(t *body, heading string, findings []*finding.Finding, fold bool) {
@@ -161,6 +168,8 @@ func (o *Overview) row(f *finding.Finding) string {
 	switch {
 	case f.Status == finding.Fixed && f.FixedIn != "":
 		title += " (fixed in " + finding.CodeSpan(f.FixedIn[:min(len(f.FixedIn), 12)]) + ")"
+	case o.below(f):
+		title += " (below severity.publish)"
 	case f.Status == finding.Reappeared:
 		title += " (is back)"
 	case f.Outcome != finding.Published && f.OutcomeReason != "":

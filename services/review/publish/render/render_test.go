@@ -144,6 +144,21 @@ func TestP03_VotesAndDissentAreShown(t *testing.T) {
 }
 
 // TestP07_EveryPathIsListed shows large changes with all their paths, and names from where on they do not fit.
+func TestWhatIsBelowSeverityPublishIsListedAndNoMore(t *testing.T) {
+	t.Parallel()
+	f := filled("leaked")
+	f.Reason = "in full"
+	o := &render.Overview{Report: &finding.Report{Job: "jobs/k1", Findings: []finding.Finding{f}}, From: finding.SeverityHigh}
+	require.Contains(t, o.Walkthrough(mark), "in full")
+	o.From = finding.SeverityCritical
+	_, _, text := o.Check()
+	for _, body := range []string{o.Walkthrough(mark), text} {
+		require.Contains(t, body, "Held back: 1")
+		require.Contains(t, body, "(below severity.publish)")
+		require.NotContains(t, body, "in full")
+	}
+}
+
 func TestP07_EveryPathIsListed(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 150, 965, 4000} {
