@@ -329,7 +329,7 @@ func githubClient(c config.GitHub) (*github.Client, error) {
 	}
 	client, err := github.NewClient(github.Params{
 		BaseURL: c.BaseURL, AppID: c.AppID, PrivateKey: c.PrivateKey, Installation: c.Installation, Token: c.Token,
-		WriteToken: c.WriteToken, User: c.User, WritePace: pace,
+		WriteToken: c.WriteToken, User: c.User, Name: c.Name, WritePace: pace,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configuration:\ngithub: %w", err)

@@ -2,12 +2,15 @@ package github
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/go-github/v60/github"
+
+	"witan.dev/services/review"
 )
 
 // Grade says what a line of a checkup is.
@@ -66,13 +69,32 @@ func (c *Client) Checkup(ctx context.Context) []Checked {
 	}
 	var me github.App
 	if err := app.get(ctx, "app", &me); err != nil {
+		if away(err) {
+			return []Checked{bad("GitHub cannot be reached at %s: %v", c.host, err)}
+		}
 		return []Checked{bad("the App %d is not accepted at %s: %v; check github.app_id and its private key", c.p.AppID, c.host, err)}
 	}
 	out := []Checked{{Good, fmt.Sprintf("App %s at %s", line(me.GetSlug(), 100), c.host)}}
+	out = append(out, c.checkName(line(me.GetSlug(), 100))...)
 	out = append(out, checkPermissions(me.GetPermissions())...)
 	out = append(out, checkEvents(me.Events)...)
 	out = append(out, checkHook(ctx, app))
 	return append(out, c.checkInstallations(ctx, app)...)
+}
+
+// away says whether there was no answer about what was asked.
+func away(err error) bool {
+	_, limited := errors.AsType[*review.LimitError](err)
+	return limited || errors.Is(err, review.ErrUnavailable)
+}
+
+// checkName compares the name that commands are known by with the one that GitHub offers to people who type @.
+func (c *Client) checkName(slug string) []Checked {
+	name := strings.TrimPrefix(c.p.Name, "@")
+	if name == "" || strings.EqualFold(name, slug) {
+		return nil
+	}
+	return []Checked{{Note, fmt.Sprintf("comments to @%s are not noticed: github.name is %s; set it to %s, or write /witan", slug, line(name, 100), slug)}}
 }
 
 func bad(format string, args ...any) Checked { return Checked{Bad, fmt.Sprintf(format, args...)} }
@@ -132,17 +154,30 @@ func checkHook(ctx context.Context, app *connection) Checked {
 
 func (c *Client) checkInstallations(ctx context.Context, app *connection) []Checked {
 	var list []*github.Installation
-	if err := app.get(ctx, "app/installations?per_page=100", &list); err != nil {
+	if id := c.p.Installation; id != 0 { // no other one is used
+		one := &github.Installation{}
+		switch err := app.get(ctx, fmt.Sprintf("app/installations/%d", id), one); {
+		case errors.Is(err, errNotFound):
+			return []Checked{bad("github.installation: %d is no installation of the App, so every review fails; leave it out to have it looked up", id)}
+		case err != nil:
+			return []Checked{bad("its installation %d cannot be looked up: %v", id, err)}
+		}
+		list = append(list, one)
+	} else if err := app.get(ctx, "app/installations?per_page=100", &list); err != nil {
 		return []Checked{bad("its installations cannot be listed: %v", err)}
 	}
 	if len(list) == 0 {
 		return []Checked{bad("the App is installed nowhere: install it on the repositories that are to be reviewed")}
 	}
+	grade := Note
+	if !slices.ContainsFunc(list, func(i *github.Installation) bool { return i.SuspendedAt == nil }) {
+		grade = Bad
+	}
 	var out []Checked
 	for _, i := range list {
 		account := line(i.GetAccount().GetLogin(), 100)
 		if i.SuspendedAt != nil {
-			out = append(out, Checked{Note, "its installation at " + account + " is suspended"})
+			out = append(out, Checked{grade, "its installation at " + account + " is suspended: every review there fails until that ends in the settings of the account"})
 			continue
 		}
 		out = append(out, c.checkRate(ctx, connectionKey{purpose: toRead, installation: i.GetID()}, "at "+account))
@@ -152,9 +187,17 @@ func (c *Client) checkInstallations(ctx context.Context, app *connection) []Chec
 
 // checkRate asks how many requests are left, which costs none.
 func (c *Client) checkRate(ctx context.Context, key connectionKey, where string) Checked {
-	conn, err := c.connection(key)
+	line, err := c.askRate(ctx, key, where)
 	if err != nil {
 		return bad("%s: %v", where, err)
+	}
+	return line
+}
+
+func (c *Client) askRate(ctx context.Context, key connectionKey, where string) (Checked, error) {
+	conn, err := c.connection(key)
+	if err != nil {
+		return Checked{}, err
 	}
 	var limits struct {
 		Resources struct {
@@ -162,20 +205,23 @@ func (c *Client) checkRate(ctx context.Context, key connectionKey, where string)
 		} `json:"resources"`
 	}
 	if err := conn.get(ctx, "rate_limit", &limits); err != nil {
-		return bad("%s: %v", where, err)
+		return Checked{}, err
 	}
 	rate := limits.Resources.Core
 	if rate.Limit > 0 && rate.Remaining*20 < rate.Limit {
-		return Checked{Note, fmt.Sprintf("%s: %d of %d requests are left until %s", where, rate.Remaining, rate.Limit, rate.Reset.UTC().Format(time.RFC3339))}
+		return Checked{Note, fmt.Sprintf("%s: %d of %d requests are left until %s", where, rate.Remaining, rate.Limit, rate.Reset.UTC().Format(time.RFC3339))}, nil
 	}
-	return Checked{Good, fmt.Sprintf("%s: %d of %d requests an hour are left", where, rate.Remaining, rate.Limit)}
+	return Checked{Good, fmt.Sprintf("%s: %d of %d requests an hour are left", where, rate.Remaining, rate.Limit)}, nil
 }
 
 func (c *Client) checkToken(ctx context.Context) []Checked {
 	key := connectionKey{purpose: toRead}
-	rate := c.checkRate(ctx, key, "with the token")
-	if rate.Grade == Bad {
-		return []Checked{bad("the token is not accepted at %s: %s", c.host, rate.Text)}
+	rate, err := c.askRate(ctx, key, "with the token")
+	switch {
+	case away(err):
+		return []Checked{bad("GitHub cannot be reached at %s: %v", c.host, err)}
+	case err != nil:
+		return []Checked{bad("the token is not accepted at %s: %v", c.host, err)}
 	}
 	out := []Checked{{Good, "the token is accepted at " + c.host}, rate}
 	conn, err := c.connection(key)
@@ -191,5 +237,6 @@ func (c *Client) checkToken(ctx context.Context) []Checked {
 	default:
 		out = append(out, bad("it may not ask who it is: set github.user to the login that it writes as, or our own comments are not recognised"))
 	}
+	out = append(out, Checked{Note, "what a token may do cannot be asked: reviews need the repository permissions contents: read and pull requests: read and write"})
 	return append(out, Checked{Note, "check runs need an App: with a token the result stands in comments only"})
 }

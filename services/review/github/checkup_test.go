@@ -54,4 +54,35 @@ func TestCheckupTriesTheToken(t *testing.T) {
 	wrong := checkup(t, github.Params{BaseURL: hub.URL, Token: secret.New("ghp_nobodys")})
 	require.Contains(t, wrong, "bad: the token is not accepted")
 	require.NotContains(t, wrong, "ghp_nobodys")
+	require.Contains(t, fine, "note: what a token may do cannot be asked")
+}
+
+func TestCheckupNamesWhatLetsReviewsFail(t *testing.T) {
+	t.Parallel()
+	hub := githubtest.New(t, githubtest.Options{})
+	_, err := hub.AddRepository(t.Context(), githubtest.RepositorySpec{Owner: "octocat", Name: "hello", Files: map[string]string{"a": "b"}})
+	require.NoError(t, err)
+	app, err := hub.App()
+	require.NoError(t, err)
+	p := github.Params{BaseURL: hub.URL, AppID: app.ID, PrivateKey: secret.New(string(app.PrivateKey)), Name: "@" + app.Slug}
+	fine := checkup(t, p)
+	require.NotContains(t, fine, "github.name")
+
+	p.Name = "somebody"
+	require.Contains(t, checkup(t, p), "note: comments to @"+app.Slug+" are not noticed: github.name is somebody")
+	p.Installation = 4711
+	require.Contains(t, checkup(t, p), "bad: github.installation: 4711 is no installation of the App")
+	p.Installation = app.InstallationID
+	require.Contains(t, checkup(t, p), "good: at octocat")
+	hub.Suspend(true)
+	require.Contains(t, checkup(t, p), "is suspended: every review there fails")
+	require.Contains(t, checkup(t, p), "bad: its installation")
+
+	hub.Inject(githubtest.Fault{Kind: githubtest.FailBefore, Path: "/app"})
+	require.Contains(t, checkup(t, p), "bad: GitHub cannot be reached")
+	p.BaseURL = "http://127.0.0.1:1"
+	require.Contains(t, checkup(t, p), "bad: GitHub cannot be reached at 127.0.0.1:1")
+	away := checkup(t, github.Params{BaseURL: p.BaseURL, Token: secret.New("ghp_any")})
+	require.Contains(t, away, "bad: GitHub cannot be reached at 127.0.0.1:1")
+	require.NotContains(t, away, "not accepted")
 }

@@ -44,6 +44,8 @@ type Params struct {
 	Token, WriteToken secret.Text
 	// User is the login that the token writes as, for tokens that may not ask for it, such as those of a workflow.
 	User string
+	// Name is what people call us by in comments. Only a Checkup looks at it.
+	Name string
 	// Timeout bounds a request with its answer; 30 seconds.
 	Timeout time.Duration
 	// WritePace is the shortest time between two writes of an installation; a second. Negative: none.
