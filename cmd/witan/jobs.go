@@ -37,7 +37,7 @@ func (a *app) jobsCommand() *cobra.Command {
 		}
 	}
 	cmd.AddCommand(
-		a.jobsListCommand(with),
+		a.jobsListCommand(&server),
 		&cobra.Command{Use: "get JOB", Short: "Print a job as JSON", Args: cobra.ExactArgs(1), RunE: with(
 			func(ctx context.Context, c *client.Client, name string) error {
 				job, err := c.Get(ctx, name)
@@ -72,20 +72,23 @@ Nothing brings it back.`,
 	return cmd
 }
 
-func (a *app) jobsListCommand(with func(func(context.Context, *client.Client, string) error) func(*cobra.Command, []string) error) *cobra.Command {
+func (a *app) jobsListCommand(server *string) *cobra.Command {
 	var kind string
 	var states []string
 	list := &cobra.Command{
 		Use: "list", Short: "List jobs, newest first", Args: cobra.NoArgs,
 		Example: "  witan jobs list --kind review --state running,queued",
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			wanted, err := parseStates(states)
 			if err != nil {
 				return err
 			}
-			return with(func(ctx context.Context, c *client.Client, _ string) error {
-				return a.listJobs(ctx, c, &jobsv1.ListJobsRequest{Kind: kind, States: wanted, PageSize: 200})
-			})(cmd, args)
+			s, err := a.connectOnly(cmd.Context(), cmd, *server)
+			if err != nil {
+				return err
+			}
+			defer a.disconnect(cmd.Context(), s)
+			return a.listJobs(cmd.Context(), s, &jobsv1.ListJobsRequest{Kind: kind, States: wanted, PageSize: 200})
 		},
 	}
 	list.Flags().StringVar(&kind, "kind", "", "only this kind: review, council, index or delivery")
@@ -123,15 +126,16 @@ func (a *app) printState(job *jobsv1.Job, err error) error {
 	return err
 }
 
-func (a *app) listJobs(ctx context.Context, c *client.Client, req *jobsv1.ListJobsRequest) error {
+func (a *app) listJobs(ctx context.Context, s *session, req *jobsv1.ListJobsRequest) error {
+	about := newAbouts(s.conn)
 	table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "JOB\tKIND\tSTATE\tREASON\tSTAGE\tCREATED")
-	for j, err := range c.List(ctx, req) {
+	_, _ = fmt.Fprintln(table, "JOB\tKIND\tSTATE\tREASON\tSTAGE\tCREATED\tABOUT")
+	for j, err := range a.client(s).List(ctx, req) {
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", j.GetName(), j.GetKind(), j.GetState(), j.GetStateReason(),
-			j.GetStage(), j.GetCreateTime().AsTime().Local().Format("2006-01-02 15:04:05"))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", j.GetName(), j.GetKind(), j.GetState(), j.GetStateReason(),
+			j.GetStage(), j.GetCreateTime().AsTime().Local().Format("2006-01-02 15:04:05"), about.of(ctx, j))
 	}
 	return table.Flush()
 }

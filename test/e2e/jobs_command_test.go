@@ -22,6 +22,7 @@ func TestP02_JobsAreListedByStateRetriedAndDeleted(t *testing.T) {
 
 	running := w.run("jobs", "list", "--state", "running,queued", "--kind", "council")
 	require.Contains(t, running.Stdout, job)
+	require.Contains(t, running.Stdout, "Who waits for cyd?", "a list says what its jobs are about")
 	unfinished := w.run("jobs", "delete", job)
 	require.Equal(t, 2, unfinished.Code)
 	require.Contains(t, unfinished.Stderr, "JOB_NOT_FINISHED")

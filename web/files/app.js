@@ -3,7 +3,8 @@
 import { Failure, call, token, uuid } from "./api.js";
 import { Follower, hasEnded } from "./follow.js";
 import { begin, fold, result, words } from "./fold.js";
-import { byID, clear, draw, findings, make, problem, record, state, time } from "./view.js";
+import { drawReview, subject } from "./review.js";
+import { byID, clear, draw, make, problem, record, state, time } from "./view.js";
 
 const pollEvery = 5000;
 
@@ -156,10 +157,19 @@ async function conclude(view) {
   if (!view.job) return;
   const s = view.folded.state || view.job.state;
   document.documentElement.dataset.processing = ["FAILED", "EXPIRED"].includes(s) ? "error" : hasEnded({ state: s }) ? "idle" : "active";
-  if (view.job.kind === "review" && hasEnded(view.job)) {
-    const review = await call("GET", view.job.resource, { query: { view: "FULL" } }).catch(() => view.job.review);
-    if (shown === view) findings(review);
-  }
+  if (view.job.kind === "review") await review(view);
+}
+
+// review reads what a review says of itself, and the council that it convened.
+async function review(view) {
+  const read = await call("GET", view.job.resource, { query: { view: "FULL" } }).catch(() => view.job.review);
+  if (!read || shown !== view) return;
+  const deliberation = read.deliberation ? await call("GET", read.deliberation, { query: { view: "BASIC" } }).catch(() => null) : null;
+  if (shown !== view) return;
+  view.question = [subject(read), deliberation?.codeReview?.title].filter(Boolean).join(": ");
+  document.title = `${view.question.slice(0, 60) || "Review"} – Witan`;
+  drawReview(read, deliberation?.job ?? view.folded.children[0]);
+  paint();
 }
 
 async function messages(view) {
@@ -281,7 +291,7 @@ async function councils() {
 
 // --- the list of jobs
 
-const list = { size: 20, questions: new Map(), timer: 0, running: null };
+const list = { size: 20, questions: new Map(), underWay: new Map(), timer: 0, running: null };
 
 async function readJobs() {
   const filter = byID("jobs-filter").value;
@@ -290,24 +300,34 @@ async function readJobs() {
   await readQuestions(jobs);
   byID("jobs").replaceChildren(...jobs.map((j) => make("li", {}, make("a", { href: "#/" + j.name, "data-job": j.name },
     stateOf(j), make("span", { class: "when" }, `${j.kind} · ${time(j.createTime)}`),
-    make("span", { class: "what" }, list.questions.get(j.name) || j.name)))));
+    make("span", { class: "what" }, list.questions.get(j.name) || list.underWay.get(j.name) || j.name)))));
   byID("jobs-empty").hidden = jobs.length > 0;
   byID("jobs-more").hidden = !page.nextPageToken || list.size >= 1000;
   markJobs();
 }
 
-// readQuestions reads what the listed jobs were asked, once for each.
+// readQuestions reads what the listed jobs are about, once for each that has ended.
 async function readQuestions(jobs) {
-  const unknown = jobs.filter((j) => j.kind === "council" && !list.questions.has(j.name));
-  if (unknown.length === 0) return;
+  const unknown = jobs.filter((j) => ["council", "review"].includes(j.kind) && !list.questions.has(j.name));
   if (unknown.length > 5) {
-    const newest = await call("GET", "deliberations", { query: { page_size: list.size } }).catch(() => ({}));
+    const [newest, reviews] = await Promise.all(["deliberations", "reviews"].map((of) => call("GET", of, { query: { page_size: list.size } }).catch(() => ({}))));
     for (const d of newest.deliberations ?? []) list.questions.set(d.job, titleOf(d));
+    for (const r of reviews.reviews ?? []) list.questions.set(r.job, await titleOfReview(r, newest.deliberations ?? []));
   }
   await Promise.all(unknown.filter((j) => !list.questions.has(j.name)).slice(0, 20).map(async (j) => {
-    const d = await call("GET", j.resource, { query: { view: "BASIC" } }).catch(() => null);
-    list.questions.set(j.name, d ? titleOf(d) : "");
+    const read = await call("GET", j.resource, { query: { view: "BASIC" } }).catch(() => null);
+    if (!read) list.questions.set(j.name, "");
+    else if (j.kind === "council") list.questions.set(j.name, titleOf(read));
+    else if (hasEnded(j)) list.questions.set(j.name, await titleOfReview(read));
+    else list.underWay.set(j.name, subject(read)); // its commits and its title come later
   }));
+}
+
+// titleOfReview says which change it is of, and the change's own title, which its council was told.
+async function titleOfReview(review, known = []) {
+  const council = known.find((d) => d.name === review.deliberation) ??
+    (review.deliberation ? await call("GET", review.deliberation, { query: { view: "BASIC" } }).catch(() => null) : null);
+  return [subject(review), council ? titleOf(council) : ""].filter(Boolean).join(": ");
 }
 
 const titleOf = (deliberation) => (deliberation.question?.text ?? deliberation.codeReview?.title ?? "").slice(0, 200);

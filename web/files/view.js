@@ -61,11 +61,11 @@ export function draw(folded, { job, question, kind, name }) {
 function ledger(job) {
   const l = job?.ledger;
   const parts = [];
-  if (l && hasEnded(job)) {
+  if (l && hasEnded(job) && (Number(l.callsStarted) > 0 || job.kind === "council")) {
     parts.push(`${l.callsCompleted} of ${l.callsStarted} calls answered`);
     if (Number(l.callsReused) > 0) parts.push(`${l.callsReused} reused`);
     if (Number(l.callsRepaid) > 0) parts.push(`${l.callsRepaid} paid again after a crash`);
-    if (Number(l.recoveries) > 0) parts.push(`${l.recoveries} recoveries`);
+    if (Number(l.recoveries) > 0) parts.push(`${l.recoveries} ${Number(l.recoveries) === 1 ? "recovery" : "recoveries"}`);
   }
   text(byID("job-ledger"), parts.join(", "));
 }
@@ -162,18 +162,6 @@ function answer(folded) {
   text(byID("answer-origin"), a.writing ? `${a.chairman} writes…` : origins[a.origin] ?? "");
 }
 
-// findings shows what a review came to.
-export function findings(review) {
-  const list = (review?.findings ?? []).filter((f) => f.outcome === "PUBLISHED" || !f.outcome);
-  byID("findings").hidden = !review;
-  text(byID("findings-heading"), `Findings (${list.length})`);
-  byID("findings-list").replaceChildren(...list.map((f) => make("li", { "data-severity": f.severity },
-    make("strong", {}, f.title), make("code", {}, `${f.location?.path ?? ""}${f.location?.startLine ? ":" + f.location.startLine : ""}`),
-    make("span", { class: "hint" }, [words(String(f.severity).replace("SEVERITY_", "")), words(f.category),
-      f.tally ? `${f.tally.confirmed} of ${f.tally.planned} confirm it` : ""].filter(Boolean).join(" · ")),
-    make("span", {}, f.reason ?? ""))));
-}
-
 const maxRows = 20000;
 
 // record adds an event to the log. here marks where the page was loaded again.
@@ -182,14 +170,14 @@ export function record(type, event, here) {
   rows.append(make("tr", { "data-seq": event.seq, "data-type": type, "data-time": event.time, "data-here": here ? "true" : undefined },
     make("td", {}, event.seq), make("td", {}, time(event.time)), make("td", {}, type), make("td", {}, (here ? "loaded again here · " : "") + summary(event))));
   if (rows.children.length > maxRows) rows.firstElementChild.remove();
-  text(byID("log-count"), `${event.seq} events`);
+  text(byID("log-count"), `${event.seq} ${Number(event.seq) === 1 ? "event" : "events"}`);
 }
 
 // clear makes room for another job.
 export function clear() {
-  for (const id of ["events", "cards", "stages", "messages", "ballots", "ranking-rows", "findings-list"]) byID(id).replaceChildren();
+  for (const id of ["events", "cards", "stages", "messages", "ballots", "ranking-rows", "findings-list", "held-list", "files-rows", "reviewers-rows", "review-facts"]) byID(id).replaceChildren();
   for (const id of ["stages", "ranking", "job-problem"]) delete byID(id).dataset.key;
-  for (const id of ["history", "answer", "ranking", "members", "findings", "job-problem", "job-progress", "reconnect"]) byID(id).hidden = true;
+  for (const id of ["history", "answer", "ranking", "members", "review", "findings", "held", "files", "reviewers", "job-problem", "job-progress", "reconnect"]) byID(id).hidden = true;
   text(byID("log-count"), "");
   text(byID("job-ledger"), "");
 }
