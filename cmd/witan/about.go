@@ -120,3 +120,11 @@ func oneLine(text string, width int) string {
 	}
 	return string(runes[:width-1]) + "…"
 }
+
+// counted is a number with the word for one, or for any other number.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -57,7 +57,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			c := &checkup{a: a}
 			c.examine(cmd.Context(), cmd)
 			if c.problems > 0 {
-				return exit(exitFindings, fmt.Errorf("%d problems", c.problems))
+				return exit(exitFindings, errors.New(counted(c.problems, "problem", "problems")))
 			}
 			return nil
 		},

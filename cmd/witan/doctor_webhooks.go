@@ -79,7 +79,7 @@ func (c *checkup) webhookBuffer(ctx context.Context, conf config.Config) {
 	if stats.Takers == 0 {
 		c.bad("webhooks", "nobody hands them over, %d wait: start `witan work --queues intake`", stats.Waiting)
 	} else {
-		c.ok("webhooks", "%d processes hand them over, %d wait", stats.Takers, stats.Waiting)
+		c.ok("webhooks", "%s them over, %d wait", counted(stats.Takers, "process hands", "processes hand"), stats.Waiting)
 	}
 	if stats.Dead > 0 {
 		c.bad("webhooks", "%d could not be handed over within the last %s; see `witan deliveries list --state dead`", stats.Dead, conf.Retention.Deliveries.Round(time.Hour))

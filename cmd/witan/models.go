@@ -49,7 +49,7 @@ func (a *app) simulateCommand() *cobra.Command {
 		Use:   "simulate",
 		Short: "Serve simulated models over OpenAI's wire format",
 		Long: `Serve simulated models over OpenAI's wire format, for tests and demonstrations. Their answers say that they are simulated.
-A script sets latency, failures, cut streams and the answers themselves; the call log gets one line of JSON a call.`,
+A script sets latency, failures, cut streams and the answers themselves; the call log gets one line of JSON a call. What a script may say stands in docs/simulator.md.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p := simulator.Params{Addr: addr, LogMessages: messages}
@@ -81,7 +81,7 @@ A script sets latency, failures, cut streams and the answers themselves; the cal
 			return server.Stop(cmd.Context())
 		},
 	}
-	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:7490", "address to listen on (host:port)")
+	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:7495", "address to listen on (host:port)")
 	cmd.Flags().StringVar(&script, "script", "", "script `file` (YAML)")
 	cmd.Flags().StringVar(&callLog, "log", "", "append the call log to this `file`")
 	cmd.Flags().BoolVar(&messages, "log-messages", false, "the call log holds what was sent to the models, too")

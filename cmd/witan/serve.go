@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/grpclog"
 
 	"witan.dev/internal/config"
 )
@@ -74,6 +75,7 @@ func (a *app) runUntilStopped(cmd *cobra.Command, r roles, say func(context.Cont
 	if err != nil {
 		return err
 	}
+	grpclog.SetLoggerV2(grpcLog{logger})
 	s, err := startSystem(ctx, systemParams{Config: c, Environ: a.environ, Logger: logger, Roles: r})
 	if err != nil {
 		return err

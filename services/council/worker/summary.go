@@ -93,7 +93,11 @@ func (d *deliberation) template(p proposed, g grouped, findings []council.Findin
 	}
 	switch members := len(d.Spec.Answerers()); {
 	case members == 0:
-		fmt.Fprintf(&b, " 0 models took part: %d reports of static reviewers were grouped and put to the vote policy.", len(g.Proposals))
+		reports := "1 report of a static reviewer was"
+		if n := len(g.Proposals); n != 1 {
+			reports = fmt.Sprintf("%d reports of static reviewers were", n)
+		}
+		fmt.Fprintf(&b, " 0 models took part: %s grouped and put to the vote policy.", reports)
 	default:
 		for _, line := range coverageLines(p.Coverage, p.Parts) {
 			b.WriteString(" " + line)

@@ -13,10 +13,12 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	api "github.com/qdrant/go-client/qdrant"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 )
 
@@ -75,7 +77,9 @@ func New(log io.Writer) *Server {
 
 // Serve serves on a listener until ctx ends, and closes it. Requests under way are cut off.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), grpc.UnaryInterceptor(s.intercept))
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), grpc.UnaryInterceptor(s.intercept), grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+		MinTime: time.Second, PermitWithoutStream: true, // Qdrant itself enforces nothing, and its client pings every ten seconds
+	}))
 	api.RegisterCollectionsServer(server, s)
 	api.RegisterQdrantServer(server, s)
 	api.RegisterPointsServer(server, s.points)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,13 +37,22 @@ func (f Fault) fault() (githubtest.Fault, error) {
 			*to, err = d, errors.Join(err, e)
 		}
 	}
-	switch out.Kind {
-	case githubtest.FailBefore, githubtest.FailAfter, githubtest.CutBefore, githubtest.CutAfter, githubtest.Slow, githubtest.SecondaryLimit,
-		githubtest.Spammed, githubtest.Abuse, githubtest.PrimaryLimit, githubtest.Forbidden:
-	default:
-		err = errors.Join(err, fmt.Errorf("unknown kind %q", f.Kind))
+	if kinds := faultKinds(); !slices.Contains(kinds, f.Kind) {
+		err = errors.Join(err, fmt.Errorf("unknown kind %q, not one of: %s", f.Kind, strings.Join(kinds, ", ")))
 	}
 	return out, err
+}
+
+// faultKinds are the kinds of faults that a scenario may have.
+func faultKinds() []string {
+	var kinds []string
+	for _, k := range []githubtest.FaultKind{
+		githubtest.FailBefore, githubtest.FailAfter, githubtest.CutBefore, githubtest.CutAfter, githubtest.Slow, githubtest.SecondaryLimit,
+		githubtest.Spammed, githubtest.Abuse, githubtest.PrimaryLimit, githubtest.Forbidden,
+	} {
+		kinds = append(kinds, string(k))
+	}
+	return kinds
 }
 
 // handler is the control API of a server.
@@ -67,7 +77,8 @@ type handler struct {
 //	POST   /webhook                             where deliveries go
 //	POST   /settle                              waits until no delivery is under way → {"deliveries": n}
 //	POST   /deliveries/{id}/redeliver           → {"status"}
-//	POST   /faults, DELETE /faults/{n}          a fault of a scenario → {"fault": n}
+//	POST   /faults, DELETE /faults/{n}          a fault of a scenario → {"fault": n}; its kind is one of: fail before, fail after, cut before, cut after, slow,
+//	                                            secondary limit, spammed, abuse, primary limit, forbidden
 //	POST   /lag                                 {"reads"}: lists lag by so many reads
 //
 // Actions: announce {"action"}, push {"message", "files", "delete"}, rebase, close, reopen, draft, ready, merge, lock,

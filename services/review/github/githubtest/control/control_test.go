@@ -99,6 +99,20 @@ func TestAScenarioAndWhatHappensAfterwards(t *testing.T) {
 	ask(404, "DELETE", side.URL+"/faults/7", "", "")
 }
 
+func TestAFaultOfAnUnknownKindIsToldWhichThereAre(t *testing.T) {
+	t.Parallel()
+	side := httptest.NewServer(control.Handler(githubtest.New(t, githubtest.Options{})))
+	t.Cleanup(side.Close)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, side.URL+"/faults", strings.NewReader(`{"kind":"502"}`))
+	require.NoError(t, err)
+	answer, err := side.Client().Do(req)
+	require.NoError(t, err)
+	defer func() { _ = answer.Body.Close() }()
+	raw, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(raw), "fail before, fail after, cut before")
+}
+
 func TestAScenarioWithAnUnknownKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	_, err := control.Read(strings.NewReader("repositoris: []"))
