@@ -205,8 +205,19 @@ func (s *storm) away(ctx context.Context, name string, server *testserver.Server
 // two seconds, if not sooner.
 const thawed = 3 * time.Second
 
-// explain requires of each call that came after its answer was stored that a worker which had been frozen sent it.
+// explain requires of each call that came after its answer was stored that a worker which had been frozen sent it, and of each
+// review that did without its council that this was away meanwhile.
 func (s *storm) explain(late []lateCall) {
+	for _, t := range s.done {
+		away := slices.ContainsFunc(s.outages, func(o outage) bool {
+			return o.server == "Postgres" && o.from.Before(t.ended) && o.to.After(t.begun)
+		})
+		if t.alone && !away && !slices.ContainsFunc(s.blows, func(b *blow) bool {
+			return (b.process == "council" || b.process == "jobs") && b.at.Before(t.ended) && b.end.After(t.begun)
+		}) {
+			s.fail("%s %d (%s) says that the council could not be reached, which was there", t.kind, t.n, t.job)
+		}
+	}
 	for _, c := range late {
 		if !slices.ContainsFunc(s.blows, func(b *blow) bool {
 			return b.frozen && b.at.Before(c.stored) && c.at.After(b.end.Add(-time.Second)) && c.at.Before(b.end.Add(thawed))

@@ -163,6 +163,8 @@ for calls that were paid though their answer was stored, and the simulated GitHu
 | calls in the journal, sent to models | %d, %d |
 | calls in flight when their execution ended, paid again | %d, %d |
 | calls that a frozen worker sent when it thawed, after others had its answer | %d |
+| reviews of diffs whose council was away for longer than they try (8 s), as they say | %d |
+| rounds of councils of pull requests after such a time | %d |
 | viewers attached, events they got | %d, %d |
 | comments, walkthroughs and check runs at %d pull requests | %d |
 | deliberations took | %s |
@@ -184,7 +186,7 @@ Not counted: %d jobs whose next holder was struck as well before it began (that 
 
 `+"```\n%s```\n", len(s.done), s.seed, s.machine(ctx), time.Now().UTC().Format("2006-01-02"), took.Round(time.Second), concurrency(len(s.done)), verdict,
 		len(s.done), len(s.took(deliberation)), len(s.took(diffReview)), len(s.took(pullReview)), s.sent,
-		a.jobs, a.events, killed, kills, freezes, strings.Join(away, ", "), a.recoveries, a.calls, a.asked, a.inFlight, a.repaid, len(a.late), attached, seen,
+		a.jobs, a.events, killed, kills, freezes, strings.Join(away, ", "), a.recoveries, a.calls, a.asked, a.inFlight, a.repaid, len(a.late), s.without(), a.rounds, attached, seen,
 		a.pulls, a.comments, spread(s.took(deliberation)), spread(s.took(diffReview)), spread(s.took(pullReview)),
 		spread(p.outside), spread(p.within), p.again, p.over, blind, histogram(p.outside))
 	return b.String()

@@ -169,6 +169,8 @@ killed. Logs expire after %s. Everything is checked as by `+"`make chaos`"+` ([r
 | calls in the journal, sent to models | %d, %d |
 | calls in flight when their execution ended, paid again | %d, %d |
 | calls that a frozen worker sent when it thawed, after others had its answer | %d |
+| reviews of diffs whose council was away for longer than they try (8 s), as they say | %d |
+| rounds of councils of pull requests after such a time | %d |
 | viewers attached, events they got | %d, %d |
 | comments, walkthroughs and check runs at %d pull requests | %d |
 | deliberations took | %s |
@@ -190,7 +192,7 @@ are drawn, not judged: %d of %d are judged. The goal of the garbage collector is
 %s
 `, lasts, s.seed, s.machine(ctx), time.Now().UTC().Format("2006-01-02"), taskEvery, kept, verdict,
 		len(s.done), len(s.took(deliberation)), len(s.took(diffReview)), len(s.took(pullReview)), s.sent,
-		a.jobs, a.events, killed, freezes, strings.Join(away, ", "), a.recoveries, a.calls, a.asked, a.inFlight, a.repaid, len(a.late), attached, seen,
+		a.jobs, a.events, killed, freezes, strings.Join(away, ", "), a.recoveries, a.calls, a.asked, a.inFlight, a.repaid, len(a.late), s.without(), a.rounds, attached, seen,
 		a.pulls, a.comments, spread(s.took(deliberation)), spread(s.took(diffReview)), spread(s.took(pullReview)), spread(p.outside),
 		m.cores/time.Since(m.begun).Seconds(), sampleEvery, j.lives, len(m.lives), j.table)
 	folder := strings.TrimSuffix(filepath.Base(os.Getenv(reportVariable)), ".md")

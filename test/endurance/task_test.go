@@ -19,6 +19,7 @@ import (
 	ingestv1 "witan.dev/gen/witan/ingest/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/finding"
 	"witan.dev/services/review/github/githubtest"
 )
 
@@ -75,6 +76,8 @@ type task struct {
 	begun, ended  time.Time
 	events        int
 	attached      int // how often its viewers came
+	// alone: a review of a diff whose council could not be reached for longer than such a review tries, which it says.
+	alone bool
 }
 
 // load keeps tasks running and gathers what became of them. Safe for concurrent use.
@@ -119,6 +122,16 @@ func (l *load) fail(format string, args ...any) {
 	defer l.mu.Unlock()
 	l.failures = append(l.failures, fmt.Sprintf(format, args...))
 	l.Logf(format, args...)
+}
+
+// without is how many reviews had to do without their council.
+func (l *load) without() (n int) {
+	for _, t := range l.done {
+		if t.alone {
+			n++
+		}
+	}
+	return n
 }
 
 // finished is how many tasks have ended.
@@ -251,6 +264,10 @@ func (l *load) check(ctx context.Context, t *task) error {
 		})
 		if err != nil {
 			return err
+		}
+		if t.kind == diffReview && r.GetCoverage().GetCouncilReason() == string(finding.ReasonCouncilUnavailable) {
+			t.alone = true
+			return nil
 		}
 		if len(r.GetFindings()) != 2 {
 			return fmt.Errorf("the review has %d findings instead of 2: %v", len(r.GetFindings()), r.GetFindings())
