@@ -162,6 +162,9 @@ func Judge(v *Verdict, parts []Part, members int) CouncilOutcome {
 		out.Coverage.Reason = string(finding.ReasonMemberFailed)
 	}
 	out.Coverage.Text = CouncilText(out.Coverage)
+	if members > 0 && len(parts) == 0 {
+		out.Coverage.Text = "nothing new to read"
+	}
 	return out
 }
 

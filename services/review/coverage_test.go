@@ -98,6 +98,10 @@ func TestTheCouncilsCoverageOfPartsBecomesThatOfFiles(t *testing.T) {
 	require.True(t, nobody.Coverage.Complete, "without models there is nothing to miss")
 	require.Equal(t, "0 models", nobody.Coverage.Text)
 
+	idle := review.Judge(&review.Verdict{Quorum: true}, nil, 3) // all was carried over, and a chairman wrote the summary
+	require.True(t, idle.Coverage.Complete)
+	require.Equal(t, "nothing new to read", idle.Coverage.Text)
+
 	silent := review.Judge(&review.Verdict{Quorum: true}, parts[:1], 2)
 	require.False(t, silent.Coverage.Complete, "a part that nobody reported on is not covered")
 	require.NotEmpty(t, silent.Coverage.Reason)
