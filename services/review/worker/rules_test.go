@@ -49,11 +49,11 @@ func TestWhoWaitsForAForgeSaysForHowLongAndHowToShortenIt(t *testing.T) {
 	t.Parallel()
 	s := testSession(t, review.Settings{})
 	s.review.Pinned.Source.Kind = review.SourcePull
-	var log strings.Builder
-	s.p.Logger, s.p.Patience, s.p.Clock = slog.New(slog.NewTextHandler(&log, nil)), 2*time.Hour, time.Now
+	var written strings.Builder
+	s.p.Logger, s.p.Patience, s.p.Clock = slog.New(slog.NewTextHandler(&written, nil)), 2*time.Hour, time.Now
 	require.Equal(t, patience.ClassPause, s.failureOf(t.Context(), review.ErrUnavailable).Class)
-	require.Contains(t, log.String(), "reviews.patience")
-	require.Contains(t, log.String(), "patience=2h0m0s")
+	require.Contains(t, written.String(), "reviews.patience")
+	require.Contains(t, written.String(), "patience=2h0m0s")
 }
 
 // TestMembersGetTheRulesOfTheBase reads guidelines at the base's tip only, keeps secrets out and says what it left out.
