@@ -155,6 +155,48 @@ test("a conversation goes on, and refusals are shown with their reason", async (
   assert.deepEqual(wrong, []);
 });
 
+test("a review says what it is of, what was found, who voted and what was looked at", async (t) => {
+  const world = await (await World.open()).serve();
+  t.after(() => world.close());
+  const { tab, wrong } = await open(world);
+  // Put together here, so that no scanner takes this file for a leak.
+  const key = "AKIA" + "QWERTYUIOPASDFGH";
+  const diff = `diff --git a/store/key.go b/store/key.go
+new file mode 100644
+--- /dev/null
++++ b/store/key.go
+@@ -0,0 +1,3 @@
++package store
++
++const accessKey = "${key}"
+`;
+  const title = "<b>key</b>.diff";
+  const review = await world.api("/v1/reviews", { method: "POST", body: { source: { diff: { data: Buffer.from(diff).toString("base64"), title } } } });
+  await tab.goto(`${world.base}/#/${review.job}`);
+  await connection(tab, "finished");
+  await tab.waitForSelector("#findings-list li[data-severity=SEVERITY_HIGH]");
+  const read = await world.api(`/v1/${review.name}?view=FULL`);
+  assert.ok((await tab.textContent("#job-title")).startsWith(title), "what it is of, as text");
+  assert.equal(await tab.textContent("#review-summary"), read.summary);
+  assert.deepEqual(await tab.$$eval("#files-rows td:first-child", (cells) => cells.map((c) => c.textContent)), ["store/key.go"]);
+  assert.ok((await tab.textContent("#files-rows")).includes("reviewed"));
+  assert.deepEqual(await tab.$$eval("#reviewers-rows td:first-child", (cells) => cells.map((c) => c.textContent)), read.coverage.reviewers.map((r) => r.name));
+  const published = read.findings.filter((f) => f.outcome === "PUBLISHED");
+  assert.equal(await tab.$$eval("#findings-list > li", (items) => items.length), published.length);
+  assert.equal(await tab.$$eval("#held-list > li", (items) => items.length), read.findings.length - published.length);
+  const voters = (of) => tab.$$eval(of + " strong", (names) => names.map((n) => n.textContent));
+  assert.deepEqual(await voters("#findings-list > li:first-child details .votes"), published[0].votes.map((v) => v.voter));
+  assert.deepEqual(await voters("#findings-list > li:first-child .dissent"), published[0].votes.filter((v) => v.vote === "REJECTED").map((v) => v.voter));
+  const { job } = await world.api(`/v1/${read.deliberation}`);
+  assert.equal(await tab.getAttribute("#review-facts a[href^='#/jobs/']", "href"), "#/" + job);
+  await tab.waitForFunction(([job, title]) => document.querySelector(`#jobs a[data-job="${job}"] .what`)?.textContent.startsWith(title), [review.job, title]);
+  await tab.click("#review-facts a[href^='#/jobs/']");
+  await tab.waitForFunction((job) => document.getElementById("job-name").textContent === job, job);
+  await connection(tab, "finished");
+  assert.equal(await tab.isVisible("#review"), false);
+  assert.deepEqual(wrong, []);
+});
+
 test("with a token the same holds, by a reader that can send it", async (t) => {
   const world = await World.open();
   const tokens = join(world.dir, "tokens");
