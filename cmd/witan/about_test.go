@@ -31,3 +31,15 @@ func TestWhatAJobIsAboutFitsALine(t *testing.T) {
 	require.Equal(t, "Which is it?", oneLine("Which\n  is\tit?", 20))
 	require.Equal(t, "Wäre es…", oneLine("Wäre es denn so", 8))
 }
+
+func TestCountsAreOfOneOrMany(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "1 problem", counted(1, "problem", "problems"))
+	require.Equal(t, "0 problems", counted(0, "problem", "problems"))
+}
+
+func TestAMemberIsNamedWithAModelOfAnotherNameOnly(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "ben", seatOf("ben", "ben"))
+	require.Equal(t, "critic (ben)", seatOf("critic", "ben"))
+}

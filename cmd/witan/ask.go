@@ -126,13 +126,21 @@ func (a *app) concludeDeliberation(ctx context.Context, client councilv1.Council
 	return ended
 }
 
+// seatOf names a member, and its model where that has another name.
+func seatOf(member, model string) string {
+	if model == "" || model == member {
+		return member
+	}
+	return member + " (" + model + ")"
+}
+
 // printField shows how the answer came about: the ranked field, the ballots, who was missing.
 func (a *app) printField(r *councilv1.DeliberationResult) {
 	out := func(format string, args ...any) { _, _ = fmt.Fprintf(a.stdout, format+"\n", args...) }
 	out("\n---\norigin: %s%s", r.GetOrigin(), chairman(r))
 	members := map[string]string{}
 	for _, answer := range r.GetAnswers() {
-		members[answer.GetId()] = answer.GetMember() + " (" + answer.GetModel() + ")"
+		members[answer.GetId()] = seatOf(answer.GetMember(), answer.GetModel())
 	}
 	for _, ranked := range r.GetAggregate().GetRanked() {
 		place := "unranked"

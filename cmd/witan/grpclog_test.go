@@ -18,9 +18,3 @@ func TestWhatGRPCSaysGoesThroughTheProcessesLog(t *testing.T) {
 	g.Errorf("[transport] %s", "GoAway")
 	require.Contains(t, out.String(), `level=WARN msg=grpc text="[transport] GoAway"`)
 }
-
-func TestCountsAreOfOneOrMany(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "1 problem", counted(1, "problem", "problems"))
-	require.Equal(t, "0 problems", counted(0, "problem", "problems"))
-}

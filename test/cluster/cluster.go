@@ -137,7 +137,7 @@ func (c *Cluster) configure(ctx context.Context) error {
 	if err := c.setWebhooks(settings, ports[len(services)+1]); err != nil {
 		return err
 	}
-	http, _ := settings["http_addr"].(string) //nolint:errcheck // what is no text is refused by the processes
+	http, _ := settings["http_addr"].(string)
 	c.http = cmp.Or(c.p.HTTP, http, ports[len(services)])
 	databaseFile := filepath.Join(c.p.Folder, "database.url")
 	if err := os.WriteFile(databaseFile, []byte(c.p.Database), 0o600); err != nil {
@@ -167,7 +167,7 @@ func (c *Cluster) setWebhooks(settings map[string]any, free string) error {
 			at[key] = below
 		}
 		if key == "webhooks" {
-			addr, _ := below["addr"].(string) //nolint:errcheck // what is no text is refused by the processes
+			addr, _ := below["addr"].(string)
 			c.webhooks = cmp.Or(c.p.Webhooks, addr, free)
 		}
 		at = below

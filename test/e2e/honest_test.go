@@ -177,7 +177,7 @@ func (r *reviewJSON) covered() map[string]covered {
 // rowsOf are the rows of a table of files, by the paths that are looked for; any other row is there under its text.
 func rowsOf(body string, want map[string]covered) map[string]covered {
 	out := map[string]covered{}
-	_, table, _ := strings.Cut(body, "| file | change | status | |\n|---|---|---|---|\n")
+	_, table, _ := strings.Cut(body, "| file | change | status | why |\n|---|---|---|---|\n")
 	for line := range strings.Lines(table) {
 		if !strings.HasPrefix(line, "| ") {
 			break

@@ -223,7 +223,7 @@ func (o *Overview) paths(t *body, files []finding.FileCoverage) []finding.FileCo
 
 func table(t *body, files []finding.FileCoverage) []finding.FileCoverage {
 	var b strings.Builder
-	b.WriteString("| file | change | status | |\n|---|---|---|---|")
+	b.WriteString("| file | change | status | why |\n|---|---|---|---|")
 	for i := range files {
 		f := &files[i]
 		row := fmt.Sprintf("\n| %s | %s | %s | %s |", finding.CodeSpan(shown(f)), f.Change, strings.ToLower(f.Status.String()), because(f))
