@@ -58,7 +58,7 @@ func dial(t *testing.T, accept func(ctx context.Context, header http.Header, bod
 
 func begin(t *testing.T, c net.Conn, method, contentType string, length int) {
 	t.Helper()
-	_, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", method, webhook.Path, contentType, length)
+	_, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nX-Hub-Signature-256: sha256=0\r\nContent-Length: %d\r\n\r\n", method, webhook.Path, contentType, length)
 	require.NoError(t, err)
 }
 

@@ -4,6 +4,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"witan.dev/internal/apierr"
 	"witan.dev/internal/apierr/httpstatus"
@@ -24,12 +27,15 @@ const (
 	Path = "/webhooks/github"
 	// MaxBody bounds a body, in bytes.
 	MaxBody = 25 << 20
-	// small is the size up to which bodies are not counted; maxLarge is how many others may be in memory at once.
-	small    = 1 << 20
-	maxLarge = 8
+	// small is the size up to which bodies are not counted. Larger ones are as they arrive: what a sender only announces takes
+	// no room from others.
+	small = 1 << 20
+	room  = 8 * MaxBody
+	// first is the room that a body has before any of it is there. Most need no more.
+	first = 16 << 10
 	// complaints is between two lines of the log about requests that are refused.
 	complaints = time.Minute
-	// turn is how long a large body waits for its turn.
+	// turn is how long a large body waits for room.
 	turn = 2 * time.Second
 	// BodyTimeout is how long a body may take to arrive. GitHub waits 10 s for an answer.
 	BodyTimeout = 10 * time.Second
@@ -40,6 +46,7 @@ var (
 	errContentType = apierr.Invalid(apierr.ReasonContentType, "webhooks are taken as application/json only: choose that content type in the hook's settings")
 	errTooLarge    = apierr.ResourceExhausted(apierr.ReasonBodyTooLarge, "the body is larger than 25 MiB")
 	errBusy        = apierr.Unavailable(apierr.ReasonIngestBusy, "too many large webhooks arrive at once; deliver it again after a moment")
+	errUnsigned    = apierr.Unauthenticated(apierr.ReasonSignatureMissing, "the request has no signature X-Hub-Signature-256; the hook needs a secret")
 	errCut         = apierr.Invalid(apierr.ReasonMalformedBody, "the body did not arrive whole, or not in time")
 )
 
@@ -49,13 +56,15 @@ type Params struct {
 	Accept func(ctx context.Context, header http.Header, body []byte) (delivery string, err error)
 	// Observe is told the reason why a request was refused, empty where it was accepted, and what it took; nil: nobody is.
 	Observe func(reason string, took time.Duration)
-	Logger  *slog.Logger
+	// Room is how many bytes of bodies above 1 MiB may be in memory at once, beyond their first MiB; default 200 MiB.
+	Room   int64
+	Logger *slog.Logger
 }
 
 // Handler answers 202 to what was accepted and AIP-193's JSON of an error to everything else. Safe for concurrent use.
 type Handler struct {
 	p     Params
-	large chan struct{}
+	large *semaphore.Weighted
 
 	mu         sync.Mutex
 	refused    int // since complained
@@ -67,7 +76,7 @@ func NewHandler(p Params) *Handler {
 	if p.Observe == nil {
 		p.Observe = func(string, time.Duration) {}
 	}
-	return &Handler{p: p, large: make(chan struct{}, maxLarge)}
+	return &Handler{p: p, large: semaphore.NewWeighted(cmp.Or(p.Room, room))}
 }
 
 // ServeHTTP implements http.Handler.
@@ -136,7 +145,7 @@ func (h *Handler) accepted(w http.ResponseWriter, r *http.Request, delivery stri
 	}
 }
 
-// take checks what needs no body, reads it and has it accepted. A large body has its turn until then. The deadline comes
+// take checks what needs no body, reads it and has it accepted. A large body has its room until then. The deadline comes
 // first: a server waits for the body of what is refused, too.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -149,6 +158,8 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", errContentType
 	case r.ContentLength > MaxBody:
 		return "", errTooLarge
+	case r.Header.Get("X-Hub-Signature-256") == "":
+		return "", errUnsigned
 	}
 	body, done, err := h.read(r)
 	defer done()
@@ -164,44 +175,39 @@ func IsJSON(contentType string) bool {
 	return strings.EqualFold(strings.TrimSpace(media), "application/json")
 }
 
-// read reads the body, whose length nobody need have said. done gives the turn of a large one back.
+// read reads the body, whose length nobody need have said. done gives the room of a large one back.
 func (h *Handler) read(r *http.Request) (body []byte, done func(), err error) {
 	var buffer bytes.Buffer
-	buffer.Grow(int(min(max(r.ContentLength, 0), small)) + bytes.MinRead)
-	done = func() {}
-	n, err := io.CopyN(&buffer, r.Body, small+1)
-	if errors.Is(err, io.EOF) && n <= small {
-		return buffer.Bytes(), done, nil
+	buffer.Grow(int(min(max(r.ContentLength, 0), first)) + bytes.MinRead)
+	held := int64(0)
+	done = func() { h.large.Release(held) }
+	for buffer.Len() <= MaxBody {
+		_, err := io.CopyN(&buffer, r.Body, small+1)
+		if errors.Is(err, io.EOF) && buffer.Len() <= MaxBody {
+			return buffer.Bytes(), done, nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, done, errCut.Wrap(err)
+		}
+		if err := h.wait(r.Context()); err != nil {
+			return nil, done, err
+		}
+		held += small
 	}
-	if err != nil {
-		return nil, done, errCut.Wrap(err)
-	}
-	if done, err = h.await(r.Context()); err != nil {
-		return nil, func() {}, err
-	}
-	if r.ContentLength > small {
-		buffer.Grow(int(r.ContentLength) - buffer.Len() + bytes.MinRead)
-	}
-	if _, err := io.CopyN(&buffer, r.Body, MaxBody+1-n); err == nil {
-		return nil, done, errTooLarge
-	} else if !errors.Is(err, io.EOF) {
-		return nil, done, errCut.Wrap(err)
-	}
-	return buffer.Bytes(), done, nil
+	return nil, done, errTooLarge
 }
 
-// await waits for the turn of a large body.
-func (h *Handler) await(ctx context.Context) (done func(), err error) {
-	timer := time.NewTimer(turn)
-	defer timer.Stop()
-	select {
-	case h.large <- struct{}{}:
-		return func() { <-h.large }, nil
-	case <-timer.C:
-		return nil, errBusy
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+// wait waits for room for one more piece of a large body.
+func (h *Handler) wait(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, turn)
+	defer cancel()
+	switch err := h.large.Acquire(bounded, small); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
+	return errBusy
 }
 
 // Wanted are the headers that say what a webhook is and who signed it.

@@ -3,13 +3,17 @@ package webhook_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -22,7 +26,13 @@ import (
 // serve serves a handler on a real listener.
 func serve(t *testing.T, accept func(ctx context.Context, header http.Header, body []byte) (string, error)) string {
 	t.Helper()
-	h := webhook.NewHandler(webhook.Params{Accept: accept, Logger: slog.New(slog.DiscardHandler)})
+	return serveWith(t, webhook.Params{Accept: accept})
+}
+
+func serveWith(t *testing.T, p webhook.Params) string {
+	t.Helper()
+	p.Logger = slog.New(slog.DiscardHandler)
+	h := webhook.NewHandler(p)
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.URL
@@ -34,6 +44,7 @@ func post(t *testing.T, url, contentType string, body io.Reader) (code int, head
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("X-Github-Event", "push")
+	req.Header.Set("X-Hub-Signature-256", "sha256=0")
 	req.Header.Set("X-Secret", "nobody's business")
 	answer, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
@@ -49,7 +60,7 @@ type sized struct{ io.Reader }
 func TestAcceptedIs202(t *testing.T) {
 	t.Parallel()
 	url := serve(t, func(_ context.Context, header http.Header, body []byte) (string, error) {
-		require.Equal(t, http.Header{"Content-Type": {"application/json; charset=utf-8"}, "X-Github-Event": {"push"}}, header)
+		require.Equal(t, http.Header{"Content-Type": {"application/json; charset=utf-8"}, "X-Github-Event": {"push"}, "X-Hub-Signature-256": {"sha256=0"}}, header)
 		return string(body), nil
 	})
 	code, _, text := post(t, url, "application/json; charset=utf-8", strings.NewReader("the body"))
@@ -117,13 +128,13 @@ func TestRefusals(t *testing.T) {
 func TestLargeBodiesTakeTurns(t *testing.T) {
 	t.Parallel()
 	inside, goOn := make(chan struct{}, 20), make(chan struct{})
-	url := serve(t, func(_ context.Context, _ http.Header, body []byte) (string, error) {
+	url := serveWith(t, webhook.Params{Room: 8 << 20, Accept: func(_ context.Context, _ http.Header, body []byte) (string, error) {
 		if len(body) > 1<<20 {
 			inside <- struct{}{}
 			<-goOn
 		}
 		return "x", nil
-	})
+	}})
 	var work sync.WaitGroup
 	codes := make(chan int, 20)
 	for range 9 {
@@ -137,7 +148,7 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	}
 	code, _, _ := post(t, url, "application/json", strings.NewReader("{}"))
 	require.Equal(t, http.StatusAccepted, code, "small ones do not wait for them")
-	require.Equal(t, http.StatusServiceUnavailable, <-codes, "the ninth has had no turn within its time")
+	require.Equal(t, http.StatusServiceUnavailable, <-codes, "there was no room for the ninth within its time")
 	require.Empty(t, inside)
 	close(goOn)
 	work.Wait()
@@ -159,6 +170,7 @@ func TestRefusalsAreToldOnceAMinute(t *testing.T) {
 			for range n {
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.Path, strings.NewReader("{}"))
 				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set("X-Hub-Signature-256", "sha256=0")
 				h.ServeHTTP(httptest.NewRecorder(), r)
 			}
 		}
@@ -180,11 +192,67 @@ func TestALostWebhookIsNamedInTheLog(t *testing.T) {
 		return "", apierr.Unavailable(apierr.ReasonUnavailable, "not stored in time")
 	}})
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.Path, strings.NewReader("{}"))
-	for name, value := range map[string]string{"Content-Type": "application/json", "X-GitHub-Event": "push", "X-GitHub-Delivery": "an-id\nlevel=ERROR" + strings.Repeat("x", 5000)} {
+	for name, value := range map[string]string{"Content-Type": "application/json", "X-Hub-Signature-256": "sha256=0", "X-GitHub-Event": "push", "X-GitHub-Delivery": "an-id\nlevel=ERROR" + strings.Repeat("x", 5000)} {
 		r.Header.Set(name, value)
 	}
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	require.Contains(t, lines.String(), `delivery="an-id\nlevel=ERROR`)
 	require.Contains(t, lines.String(), "event=push")
 	require.Less(t, lines.Len(), 1000)
+}
+
+// TestWhatIsOnlyAnnouncedTakesNoRoom: neither memory nor the room of large bodies goes to senders that send nothing.
+func TestWhatIsOnlyAnnouncedTakesNoRoom(t *testing.T) {
+	t.Parallel()
+	url := serveWith(t, webhook.Params{Room: 16 << 20, Accept: func(context.Context, http.Header, []byte) (string, error) { return "x", nil }})
+	for range 12 {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Hub-Signature-256: sha256=0\r\nContent-Length: %d\r\n\r\n", webhook.Path, webhook.MaxBody)
+		require.NoError(t, err)
+		_, err = conn.Write(make([]byte, 1<<20+4))
+		require.NoError(t, err)
+	}
+	code, _, text := post(t, url, "application/json", bytes.NewReader(make([]byte, 2<<20)))
+	require.Equal(t, http.StatusAccepted, code, text)
+}
+
+func TestNothingIsReadOfWhatIsNotSigned(t *testing.T) {
+	t.Parallel()
+	h := webhook.NewHandler(webhook.Params{Logger: slog.New(slog.DiscardHandler)})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.Path, unread{t})
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	require.Equal(t, http.StatusUnauthorized, w.Code)
+	require.Contains(t, w.Body.String(), "SIGNATURE_MISSING")
+}
+
+// unread is a body that nobody may read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+// TestABodyHasTheMemoryThatItNeeds counts what is allocated for one that is announced as large and never comes.
+func TestABodyHasTheMemoryThatItNeeds(t *testing.T) { //nolint:paralleltest // it counts what the process allocates
+	h := webhook.NewHandler(webhook.Params{Logger: slog.New(slog.DiscardHandler)})
+	allocated := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.TotalAlloc
+	}
+	before := allocated()
+	const requests = 100
+	for range requests {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.Path, iotest.ErrReader(io.ErrUnexpectedEOF))
+		r.ContentLength = 1 << 20
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("X-Hub-Signature-256", "sha256=0")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	require.Less(t, (allocated()-before)/requests, uint64(64<<10))
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"witan.dev/internal/webhook"
 )
 
@@ -21,6 +23,8 @@ const (
 	idleTimeout  = 2 * time.Minute
 	writeTimeout = 30 * time.Second
 	maxHeader    = 32 << 10
+	// maxConnections bounds what strangers can hold open. More wait for their turn with the kernel.
+	maxConnections = 4096
 )
 
 // Edge serves the webhook route alone on a port of its own, so that nothing else need be reachable from outside. Stop may
@@ -58,6 +62,7 @@ func (e *Edge) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for webhooks on %s: %w", e.addr, err)
 	}
+	l = netutil.LimitListener(l, maxConnections)
 	e.listener, e.served = l, make(chan struct{})
 	serve := func() error { return e.http.Serve(l) }
 	if e.tls != nil {
