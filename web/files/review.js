@@ -28,7 +28,7 @@ function pullRequest(review) {
   if (!p) return undefined;
   const published = [review.publication, ...(review.findings ?? []).map((f) => f.publication)].map((x) => web(x?.url)).find(Boolean);
   const host = p.host || "github.com";
-  const origin = published && URL.canParse(published) && new URL(published).host === host ? new URL(published).origin : "https://" + host;
+  const origin = published && URL.canParse(published) && new URL(published).host === host ? new URL(published).origin : ["https:", "", host].join("/");
   const address = `${origin}/${p.owner}/${p.repo}/pull/${p.number}`;
   return URL.canParse(address) ? address : undefined;
 }
