@@ -99,6 +99,37 @@ func TestWhatDoesNotFitIsNamed(t *testing.T) {
 	require.Contains(t, p.Limits["long.go"], finding.ReasonPartTooBig)
 }
 
+func TestPartsHoldWhatTheCouncilTakes(t *testing.T) {
+	t.Parallel()
+	contracts, anchors := &review.Change{}, &review.Change{}
+	code := map[string]*review.Code{}
+	for i := range 2500 {
+		f := file(fmt.Sprintf("d/f%d.go", i), 1)
+		contracts.Files = append(contracts.Files, f)
+		code[f.Path] = &review.Code{Status: review.ParseOK, Definitions: []review.Definition{{Name: "F", Signature: "F()", Exported: true, Parent: -1}}}
+	}
+	for i := range 60 {
+		f := file(fmt.Sprintf("many/f%d.go", i), 1)
+		anchors.Files = append(anchors.Files, f)
+		definitions := make([]review.Definition, 200)
+		for d := range definitions {
+			definitions[d] = review.Definition{Name: fmt.Sprint(i, d), Parent: -1, Span: review.Span{StartLine: 1, EndLine: 1}}
+		}
+		code[f.Path] = &review.Code{Status: review.ParseOK, Definitions: definitions}
+	}
+	for _, c := range []*review.Change{contracts, anchors} {
+		p := material.Build(c, nil, code, 1_000_000)
+		shown := 0
+		for _, part := range p.Parts {
+			require.LessOrEqual(t, len(part.Paths), 1000)
+			require.LessOrEqual(t, len(part.Anchors), 5000)
+			shown += len(part.Paths)
+		}
+		require.Equal(t, len(c.Files), shown)
+		require.Len(t, p.Parts, 3)
+	}
+}
+
 func TestFilesThatUseEachOtherStandTogether(t *testing.T) {
 	t.Parallel()
 	c := &review.Change{Files: []review.File{file("a/def.go", 40), file("b/other.go", 40), file("c/use.go", 40)}}

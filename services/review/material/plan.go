@@ -16,6 +16,9 @@ const (
 	MinRoom = 500
 	// maxParts bounds the parts of one review (own choice); the files of later ones get static reviewers only.
 	maxParts = 64
+	// What the council takes of one part at most. Its text, of at most 2 MiB, is bounded by the room.
+	maxPaths   = 1000
+	maxAnchors = 5000
 	// Above these, the council reads contracts and signatures only (own choice).
 	manyFiles = 1000
 	manyLines = 200_000
@@ -60,10 +63,24 @@ func (p *Plan) limit(path string, r review.Reason) {
 	}
 }
 
+// load is what fragments take of a part. Each counts as a path, since units that share one are not worth telling apart.
+type load struct{ tokens, paths, anchors int }
+
+func (l load) plus(o load) load {
+	return load{tokens: l.tokens + o.tokens, paths: l.paths + o.paths, anchors: l.anchors + o.anchors}
+}
+
+func (l load) fits(room int) bool {
+	return l.tokens <= room && l.paths <= maxPaths && l.anchors <= maxAnchors
+}
+
+func (f *fragment) load() load { return load{tokens: f.tokens, paths: 1, anchors: len(f.anchors)} }
+
 // A unit is what must stand in one part together.
 type unit struct {
+	load
+
 	fragments []fragment
-	tokens    int
 	class     int
 	lines     int
 	first     int // index of its first file, for ties
@@ -78,7 +95,7 @@ func bundle(c *review.Change, code map[string]*review.Code, all [][]fragment, cl
 	folders := map[string]int{}
 	for i := range c.Files {
 		dir := path.Dir(c.Files[i].Path)
-		if first, ok := folders[dir]; ok && weight(all, sets.members(first))+weight(all, sets.members(i)) <= room {
+		if first, ok := folders[dir]; ok && weight(all, sets.members(first)).plus(weight(all, sets.members(i))).fits(room) {
 			sets.join(first, i)
 		} else if !ok {
 			folders[dir] = i
@@ -90,7 +107,7 @@ func bundle(c *review.Change, code map[string]*review.Code, all [][]fragment, cl
 			continue
 		}
 		members := sets.members(i)
-		if weight(all, members) <= room {
+		if weight(all, members).fits(room) {
 			units = append(units, newUnit(c, all, classes, members))
 			continue
 		}
@@ -101,14 +118,13 @@ func bundle(c *review.Change, code map[string]*review.Code, all [][]fragment, cl
 	return slices.DeleteFunc(units, func(u unit) bool { return len(u.fragments) == 0 })
 }
 
-func weight(all [][]fragment, files []int) int {
-	n := 0
+func weight(all [][]fragment, files []int) (l load) {
 	for _, f := range files {
 		for i := range all[f] {
-			n += all[f][i].tokens
+			l = l.plus(all[f][i].load())
 		}
 	}
-	return n
+	return l
 }
 
 func newUnit(c *review.Change, all [][]fragment, classes, files []int) unit {
@@ -116,7 +132,7 @@ func newUnit(c *review.Change, all [][]fragment, classes, files []int) unit {
 	for _, f := range files {
 		for _, fr := range all[f] {
 			u.fragments = append(u.fragments, fr)
-			u.tokens += fr.tokens
+			u.load = u.plus(fr.load())
 		}
 		u.class = min(u.class, classes[f])
 		u.lines += c.Files[f].Lines()
@@ -129,7 +145,7 @@ func single(c *review.Change, all [][]fragment, classes []int, file int) []unit 
 	out := make([]unit, 0, len(all[file]))
 	for _, fr := range all[file] {
 		out = append(out, unit{
-			fragments: []fragment{fr}, tokens: fr.tokens, first: file, class: classes[file], lines: c.Files[file].Lines(),
+			load: fr.load(), fragments: []fragment{fr}, first: file, class: classes[file], lines: c.Files[file].Lines(),
 		})
 	}
 	return out
@@ -141,17 +157,16 @@ func (p *Plan) pack(units []unit, room int) {
 		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(b.lines, a.lines), cmp.Compare(b.tokens, a.tokens), cmp.Compare(a.first, b.first))
 	})
 	var parts [][]unit
-	var sizes []int
+	var loads []load
 next:
 	for _, u := range units {
 		for i := range parts {
-			if sizes[i]+u.tokens <= room {
-				parts[i] = append(parts[i], u)
-				sizes[i] += u.tokens
+			if sum := loads[i].plus(u.load); sum.fits(room) {
+				parts[i], loads[i] = append(parts[i], u), sum
 				continue next
 			}
 		}
-		parts, sizes = append(parts, []unit{u}), append(sizes, u.tokens)
+		parts, loads = append(parts, []unit{u}), append(loads, u.load)
 	}
 	for i, units := range parts {
 		if i >= maxParts {
