@@ -1,6 +1,9 @@
 package finding
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Location is a place in a changed file, or near one. Lines count from 1 and include both ends; both are 0 where only
 // the file is known. Paths are the repository's bytes and need not be UTF-8 (diff.DisplayPath shows them).
@@ -109,6 +112,13 @@ func (f FileCoverage) Incomplete() bool {
 	return true
 }
 
+// Read reports whether content was read: not skipped, and more than metadata.
+func (f FileCoverage) Read() bool {
+	return (f.Status == Reviewed || f.Status == Partial) && f.Depth != depthMetadata
+}
+
+const depthMetadata = "METADATA"
+
 // Coverage says what was read. Council is one line about the members ("3 of 4 members, 12 of 12 parts"), empty where
 // no council ran.
 type Coverage struct {
@@ -117,6 +127,10 @@ type Coverage struct {
 	Models   int
 	Council  string
 }
+
+// Unread reports whether every row was read in full and none of them by its content: all is left out by policy, or has
+// nothing to be read.
+func (c Coverage) Unread() bool { return c.Complete && len(c.Files) > 0 && !slices.ContainsFunc(c.Files, FileCoverage.Read) }
 
 // Count returns how many files have the status.
 func (c Coverage) Count(s CoverageStatus) int {

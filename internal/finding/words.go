@@ -116,6 +116,9 @@ func VerdictLine(r *Report) string {
 		}
 		text = fmt.Sprintf("%d %s: %s", total, noun, strings.Join(parts, ", "))
 	}
+	if r.Coverage.Unread() {
+		text += " (no file was read)"
+	}
 	if !r.Coverage.Complete {
 		text += " (review incomplete)"
 	}

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func newFile(f *diff.File) File {
 		out.Hunks = append(out.Hunks, newHunk(&f.Hunks[i]))
 	}
 	out.Nature = nature(f)
-	if lockFile(out.Path) {
+	if lockFile(out.Path) && (out.Change == Copied || lockFile(out.OldPath)) && (out.Change != Added || out.pins()) {
 		out.Policy = ReasonLockfile
 	}
 	return out
@@ -109,23 +110,58 @@ func lockFile(path string) bool {
 	}
 }
 
+// pins says whether an added lock file has the form of one. Only JSON and Go's checksums can be told from code for sure;
+// the others are read when they are new.
+func (f *File) pins() bool {
+	text := f.shown()
+	switch base := f.Path[strings.LastIndexByte(f.Path, '/')+1:]; base {
+	case "go.sum", "go.work.sum":
+		for line := range strings.Lines(text) {
+			if fields := strings.Fields(line); len(fields) != 3 || !strings.HasPrefix(fields[2], "h1:") {
+				return false
+			}
+		}
+		return true
+	case "package-lock.json", "npm-shrinkwrap.json", "packages.lock.json", "composer.lock", "Pipfile.lock", "flake.lock", "deno.lock":
+		return json.Valid([]byte(text))
+	default:
+		return false
+	}
+}
+
+// GeneratedName says whether generators of code name their files so. A file's own words are no proof that it is generated:
+// its author wrote them.
+func GeneratedName(path string) bool {
+	name := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
+	for _, end := range [...]string{
+		".pb.go", ".pb.gw.go", "_pb2.py", "_pb2_grpc.py", ".pb.cc", ".pb.h", ".min.js", ".min.css", ".designer.cs",
+	} {
+		if strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// shown is what the hunks show, all lines.
+func (f *File) shown() string {
+	var b strings.Builder
+	for i := range f.Hunks {
+		b.WriteString(hunkText(&f.Hunks[i]))
+	}
+	return b.String()
+}
+
 // Rebuild fills in the sides that a patch shows in full: the new one of an added file, the old one of a deleted file.
 func (f *File) Rebuild() {
 	if f.Nature != NatureText || f.Change != Added && f.Change != Deleted {
 		return
 	}
-	var b strings.Builder
-	for i := range f.Hunks {
-		for _, l := range f.Hunks[i].Lines {
-			b.WriteString(l.Text)
-			b.WriteByte('\n')
-		}
-	}
 	if f.Change == Added {
-		f.New, f.HasNew = []byte(b.String()), true
+		f.New, f.HasNew = []byte(f.shown()), true
 		return
 	}
-	f.Old, f.HasOld = []byte(b.String()), true
+	f.Old, f.HasOld = []byte(f.shown()), true
 }
 
 // CheckText notes what keeps the sides that were read from being used as text: too large, or in no encoding that can be

@@ -25,7 +25,7 @@ func (Detector) Detect(name string, content []byte) parser.Detection {
 	head := content[:min(len(content), sample)]
 	d := parser.Detection{
 		Binary:   isBinary(head),
-		Vendored: enry.IsVendor(name),
+		Vendored: isVendored(name),
 		LockFile: isLockFile(name),
 		Test:     enry.IsTest(name),
 	}
@@ -35,6 +35,27 @@ func (Detector) Detect(name string, content []byte) parser.Detection {
 	d.Language = language(name, head)
 	d.Generated = enry.IsGenerated(name, head) || strings.HasSuffix(name, ".min.js") || strings.HasSuffix(name, ".min.css")
 	return d
+}
+
+// isVendored knows the folders in which package managers and people put the code of others. Linguist's own list is made for
+// statistics: it has configure, Jenkinsfile, .github/, dist/, cache/ and tests/fixtures/, which are a repository's own code.
+// Nothing below a root folder whose name begins with a dot is vendored: CI and editors run what is there.
+func isVendored(name string) bool {
+	if strings.HasPrefix(name, ".") {
+		return false
+	}
+	folders := strings.Split(name, "/")
+	for i, folder := range folders[:len(folders)-1] {
+		switch folder {
+		case "vendor", "node_modules", "third_party", "bower_components":
+			return true
+		case "_workspace":
+			if i > 0 && folders[i-1] == "Godeps" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isBinary follows git: a NUL among the first 8,000 bytes. UTF-16 text is binary to git as well.

@@ -205,7 +205,8 @@ func (p *Plan) Intents(subject string, by job.ID) []review.Publication {
 	return out
 }
 
-// Conclude is what the check run says of a finished review: never success while anything was not read.
+// Conclude is what the check run says of a finished review: never success while anything was not read, nor where
+// nothing was, be it by policy or because there is no text.
 func Conclude(r *finding.Report, s *review.Settings) Conclusion {
 	switch {
 	case r.Disposition != string(review.DispositionReviewed):
@@ -215,6 +216,8 @@ func Conclude(r *finding.Report, s *review.Settings) Conclusion {
 	case !r.Coverage.Complete && s.IncompleteFails:
 		return Failure
 	case !r.Coverage.Complete:
+		return Neutral
+	case r.Coverage.Unread():
 		return Neutral
 	}
 	return Success

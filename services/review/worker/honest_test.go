@@ -54,6 +54,8 @@ func TestP07_NothingUnreadLooksGreen(t *testing.T) {
 		"a file is too large, and it gates": {large, "version: 1\ncheck: {incomplete: failure}\n", probe{}, "failure", job.StatePartiallySucceeded},
 		"a reviewer failed":                 {small, "", broken{}, "neutral", job.StatePartiallySucceeded},
 		"a file is left out by policy":      {small, "version: 1\npaths: {exclude: ['*.txt']}\n", probe{}, "success", job.StateSucceeded},
+		"all files are left out by policy":  {small, "version: 1\npaths: {exclude: ['*']}\n", probe{}, "neutral", job.StateSucceeded},
+		"there is nothing but an image":     {map[string]string{"a.png": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x00"}, "", probe{}, "neutral", job.StateSucceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -131,20 +132,27 @@ func (s *session) parse(ctx context.Context, in *review.Inspection) error {
 	return nil
 }
 
-// policies notes which files are generated or vendored. The old side decides where there is one, since a change must
-// not take itself out of its own review.
+// policies notes which files are generated or vendored. Both sides must be, under both names: a change must not take itself
+// out of its own review, be it by a header, by a move, or by the removal of a header. Where there is no old side to trust the
+// name must be one that generators choose.
 func policies(in *review.Inspection) {
 	for i := range in.Change.Files {
 		f := &in.Change.Files[i]
-		code := in.New[f.Path]
+		var sides []*review.Code
 		if f.HasOld {
-			code = in.Old[f.OldPath]
+			sides = append(sides, in.Old[f.OldPath])
+		}
+		if f.HasNew {
+			sides = append(sides, in.New[f.Path])
+		}
+		all := func(is func(*review.Code) bool) bool {
+			return len(sides) > 0 && !slices.ContainsFunc(sides, func(c *review.Code) bool { return c == nil || !is(c) })
 		}
 		switch {
-		case f.Policy != "" || code == nil || f.Metadata():
-		case code.Vendored:
+		case f.Policy != "" || f.Metadata():
+		case all(func(c *review.Code) bool { return c.Vendored }):
 			f.Policy = review.ReasonVendored
-		case code.Generated:
+		case all(func(c *review.Code) bool { return c.Generated }) && (f.HasOld || review.GeneratedName(f.Path)):
 			f.Policy = review.ReasonGenerated
 		}
 	}
