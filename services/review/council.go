@@ -141,7 +141,7 @@ type Council interface {
 	// it fits the task's budget, or the budget cannot be held.
 	Estimate(ctx context.Context, t CouncilTask) (Estimate, error)
 	// Deliberate starts the council's work; the same RequestID and task give the same deliberation again. ErrOverBudget as
-	// for Estimate.
+	// for Estimate, ErrCouncilRefused where the task breaks a rule of the council's.
 	Deliberate(ctx context.Context, t CouncilTask) (Deliberation, error)
 	// Verdict reads the result of a deliberation that has ended.
 	Verdict(ctx context.Context, deliberation string) (Verdict, error)

@@ -47,6 +47,8 @@ var (
 	ErrChanged = errors.New("the row was changed meanwhile")
 	// ErrOverBudget: the budget does not allow the least that a council takes, or has a cap that cannot be held.
 	ErrOverBudget = errors.New("the budget does not suffice")
+	// ErrCouncilRefused: the council does not take the task as it is, and would not if it came again.
+	ErrCouncilRefused = errors.New("the council does not take the task")
 	// ErrTooLarge: the file is larger than MaxText.
 	ErrTooLarge = errors.New("file is too large to be read as text")
 )

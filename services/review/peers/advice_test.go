@@ -2,6 +2,7 @@ package peers_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 
@@ -9,6 +10,8 @@ import (
 	"google.golang.org/grpc"
 
 	councilv1 "witan.dev/gen/witan/council/v1"
+	"witan.dev/internal/apierr"
+	"witan.dev/internal/apierr/rpcstatus"
 	"witan.dev/services/review"
 	"witan.dev/services/review/peers"
 )
@@ -19,6 +22,8 @@ type capped struct {
 
 	mu   sync.Mutex
 	made []*councilv1.Deliberation
+	// refuses is what a deliberation fails with; nil: it is made.
+	refuses error
 }
 
 func (c *capped) CreateDeliberation(_ context.Context, r *councilv1.CreateDeliberationRequest) (*councilv1.Deliberation, error) {
@@ -29,6 +34,9 @@ func (c *capped) CreateDeliberation(_ context.Context, r *councilv1.CreateDelibe
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.refuses != nil {
+		return nil, c.refuses
+	}
 	c.made = append(c.made, r.GetDeliberation())
 	return &councilv1.Deliberation{Name: "deliberations/d"}, nil
 }
@@ -48,4 +56,14 @@ func TestAQuestionMakesTheBudgetOfTheCouncilOnlyStricter(t *testing.T) {
 		require.EqualValues(t, 7, got.GetMaxCalls())
 		require.Equal(t, "EUR", got.GetCurrencyCode())
 	}
+}
+
+func TestATaskThatTheCouncilRefusesIsTold(t *testing.T) {
+	t.Parallel()
+	c := &capped{refuses: rpcstatus.From(apierr.Invalid(apierr.ReasonInvalidRequest, "the request breaks a rule")).Err()}
+	council := peers.NewCouncil(serve(t, func(s *grpc.Server) { councilv1.RegisterCouncilServiceServer(s, c) }), 0)
+	_, err := council.Deliberate(t.Context(), review.CouncilTask{})
+	require.ErrorIs(t, err, review.ErrCouncilRefused)
+	_, public := errors.AsType[*apierr.Error](err)
+	require.False(t, public, "it is no fault of who asked for the review")
 }

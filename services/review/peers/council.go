@@ -196,6 +196,14 @@ func budgetError(err error) error {
 	return err
 }
 
+// taskError says of the council's refusals which are those of a budget, and which of the task.
+func taskError(err error) error {
+	if refusal, ok := errors.AsType[*apierr.Error](err); ok && refusal.Reason() == apierr.ReasonInvalidRequest {
+		return fmt.Errorf("%w: %s", review.ErrCouncilRefused, refusal.Message())
+	}
+	return budgetError(err)
+}
+
 // Deliberate implements review.Council.
 func (c *Council) Deliberate(ctx context.Context, t review.CouncilTask) (review.Deliberation, error) {
 	spec, err := terms(&t)
@@ -211,7 +219,7 @@ func (c *Council) Deliberate(ctx context.Context, t review.CouncilTask) (review.
 	}
 	made, err := c.client.CreateDeliberation(ctx, &councilv1.CreateDeliberationRequest{Deliberation: d, RequestId: t.RequestID})
 	if err != nil {
-		return review.Deliberation{}, budgetError(callError(ctx, "create deliberation", err))
+		return review.Deliberation{}, taskError(callError(ctx, "create deliberation", err))
 	}
 	return review.Deliberation{Name: made.GetName(), Job: made.GetJob()}, nil
 }

@@ -62,6 +62,9 @@ func (s *session) deliberates(got *progress, name string) (*engine.Failure, erro
 			d.Away = string(finding.ReasonReviewerFailed)
 		case errors.Is(err, review.ErrOverBudget):
 			d.Away = string(finding.ReasonBudget)
+		case errors.Is(err, review.ErrCouncilRefused):
+			s.p.Logger.ErrorContext(ctx, "the council refused the task: the review goes on without it", "review", string(s.review.ID), "error", err)
+			d.Away = string(finding.ReasonCouncilUnavailable)
 		case errors.Is(err, review.ErrUnavailable):
 			s.p.Logger.WarnContext(ctx, "the council cannot be reached", "review", string(s.review.ID), "error", err)
 			s.dismiss(ctx)

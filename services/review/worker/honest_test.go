@@ -229,3 +229,21 @@ func TestAForgeThatStaysAwayLeavesTheFindingsAndARetryShowsThem(t *testing.T) {
 	}
 	require.Equal(t, "failure", a.posted(t, githubtest.KindCheckRun).Conclusion)
 }
+
+// refusing is a council that takes no task.
+type refusing struct{ paid }
+
+func (refusing) Deliberate(context.Context, review.CouncilTask) (review.Deliberation, error) {
+	return review.Deliberation{}, review.ErrCouncilRefused
+}
+
+func TestP07_ACouncilThatRefusesTheTaskLosesNoFindings(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	s := a.start(t, func(p *worker.Params) { p.Council = refusing{paid{a.council}} })
+	r, j := s.end(t, s.ask(t))
+	require.Equal(t, job.StatePartiallySucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	require.Equal(t, string(finding.ReasonCouncilUnavailable), r.Result.Council.Reason)
+	by, _ := a.comments()
+	require.Len(t, by, 3)
+}
