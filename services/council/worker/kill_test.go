@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -24,8 +25,10 @@ import (
 const (
 	// lifeFolder names the folder of a life that is to be killed; without it TestLife is not one.
 	lifeFolder = "WITAN_TEST_COUNCIL_LIFE"
-	lifeJobs   = 6
-	lifeCalls  = 9 // four answers, four ballots, one text
+	// begun is what a life says when its deliberations are under way.
+	begun     = "begun"
+	lifeJobs  = 6
+	lifeCalls = 9 // four answers, four ballots, one text
 )
 
 // TestLife is one process that works off the deliberations of a folder. TestKilledAtAnyMoment starts and kills it.
@@ -37,7 +40,7 @@ func TestLife(t *testing.T) { //nolint:paralleltest // it is the only test of it
 	journal, err := os.OpenFile(filepath.Join(folder, "calls.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the test's own folder
 	require.NoError(t, err)
 	s := counciltest.Open(t, counciltest.Config{
-		Folder: folder, Script: "timing: {first_token: 10ms, latency: 90ms, chunk_bytes: 50}",
+		Folder: folder, Script: "timing: {first_token: 10ms, latency: 400ms, chunk_bytes: 50}",
 		Models: []string{"a", "b", "c", "d"}, Presets: []council.Preset{preset("a", "b", "c", "d")},
 		Calls: &counciltest.Calls{Note: func(c counciltest.Call) { _, _ = fmt.Fprintln(journal, c.Stage, c.Key) }},
 	})
@@ -47,6 +50,8 @@ func TestLife(t *testing.T) { //nolint:paralleltest // it is the only test of it
 		n.Request = council.Request{ID: fmt.Sprint("request ", i)} // each life asks; the first one made them
 		ids = append(ids, start(t, s, n).ID)
 	}
+	_, err = os.Stdout.WriteString(begun + "\n")
+	require.NoError(t, err)
 	for _, id := range ids {
 		s.Await(t, id)
 	}
@@ -59,10 +64,10 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	folder := t.TempDir()
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1)) //nolint:gosec // other moments in each run
 	kills := 0
-	for life(t, binary, folder, time.Duration(120+rng.IntN(200))*time.Millisecond, kills < 8) {
+	for life(t, binary, folder, time.Duration(100+rng.IntN(500))*time.Millisecond, kills < 6) {
 		kills++
 	}
-	require.Greater(t, kills, 2)
+	require.GreaterOrEqual(t, kills, 2, "a life is too short for two of the three stages")
 
 	db, err := sqlite.Open(t.Context(), filepath.Join(folder, "witan.db"), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -88,23 +93,29 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	t.Logf("%d kills, %d calls repaid", kills, repaid)
 }
 
-// life runs a process and reports whether it was killed before it had finished.
+// life runs a process, kills it some time after its deliberations have begun, and reports whether that was before they had
+// ended.
 func life(t *testing.T, binary, folder string, after time.Duration, kill bool) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestLife$")
 	cmd.Env = append(os.Environ(), lifeFolder+"="+folder)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
 	require.NoError(t, cmd.Start())
-	if kill {
-		timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
-		defer timer.Stop()
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if kill && lines.Text() == begun {
+			timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+			defer timer.Stop()
+		}
 	}
-	err := cmd.Wait()
+	err = cmd.Wait()
 	if err != nil && !kill {
-		require.NoError(t, err, out.String())
+		require.NoError(t, err, complaints.String())
 	}
 	return err != nil
 }
