@@ -232,7 +232,8 @@ type Settings struct {
 	Walkthrough         bool `json:"walkthrough"`
 	WalkthroughCollapse bool `json:"walkthrough_collapse"`
 	Check               bool `json:"check"`
-	// IncompleteFails makes the check run of an incomplete review a failure instead of neutral.
+	// IncompleteFails makes the check run of an incomplete review a failure instead of neutral, and that of one that failed or
+	// was declined for what the author decides.
 	IncompleteFails bool `json:"incomplete_fails"`
 
 	MaxCalls  int64 `json:"max_calls,omitempty"`  // 0: the server's

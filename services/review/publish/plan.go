@@ -205,6 +205,14 @@ func (p *Plan) Intents(subject string, by job.ID) []review.Publication {
 	return out
 }
 
+// Missing is what the check run says where there is no result.
+func Missing(s *review.Settings) Conclusion {
+	if s.IncompleteFails {
+		return Failure
+	}
+	return Neutral
+}
+
 // Conclude is what the check run says of a finished review: never success while anything was not read, nor where
 // nothing was, be it by policy or because there is no text.
 func Conclude(r *finding.Report, s *review.Settings) Conclusion {

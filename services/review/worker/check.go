@@ -70,7 +70,7 @@ func (s *session) ending(ctx context.Context, f *engine.Failure) ending {
 		return ending{conclusion: publish.Cancelled, title: "Cancelled", why: "The review was cancelled before it was finished."}
 	}
 	return ending{
-		conclusion: publish.Neutral, title: "Not reviewed: " + words(f.Reason), why: cmp.Or(f.Message, words(f.Reason)),
+		conclusion: publish.Missing(&s.resolution.Settings), title: "Not reviewed: " + words(f.Reason), why: cmp.Or(f.Message, words(f.Reason)),
 		away: f.Class == classUnavailable,
 	}
 }
@@ -83,6 +83,17 @@ func (s *session) isSuperseded(ctx context.Context) bool {
 
 // words turns a reason in UPPER_SNAKE into words.
 func words(reason string) string { return strings.ToLower(strings.ReplaceAll(reason, "_", " ")) }
+
+// refusal is what a check run says of a review that was declined. What the pull request's own author decides, its title and
+// that it is a draft, which ends any time, lets nobody past a check that has to be complete.
+func (s *session) refusal() ending {
+	reason := s.resolution.Declined
+	e := ending{conclusion: publish.Neutral, title: "Not reviewed: " + words(reason), why: declined(reason)}
+	if reason == review.DeclinedTitle || reason == review.DeclinedDraft {
+		e.conclusion = publish.Missing(&s.resolution.Settings)
+	}
+	return e
+}
 
 // declined says to people why a pull request was not looked at, and how it is all the same.
 func declined(reason string) string {

@@ -215,10 +215,15 @@ func (a *at) start(t *testing.T, change ...func(*worker.Params)) *shows {
 
 func (s *shows) ask(t *testing.T) job.ID {
 	t.Helper()
+	return s.asks(t, review.TriggerCaller)
+}
+
+func (s *shows) asks(t *testing.T, trigger review.Trigger) job.ID {
+	t.Helper()
 	s.n++
 	id := job.NewID()
 	made, err := s.starter.Start(t.Context(), review.Review{
-		ID: id, Owner: "local", Trigger: review.TriggerCaller, Publish: true, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Revision: 1,
+		ID: id, Owner: "local", Trigger: trigger, Publish: true, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Revision: 1,
 		Pinned: review.Pinned{Source: review.Source{Kind: review.SourcePull, Pull: s.ref}},
 	}, starter.Request{Method: "test", ID: uuid.NewString(), Body: sha256.Sum256([]byte(id))})
 	require.NoError(t, err)

@@ -201,6 +201,37 @@ func TestP07_AReviewThatFailsSaysSoAtItsCheckRun(t *testing.T) {
 	require.Contains(t, check.Body, "larger than one review takes")
 }
 
+// TestP07_WhatHasToBeCompleteLetsNobodyPast looks at check runs of reviews without a result where those gate.
+func TestP07_WhatHasToBeCompleteLetsNobodyPast(t *testing.T) {
+	t.Parallel()
+	const gates = "version: 1\ncheck: {incomplete: failure}\n"
+	for name, c := range map[string]struct {
+		config     string
+		change     func(*worker.Params)
+		trigger    review.Trigger
+		conclusion string
+	}{
+		"too large":         {gates, func(p *worker.Params) { p.Repository = unloadable{p.Repository} }, review.TriggerCaller, "failure"},
+		"an ignored title":  {gates + "review: {ignore: {titles: ['A ch*']}}\n", nil, review.TriggerOpened, "failure"},
+		"an ignored author": {gates + "review: {ignore: {authors: [contributor]}}\n", nil, review.TriggerOpened, "neutral"},
+		"a title elsewhere": {"version: 1\nreview: {ignore: {titles: ['A ch*']}}\n", nil, review.TriggerOpened, "neutral"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := openAt(t, map[string]string{"README.md": "hello\n", ".witan.yaml": c.config}, map[string]string{"a.go": "package p\n"})
+			s := a.start(t, func(p *worker.Params) {
+				if c.change != nil {
+					c.change(p)
+				}
+			})
+			s.end(t, s.asks(t, c.trigger))
+			check := a.posted(t, githubtest.KindCheckRun)
+			require.Equal(t, "completed", check.Status)
+			require.Equal(t, c.conclusion, check.Conclusion)
+		})
+	}
+}
+
 // TestAForgeThatStaysAwayLeavesTheFindingsAndARetryShowsThem has the forge take no write for longer than the review waits.
 func TestAForgeThatStaysAwayLeavesTheFindingsAndARetryShowsThem(t *testing.T) {
 	t.Parallel()

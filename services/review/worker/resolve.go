@@ -12,7 +12,6 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
-	"witan.dev/services/review/publish"
 	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
@@ -429,7 +428,7 @@ func (s *session) endDeclined() error {
 	if err != nil {
 		return err
 	}
-	s.closeCheck(ctx, ending{conclusion: publish.Neutral, title: "Not reviewed: " + words(s.resolution.Declined), why: declined(s.resolution.Declined)})
+	s.closeCheck(ctx, s.refusal())
 	state, reason := result.Outcome()
 	return s.finish(ctx, job.Outcome{
 		State: state, Reason: reason, Result: frozen,
