@@ -251,6 +251,8 @@ func TestFailingCountsWhatIsPublishedOnly(t *testing.T) {
 func TestCoverageIsIncompleteForOtherReasonsThanPolicy(t *testing.T) {
 	t.Parallel()
 	require.False(t, finding.FileCoverage{Status: finding.Reviewed}.Incomplete())
+	require.Equal(t, "metadata only", finding.FileCoverage{Status: finding.Reviewed, Depth: "METADATA"}.Note())
+	require.Empty(t, finding.FileCoverage{Status: finding.Reviewed, Depth: "CONTENT"}.Note())
 	require.False(t, finding.FileCoverage{Status: finding.Skipped, Reasons: []finding.Reason{finding.ReasonVendored}}.Incomplete())
 	require.True(t, finding.FileCoverage{Status: finding.Skipped, Reasons: []finding.Reason{finding.ReasonTooLarge}}.Incomplete())
 	require.True(t, finding.FileCoverage{Status: finding.Skipped}.Incomplete())

@@ -173,7 +173,7 @@ func (m *markdownWriter) coverage(c Coverage) {
 	m.line("<details><summary>Coverage: %s</summary>\n", EscapeHTML(CoverageLine(c)))
 	m.line("| file | change | status | why |\n|---|---|---|---|")
 	for _, f := range c.Files {
-		m.line("| %s | %s | %s | %s |", CodeSpan(diff.DisplayPath(f.Path)), f.Change, strings.ToLower(f.Status.String()), ReasonWords(f.Reasons))
+		m.line("| %s | %s | %s | %s |", CodeSpan(diff.DisplayPath(f.Path)), f.Change, strings.ToLower(f.Status.String()), f.Note())
 	}
 	m.line("\n</details>\n")
 }

@@ -130,7 +130,9 @@ type Coverage struct {
 
 // Unread reports whether every row was read in full and none of them by its content: all is left out by policy, or has
 // nothing to be read.
-func (c Coverage) Unread() bool { return c.Complete && len(c.Files) > 0 && !slices.ContainsFunc(c.Files, FileCoverage.Read) }
+func (c Coverage) Unread() bool {
+	return c.Complete && len(c.Files) > 0 && !slices.ContainsFunc(c.Files, FileCoverage.Read)
+}
 
 // Count returns how many files have the status.
 func (c Coverage) Count(s CoverageStatus) int {

@@ -159,10 +159,10 @@ func (t *textWriter) others(list []*Finding) {
 func (t *textWriter) coverage(c Coverage) {
 	t.line("%s %s", t.bold("Coverage:"), CoverageLine(c))
 	for _, f := range c.Files {
-		if f.Status == Reviewed {
+		if f.Status == Reviewed && f.Read() {
 			continue
 		}
-		t.line("  %-8s %s  %s", strings.ToLower(f.Status.String()), Visible(diff.DisplayPath(f.Path)), ReasonWords(f.Reasons))
+		t.line("  %-8s %s  %s", strings.ToLower(f.Status.String()), Visible(diff.DisplayPath(f.Path)), f.Note())
 	}
 }
 

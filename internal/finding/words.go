@@ -86,6 +86,14 @@ func ReasonWords(reasons []Reason) string {
 	return strings.Join(words, ", ")
 }
 
+// Note says of a row what its status does not: the reasons, or that no content was read.
+func (f FileCoverage) Note() string {
+	if f.Status == Reviewed && f.Depth == depthMetadata {
+		return "metadata only"
+	}
+	return ReasonWords(f.Reasons)
+}
+
 // VerdictLine says in one sentence how the review ended.
 func VerdictLine(r *Report) string {
 	switch r.Disposition {

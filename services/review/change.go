@@ -67,6 +67,9 @@ type File struct {
 	Old, New []byte
 	// HasOld and HasNew tell a side that was read and is empty from one that was not read.
 	HasOld, HasNew bool
+	// OldStrings and NewStrings are the printable strings of a binary's sides, as far as it was read. They are there to be
+	// scanned for secrets and for nothing else.
+	OldStrings, NewStrings string
 	// Policy is the reason for not planning to read the file (generated, vendored, lock file), empty otherwise.
 	Policy Reason
 	// Limits are the reasons for which something of the file could not be read.

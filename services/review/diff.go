@@ -60,6 +60,7 @@ func newFile(f *diff.File) File {
 		out.Hunks = append(out.Hunks, newHunk(&f.Hunks[i]))
 	}
 	out.Nature = nature(f)
+	out.checkBinary()
 	if lockFile(out.Path) && (out.Change == Copied || lockFile(out.OldPath)) && (out.Change != Added || out.pins()) {
 		out.Policy = ReasonLockfile
 	}

@@ -44,5 +44,5 @@ func (r *Repository) Past(ctx context.Context, p review.Pinned) ([][]string, err
 	return out, nil
 }
 
-// errEnough ends the reading of a history that is too large to be read on.
-var errEnough = errors.New("enough history")
+// errEnough ends the reading of what is too large to be read on.
+var errEnough = errors.New("enough was read")

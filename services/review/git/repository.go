@@ -241,6 +241,47 @@ func fill(ctx context.Context, repo *git.Repository, c *review.Change) error {
 			c.Files[i].CheckText()
 		}
 	}
+	if err != nil {
+		return err
+	}
+	return fillBinaries(ctx, repo, c)
+}
+
+// fillBinaries reads the binaries for what they hold of text. Those after review.MaxBinaries are too large together.
+func fillBinaries(ctx context.Context, repo *git.Repository, c *review.Change) error {
+	type side struct {
+		file *review.File
+		old  bool
+	}
+	var ids []string
+	var sides []side
+	for i := range c.Files {
+		f := &c.Files[i]
+		if f.Nature != review.NatureBinary {
+			continue
+		}
+		if f.Change != review.Added && f.Change != review.Copied && git.IsObjectID(f.OldBlob) {
+			ids, sides = append(ids, f.OldBlob), append(sides, side{f, true})
+		}
+		if f.Change != review.Deleted && git.IsObjectID(f.NewBlob) {
+			ids, sides = append(ids, f.NewBlob), append(sides, side{f, false})
+		}
+	}
+	at, left, room := 0, review.MaxBinaries, review.StringsRoom
+	err := repo.Blobs(ctx, ids, review.MaxText, func(b git.Blob) error {
+		if left -= len(b.Data); left < 0 {
+			return errEnough
+		}
+		room = sides[at].file.TakeBinary(sides[at].old, b.Data, room)
+		at++
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		for _, s := range sides[at:] {
+			s.file.Limit(review.ReasonTooLarge)
+		}
+		return nil
+	}
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +15,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
 	reviewgit "witan.dev/services/review/git"
+	"witan.dev/services/review/historytest"
 )
 
 // TestGitsFailuresAreToldInItsWords covers what git itself cannot read: the caller can mend it, so it is no failure of ours.
@@ -44,6 +46,36 @@ func TestGitsFailuresAreToldInItsWords(t *testing.T) {
 			require.ErrorContains(t, err, c.words)
 		})
 	}
+}
+
+// TestWhatHasANULIsNoBinaryForThat has one NUL in code, in what was text, and in what is named like a binary: none of them
+// was read, and only real binaries need not be.
+func TestWhatHasANULIsNoBinaryForThat(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run(t, dir, "init", "-q", "-b", "main")
+	noise := "\x89PNG\r\n\x1a\n\x00\x00\x00\r\x01\x02\x03\x04\x05"
+	commit(t, dir, historytest.Commit{Write: map[string]string{"old.go": "package p\n", "was.bin": "text\n"}})
+	commit(t, dir, historytest.Commit{
+		Write: map[string]string{
+			"run.php": "<?php /* \x00 */\n", "old.go": "package p\n//\x00\n", "was.bin": "text\n\x00\x01\x02", "words.dat": "a\x00b",
+			"quiet.bin": strings.Repeat("a line of a script\n", 20) + "\x00", "utf16.ps1": "\xff\xfea\x00b\x00", "logo.png": noise + "a long string inside",
+		},
+	})
+	r, p := pinned(t, review.Source{Kind: review.SourceRange, Dir: dir, Base: "main~1", Head: "main"})
+	change, err := r.Load(t.Context(), p)
+	require.NoError(t, err)
+	got := map[string][]review.Reason{}
+	for _, f := range change.Files {
+		require.Equal(t, review.NatureBinary, f.Nature, f.Path)
+		got[f.Path] = f.Limits
+	}
+	unread := []review.Reason{review.ReasonNotUTF8}
+	require.Equal(t, map[string][]review.Reason{
+		"run.php": unread, "old.go": unread, "was.bin": unread, "words.dat": unread, "quiet.bin": unread, "utf16.ps1": unread, "logo.png": nil,
+	}, got)
+	require.Equal(t, "a long string inside\n", change.File("logo.png").NewStrings)
+	require.Equal(t, "<?php /* \n", change.File("run.php").NewStrings)
 }
 
 // TestSweepRemovesWhatNoJobNeeds leaves the work of unfinished reviews where it is.

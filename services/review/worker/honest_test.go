@@ -56,6 +56,7 @@ func TestP07_NothingUnreadLooksGreen(t *testing.T) {
 		"a file is left out by policy":      {small, "version: 1\npaths: {exclude: ['*.txt']}\n", probe{}, "success", job.StateSucceeded},
 		"all files are left out by policy":  {small, "version: 1\npaths: {exclude: ['*']}\n", probe{}, "neutral", job.StateSucceeded},
 		"there is nothing but an image":     {map[string]string{"a.png": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x00"}, "", probe{}, "neutral", job.StateSucceeded},
+		"code with a NUL":                   {map[string]string{"a.go": "package p\n", "run.php": "<?php /* \x00 */ system($_GET['c']);\n"}, "", probe{}, "neutral", job.StatePartiallySucceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,6 +77,9 @@ func TestP07_NothingUnreadLooksGreen(t *testing.T) {
 			require.Equal(t, slices.Sorted(maps.Keys(c.head)), slices.Sorted(maps.Keys(rows)))
 			for path, status := range rows {
 				row := fmt.Sprintf("| %s | A | %s |", finding.CodeSpan(path), strings.ToLower(status.String()))
+				if strings.HasSuffix(path, ".png") {
+					row += " metadata only |"
+				}
 				require.Contains(t, check.Body, row)
 				require.Contains(t, walkthrough.Body, row)
 			}

@@ -238,7 +238,7 @@ func table(t *body, files []finding.FileCoverage) []finding.FileCoverage {
 }
 
 func because(f *finding.FileCoverage) string {
-	reasons := finding.ReasonWords(f.Reasons)
+	reasons := f.Note()
 	if f.CarriedFrom != "" {
 		reasons = strings.TrimPrefix(reasons+", unchanged since an earlier review", ", ")
 	}
@@ -251,7 +251,7 @@ func shown(f *finding.FileCoverage) string { return diff.DisplayPath(f.Path) }
 func folders(t *body, files []finding.FileCoverage) []finding.FileCoverage {
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b finding.FileCoverage) int {
-		return cmp.Or(cmp.Compare(b.Status, a.Status), cmp.Compare(finding.ReasonWords(a.Reasons), finding.ReasonWords(b.Reasons)), cmp.Compare(a.Path, b.Path))
+		return cmp.Or(cmp.Compare(b.Status, a.Status), cmp.Compare(a.Note(), b.Note()), cmp.Compare(a.Path, b.Path))
 	})
 	var b strings.Builder
 	status, folder := "", "\x00"
@@ -263,7 +263,7 @@ func folders(t *body, files []finding.FileCoverage) []finding.FileCoverage {
 			dir, name = path[:at+1], path[at+1:]
 		}
 		now := strings.ToLower(f.Status.String())
-		if reasons := finding.ReasonWords(f.Reasons); reasons != "" {
+		if reasons := f.Note(); reasons != "" {
 			now += ": " + reasons
 		}
 		var lines string

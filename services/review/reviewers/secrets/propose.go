@@ -20,7 +20,8 @@ const (
 )
 
 // scanned is one side of a file's change: its changed lines, one under the other, with their numbers. Between stretches
-// that do not touch stands an empty line with number 0, so that no rule reads over the gap.
+// that do not touch stands an empty line with number 0, so that no rule reads over the gap. Of a binary it is the side's strings,
+// which have no lines.
 type scanned struct {
 	file    *review.File
 	code    *review.Code
@@ -32,9 +33,13 @@ type scanned struct {
 
 func newScanned(f *review.File, side finding.Side, in review.Inspection) *scanned {
 	s := &scanned{file: f, side: side, code: in.New[f.Path]}
-	op := byte('+')
+	op, inside := byte('+'), f.NewStrings
 	if side == finding.Left {
-		op, s.code = '-', in.Old[f.OldPath]
+		op, inside, s.code = '-', f.OldStrings, in.Old[f.OldPath]
+	}
+	if f.Nature == review.NatureBinary {
+		s.text = inside
+		return s
 	}
 	var b strings.Builder
 	add := func(text string, number int) {
@@ -177,6 +182,9 @@ func beginning(secret string) string {
 
 // location is where the secret stands, with the lines' text as it may be shown.
 func (r *Reviewer) location(s *scanned, h hit, all []hit) finding.Location {
+	if len(s.starts) == 0 {
+		return finding.Location{Path: s.file.Path, OldPath: s.file.OldPath, Side: s.side, Placement: finding.PlacedFile}
+	}
 	first := s.lineAt(h.offset)
 	last := min(s.lineAt(h.offset+len(strings.TrimRight(h.secret, "\n"))-1), first+maxLines-1)
 	for last > first && s.numbers[last] == 0 {

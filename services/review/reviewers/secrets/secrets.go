@@ -43,7 +43,7 @@ func New(key []byte) (*Reviewer, error) {
 func (r *Reviewer) Name() string { return Name }
 
 // Review scans the added lines of every file, and the removed ones, which stay in history. A value that the other side
-// of the change holds as well is neither new nor gone, and not reported. Files that the rules leave out by their path
+// of the change holds as well is neither new nor gone, and not reported. Of binaries the strings are scanned. Files that the rules leave out by their path
 // are not among those looked at but among those left out. A scan that ends early is an error.
 func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Report, error) {
 	report := review.Report{Looked: []review.Path{}}
@@ -82,9 +82,12 @@ func side(c *review.Change, which finding.Side) sideText {
 	var texts sideText
 	for i := range c.Files {
 		f := &c.Files[i]
-		whole, has, skip := f.Old, f.HasOld, byte('+')
+		whole, has, skip, inside := f.Old, f.HasOld, byte('+'), f.OldStrings
 		if which == finding.Right {
-			whole, has, skip = f.New, f.HasNew, '-'
+			whole, has, skip, inside = f.New, f.HasNew, '-', f.NewStrings
+		}
+		if inside != "" {
+			texts = append(texts, inside)
 		}
 		if has {
 			texts = append(texts, string(whole))

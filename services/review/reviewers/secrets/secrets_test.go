@@ -207,6 +207,43 @@ func TestReviewFindsAKeyStoreByItsName(t *testing.T) {
 	require.Zero(t, report.Proposals[0].Location.StartLine)
 }
 
+// TestReviewScansTheStringsOfBinaries: a NUL hides no key, and one that was there before is not reported again.
+func TestReviewScansTheStringsOfBinaries(t *testing.T) {
+	t.Parallel()
+	key := "KEY_ID=" + cloudKey()
+	binary := func(before, after string) review.Inspection {
+		f := review.File{Path: "app.so", OldPath: "app.so", Change: review.Modified, Nature: review.NatureBinary}
+		f.TakeBinary(true, []byte(before), review.StringsRoom)
+		f.TakeBinary(false, []byte(after), review.StringsRoom)
+		return review.Inspection{Change: &review.Change{Files: []review.File{f}}}
+	}
+	for name, c := range map[string]struct {
+		before, after string
+		sides         []finding.Side
+	}{
+		"added":             {"\x00\x01", "\x7fELF\x00\x00" + key + "\x00\x01", []finding.Side{finding.Right}},
+		"added in UTF-16":   {"\x00\x01", "\xff\xfe" + strings.Join(strings.Split(key, ""), "\x00") + "\x00", []finding.Side{finding.Right}},
+		"removed":           {"\x00" + key + "\x00", "\x00", []finding.Side{finding.Left}},
+		"there already":     {"\x00" + key + "\x00", "\x00\x00" + key + "\x00", nil},
+		"nothing to report": {"\x00", "\x00 and some words\x00", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			report, err := newReviewer(t).Review(t.Context(), binary(c.before, c.after))
+			require.NoError(t, err)
+			require.Empty(t, report.Looked, "no content was read")
+			var sides []finding.Side
+			for _, p := range report.Proposals {
+				sides = append(sides, p.Location.Side)
+				require.Equal(t, finding.PlacedFile, p.Location.Placement)
+				require.Zero(t, p.Location.StartLine)
+			}
+			require.Equal(t, c.sides, sides)
+			requireNothingLeaks(t, cloudKey(), report)
+		})
+	}
+}
+
 func TestReviewOfAnEndedContextIsAnError(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
