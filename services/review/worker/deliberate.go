@@ -92,6 +92,10 @@ func (s *session) convene(ctx context.Context, got *progress, before *deliberate
 	if err != nil {
 		return d, err
 	}
+	if got.planned.Members > 0 && len(task.Parts) == 0 && len(task.Proposals) == 0 { // a chairman would have nothing to sum up
+		d.Verdict, err = s.put(ctx, review.Verdict{Quorum: true})
+		return d, err
+	}
 	err = s.start(ctx, name, func(ctx context.Context, requestID string) (err error) {
 		task.RequestID = requestID
 		d.Deliberation, err = s.p.Council.Deliberate(ctx, task)

@@ -205,6 +205,40 @@ func TestP07_AReviewThatFailsSaysSoAtItsCheckRun(t *testing.T) {
 	require.Contains(t, check.Body, "larger than one review takes")
 }
 
+// TestACouncilIsNotPaidForNothingToRead has a review of the same head follow, as where a pull request is opened again.
+func TestACouncilIsNotPaidForNothingToRead(t *testing.T) {
+	t.Parallel()
+	a := openAt(t, map[string]string{"README.md": "hello\n"}, map[string]string{"a.go": "package p\n"})
+	s := a.start(t, func(p *worker.Params) { p.Council = reading{paid{a.council}} })
+	for range 2 {
+		r, j := s.end(t, s.ask(t))
+		require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+		require.True(t, r.Coverage.Complete)
+		for _, p := range a.PostedBy(a.app.Bot) {
+			if p.Kind == githubtest.KindCheckRun {
+				require.Equal(t, "success", p.Conclusion)
+			}
+		}
+	}
+	a.council.mu.Lock()
+	defer a.council.mu.Unlock()
+	require.Len(t, a.council.tasks, 1)
+}
+
+// reading is a council that has read everything.
+type reading struct{ paid }
+
+func (r reading) Verdict(ctx context.Context, name string) (review.Verdict, error) {
+	v, err := r.paid.Verdict(ctx, name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.tasks[name].Parts {
+		v.Parts = append(v.Parts, review.PartOutcome{Part: p.ID, Status: review.PartCovered})
+	}
+	v.Models = 2
+	return v, err
+}
+
 // TestP07_WhatHasToBeCompleteLetsNobodyPast looks at check runs of reviews without a result where those gate.
 func TestP07_WhatHasToBeCompleteLetsNobodyPast(t *testing.T) {
 	t.Parallel()
@@ -213,16 +247,21 @@ func TestP07_WhatHasToBeCompleteLetsNobodyPast(t *testing.T) {
 		config     string
 		change     func(*worker.Params)
 		trigger    review.Trigger
+		draft      bool
 		conclusion string
 	}{
-		"too large":         {gates, func(p *worker.Params) { p.Repository = unloadable{p.Repository} }, review.TriggerCaller, "failure"},
-		"an ignored title":  {gates + "review: {ignore: {titles: ['A ch*']}}\n", nil, review.TriggerOpened, "failure"},
-		"an ignored author": {gates + "review: {ignore: {authors: [contributor]}}\n", nil, review.TriggerOpened, "neutral"},
-		"a title elsewhere": {"version: 1\nreview: {ignore: {titles: ['A ch*']}}\n", nil, review.TriggerOpened, "neutral"},
+		"too large":         {gates, func(p *worker.Params) { p.Repository = unloadable{p.Repository} }, review.TriggerCaller, false, "failure"},
+		"an ignored title":  {gates + "review: {ignore: {titles: ['A ch*']}}\n", nil, review.TriggerOpened, false, "failure"},
+		"a draft":           {gates, nil, review.TriggerOpened, true, "failure"},
+		"an ignored author": {gates + "review: {ignore: {authors: [contributor]}}\n", nil, review.TriggerOpened, false, "neutral"},
+		"a title elsewhere": {"version: 1\nreview: {ignore: {titles: ['A ch*']}}\n", nil, review.TriggerOpened, false, "neutral"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := openAt(t, map[string]string{"README.md": "hello\n", ".witan.yaml": c.config}, map[string]string{"a.go": "package p\n"})
+			if c.draft {
+				require.NoError(t, a.pull.ConvertToDraft(t.Context(), "contributor"))
+			}
 			s := a.start(t, func(p *worker.Params) {
 				if c.change != nil {
 					c.change(p)
