@@ -420,19 +420,28 @@ func TestALimitIsNotAskedAgain(t *testing.T) {
 func TestPausesWithoutATimeDouble(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	slow := answer(http.StatusTooManyRequests, ``)
+	slow, fine := answer(http.StatusTooManyRequests, ``), answer(http.StatusOK, pullJSON(ownRepo, ""))
 	h := newHub(t, pullRoutes())
-	h.on(routePull, inOrder(slow, slow, answer(http.StatusOK, pullJSON(ownRepo, "")), slow))
+	h.on(routePull, inOrder(slow, slow, fine, slow, slow, fine, slow))
 	c := h.client(func(p *github.Params) { p.Clock = func() time.Time { return now } })
-	for _, want := range []time.Duration{time.Minute, 2 * time.Minute, 0, time.Minute} {
+	for i, step := range []struct{ after, want time.Duration }{
+		{0, time.Minute},
+		{20 * time.Second, 40 * time.Second}, // was under way
+		{10 * time.Second, 0},                // this too
+		{30 * time.Second, 2 * time.Minute},
+		{time.Minute, time.Minute},
+		{time.Minute, 0},
+		{0, time.Minute},
+	} {
+		now = now.Add(step.after)
 		_, err := c.PullRequest(t.Context(), h.pull())
-		if want == 0 {
+		if step.want == 0 {
 			require.NoError(t, err)
 			continue
 		}
 		limit := new(review.LimitError)
 		require.ErrorAs(t, err, &limit)
-		require.Equal(t, now.Add(want), limit.Until)
+		require.Equal(t, now.Add(step.want), limit.Until, "answer %d", i)
 	}
 }
 

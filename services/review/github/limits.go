@@ -21,20 +21,46 @@ const (
 type backoff struct {
 	mu    sync.Mutex
 	times int
+	until time.Time
 }
 
-func (b *backoff) next() time.Duration {
+// next is the pause from now on. Answers during a pause are to requests that were under way: they belong to it.
+func (b *backoff) next(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	pause := firstPause << min(b.times, 6)
+	if now.Before(b.until) {
+		return b.until.Sub(now)
+	}
+	pause := min(firstPause<<min(b.times, 6), maxPause)
 	b.times++
-	return min(pause, maxPause)
+	b.until = now.Add(pause)
+	return pause
 }
 
-func (b *backoff) reset() {
+// reset forgets the pauses, since an answer came that is none to a request from before the last one.
+func (b *backoff) reset(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.times = 0
+	if !now.Before(b.until) {
+		b.times = 0
+	}
+}
+
+// shorten cuts the pauses that an answer asks for. The library keeps them as they are, and asks nothing until their end.
+func shorten(h http.Header, now time.Time) {
+	const resetHeader, retryHeader = "X-RateLimit-Reset", "Retry-After"
+	if value := h.Get(resetHeader); value != "" {
+		latest := now.Add(maxPause).Unix()
+		if seconds, err := strconv.ParseInt(value, 10, 64); err != nil {
+			h.Del(resetHeader)
+		} else if seconds > latest {
+			h.Set(resetHeader, strconv.FormatInt(latest, 10))
+		}
+	}
+	const longest = int64(maxPause / time.Second)
+	if seconds, _ := strconv.ParseInt(h.Get(retryHeader), 10, 64); seconds > longest { // out of range, it is the largest
+		h.Set(retryHeader, strconv.FormatInt(longest, 10))
+	}
 }
 
 // limit reads a refusal for the pause that it asks for; nil where it asks for none. The library knows neither 429 nor the
@@ -57,10 +83,10 @@ func (c *connection) limit(status int, h http.Header, message, documentation str
 		return &review.LimitError{Until: now.Add(pause), Secondary: true}
 	}
 	if h.Get("X-RateLimit-Remaining") == "0" && !secondary {
-		return &review.LimitError{Until: reset(h, now, c.backoff.next)}
+		return &review.LimitError{Until: reset(h, now, func() time.Duration { return c.backoff.next(now) })}
 	}
 	if secondary || status == http.StatusTooManyRequests {
-		return &review.LimitError{Until: now.Add(c.backoff.next()), Secondary: true}
+		return &review.LimitError{Until: now.Add(c.backoff.next(now)), Secondary: true}
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (c *connection) send(ctx context.Context, method, path string, body, into a
 	if err != nil {
 		return c.failed(ctx, what, res, err)
 	}
-	c.backoff.reset()
+	c.backoff.reset(c.client.p.Clock())
 	return nil
 }
 

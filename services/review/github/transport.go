@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"time"
 )
 
 const (
@@ -25,7 +26,7 @@ var errAnswerTooLarge = errors.New("the answer is larger than is taken")
 var errForeignHost = errors.New("the forge redirects to another host")
 
 // guard is the outermost transport of every connection. It sends nothing to other hosts than the configured one, since
-// the transports below add credentials to whatever passes, and bounds what comes back.
+// the transports below add credentials to whatever passes, and bounds what comes back, in size and in the pause it asks for.
 type guard struct {
 	next http.RoundTripper
 	base *url.URL
@@ -43,6 +44,7 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	shorten(res.Header, time.Now()) // of the library, which has this clock
 	limit := int64(maxAnswer)
 	if res.StatusCode >= 300 {
 		limit = maxErrorAnswer

@@ -4,8 +4,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -32,6 +34,45 @@ func TestAnswersAreBounded(t *testing.T) {
 		require.ErrorIs(t, err, errAnswerTooLarge)
 		require.Equal(t, limit, n)
 		require.NoError(t, res.Body.Close())
+	}
+}
+
+func TestPausesOfAnAnswerAreShortened(t *testing.T) {
+	t.Parallel()
+	base := &url.URL{Scheme: "http", Host: "forge"}
+	for sent, want := range map[string][2]string{ // from now, in seconds
+		"in the past":  {"-600", "-600"},
+		"soon":         {"600", "600"},
+		"in ages":      {"999999999", "3600"},
+		"for ever":     {"9000000000000000000", "3600"},
+		"out of range": {"99999999999999999999", "3600"},
+	} {
+		t.Run(sent, func(t *testing.T) {
+			t.Parallel()
+			at := want[0]
+			if seconds, err := strconv.ParseInt(want[0], 10, 64); err == nil {
+				at = strconv.FormatInt(time.Now().Unix()+seconds, 10)
+			}
+			g := guard{base: base, next: roundTrip(func(*http.Request) (*http.Response, error) {
+				h := http.Header{}
+				h.Set("X-RateLimit-Reset", at)
+				h.Set("Retry-After", want[0])
+				return &http.Response{StatusCode: http.StatusForbidden, Header: h, Body: http.NoBody}, nil
+			})}
+			res, err := g.RoundTrip(&http.Request{URL: base})
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+			require.Equal(t, want[1], res.Header.Get("Retry-After"))
+			if sent == "out of range" {
+				require.Empty(t, res.Header.Get("X-RateLimit-Reset"))
+				return
+			}
+			seconds, err := strconv.ParseInt(res.Header.Get("X-RateLimit-Reset"), 10, 64)
+			require.NoError(t, err)
+			wanted, err := strconv.ParseInt(want[1], 10, 64)
+			require.NoError(t, err)
+			require.InDelta(t, time.Now().Unix()+wanted, seconds, 10)
+		})
 	}
 }
 
