@@ -36,6 +36,7 @@ func TestWebhooksAreCountedByOutcome(t *testing.T) {
 	for _, c := range []struct{ method, body string }{{"POST", "{}"}, {"POST", "{}"}, {"POST", "forged"}, {"GET", ""}} {
 		r := httptest.NewRequestWithContext(t.Context(), c.method, webhook.Path, strings.NewReader(c.body))
 		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("X-Hub-Signature-256", "sha256=0")
 		h.ServeHTTP(httptest.NewRecorder(), r)
 	}
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
