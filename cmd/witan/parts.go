@@ -264,7 +264,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	server := reviewserver.New(reviewserver.Params{
 		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
 		Subjects: p.reviews, Ledger: p.reviews, Logger: p.logger, Forge: hub != nil, Host: host,
-		App: p.config.GitHub.Name,
+		ForgeOwner: forgeOwner(p.config), App: p.config.GitHub.Name,
 	})
 	deliveries := events.New(events.Params{
 		Jobs: peers.NewJobs(p.conn), Store: p.reviews, Subjects: p.reviews, Ledger: p.reviews, Repository: repository, Advisor: members,
@@ -273,6 +273,14 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		Patience: p.config.Reviews.Patience, Kept: p.jobs, Wait: looks(p.config.GitHub.ListLag), Budgets: budgets(p.config.Reviews),
 	})
 	return service{register: server.Register, body: worker.Body, deliveries: deliveries.Body}, nil
+}
+
+// forgeOwner is the owner of webhooks where the configuration names one: the credentials for the forge are that owner's then.
+func forgeOwner(c config.Config) string {
+	if c.Webhooks.GitHub.Owner == auth.LocalOwner {
+		return ""
+	}
+	return c.Webhooks.GitHub.Owner
 }
 
 // looks pauses between looks for what may have been written to a forge whose lists lag. The pauses are asked for as for the

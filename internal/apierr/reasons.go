@@ -128,6 +128,8 @@ const (
 	// ReasonForgeUnavailable: the forge did not answer, or held us to its limits, for longer than the configuration waits; retry
 	// the job when the forge is back.
 	ReasonForgeUnavailable Reason = "FORGE_UNAVAILABLE"
+	// ReasonForgeNotYours: pull requests at this server's forge are for the owner of its webhooks; use that owner's token.
+	ReasonForgeNotYours Reason = "FORGE_NOT_YOURS"
 	// ReasonTriggerRefused: a caller named what a review was started by, which only the service does; leave the field out.
 	ReasonTriggerRefused Reason = "TRIGGER_REFUSED"
 	// ReasonEventRefused: a caller said what happened at a forge, which only the service itself does; send a webhook instead.

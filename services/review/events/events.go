@@ -20,6 +20,7 @@ import (
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/commands"
+	"witan.dev/services/review/lifecycle"
 	"witan.dev/services/review/patience"
 	"witan.dev/services/review/publish"
 	"witan.dev/services/review/reviewers/secrets"
@@ -145,6 +146,8 @@ func (s *session) handle() (*engine.Failure, error) {
 		return s.drafted(e.Drafted)
 	case *reviewv1.ForgeEvent_Comment:
 		return s.commented(e.Comment)
+	case *reviewv1.ForgeEvent_Thread:
+		return s.thread(e.Thread)
 	case *reviewv1.ForgeEvent_Installation:
 		return s.installed(e.Installation)
 	case *reviewv1.ForgeEvent_RepositoryChanged:
@@ -228,6 +231,36 @@ func (s *session) closed(e *reviewv1.PullRequestClosed) (*engine.Failure, error)
 		return f, err
 	}
 	return s.cancel("cancel", s.spec.Cancel)
+}
+
+// thread takes the end of a thread, or its new beginning, for a word on the finding, where the sender may write to the
+// repository: the author of a pull request resolves its threads without that.
+func (s *session) thread(e *reviewv1.ThreadResolved) (*engine.Failure, error) {
+	if s.p.Forge == nil {
+		return nil, nil //nolint:nilnil // nobody can be asked who the sender is
+	}
+	change := lifecycle.Unresolved
+	if e.GetResolved() {
+		change = lifecycle.Resolved
+	}
+	var done bool
+	return step(s, "thread", &done, func(ctx context.Context) (bool, error) {
+		may, err := s.p.Forge.Permission(ctx, s.repo(), s.event.GetSender())
+		if err != nil || may < review.PermissionWrite {
+			return false, err
+		}
+		people := &lifecycle.People{Ledger: s.p.Ledger, Subjects: s.p.Subjects}
+		for _, id := range e.GetCommentIds() {
+			_, err = people.ByComment(ctx, s.pull(e.GetNumber()).Subject(), id, change)
+			if !errors.Is(err, review.ErrNotFound) {
+				break
+			}
+		}
+		if errors.Is(err, review.ErrNotFound) || errors.Is(err, review.ErrSubjectClosed) {
+			return false, nil
+		}
+		return err == nil, err
+	})
 }
 
 // open says whether a pull request is open now, as far as the forge tells.

@@ -420,7 +420,11 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 		}
 	}
 	require.Equal(t, "NOT_OURS", s.tell(t, "2", "wil", thread(true, 5)).GetIgnoredReason())
+	s.tell(t, "author", "ada", thread(true, 99, 100))
+	require.Equal(t, finding.Open, known().Finding.Status, "an author may resolve a thread, which decides nothing")
 	s.tell(t, "3", "wil", thread(true, 99, 100))
+	require.Equal(t, finding.Dismissed, known().Finding.Status)
+	s.tell(t, "author again", "ada", thread(false, 99))
 	require.Equal(t, finding.Dismissed, known().Finding.Status)
 	s.tell(t, "4", "wil", thread(false, 99))
 	require.Equal(t, finding.Open, known().Finding.Status)

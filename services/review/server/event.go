@@ -131,11 +131,12 @@ func (s *Server) effect(ctx context.Context, e *reviewv1.ForgeEvent) (effect, er
 	case *reviewv1.ForgeEvent_CommentDeleted:
 		return s.onFinding(ctx, e, what.CommentDeleted.GetNumber(), []int64{what.CommentDeleted.GetCommentId()}, lifecycle.Deleted)
 	case *reviewv1.ForgeEvent_Thread:
-		change := lifecycle.Unresolved
-		if what.Thread.GetResolved() {
-			change = lifecycle.Resolved
+		if !s.p.Forge {
+			return effect{ignored: ignoredNoForge}, nil
 		}
-		return s.onFinding(ctx, e, what.Thread.GetNumber(), what.Thread.GetCommentIds(), change)
+		out, err := s.onFinding(ctx, e, what.Thread.GetNumber(), what.Thread.GetCommentIds(), lifecycle.Resolved)
+		out.write = nil // the job asks first whether the sender may
+		return out, err
 	case *reviewv1.ForgeEvent_Installation:
 		if what.Installation.GetChange() != reviewv1.InstallationChanged_REMOVED {
 			return effect{ignored: ignoredRecorded}, nil

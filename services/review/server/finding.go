@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
@@ -12,6 +13,10 @@ import (
 	"witan.dev/services/review/lifecycle"
 	"witan.dev/services/review/wire"
 )
+
+// ErrFindingsNotYours refuses a say on findings that are another owner's too.
+var ErrFindingsNotYours = apierr.PermissionDenied(apierr.ReasonForgeNotYours,
+	"the findings of this pull request or repository are kept for another owner, who was there first")
 
 // UpdateFinding implements reviewv1.ReviewServiceServer.
 func (s *Server) UpdateFinding(ctx context.Context, req *reviewv1.UpdateFindingRequest) (*reviewv1.Finding, error) {
@@ -25,6 +30,9 @@ func (s *Server) UpdateFinding(ctx context.Context, req *reviewv1.UpdateFindingR
 	}
 	f, err := s.finding(ctx, &r, req.GetName())
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mine(ctx, r.Pinned.Subject); err != nil {
 		return nil, err
 	}
 	people := &lifecycle.People{Ledger: s.p.Ledger, Subjects: s.p.Subjects}
@@ -44,6 +52,25 @@ func (s *Server) UpdateFinding(ctx context.Context, req *reviewv1.UpdateFindingR
 	}
 	said(&f, &k)
 	return wire.Finding(&f), nil
+}
+
+// mine refuses what a subject shares with the reviews of another owner: a review of one's own of the same pull request gives
+// nobody a say on theirs.
+func (s *Server) mine(ctx context.Context, subject string) error {
+	p := auth.From(ctx)
+	if s.p.Subjects == nil || p.Trusted || p.Open {
+		return nil
+	}
+	known, err := s.p.Subjects.Subject(ctx, subject)
+	switch {
+	case errors.Is(err, review.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case known.Owner != p.Owner:
+		return ErrFindingsNotYours
+	}
+	return nil
 }
 
 // finding returns a finding of the review by its resource name.

@@ -18,6 +18,10 @@ import (
 var ErrTriggerRefused = apierr.PermissionDenied(apierr.ReasonTriggerRefused,
 	"review.trigger is for the service itself; leave it out")
 
+// ErrForgeNotYours: with credentials that are one owner's, others see nothing of the forge.
+var ErrForgeNotYours = apierr.PermissionDenied(apierr.ReasonForgeNotYours,
+	"this server's access to the forge is another owner's: pull requests are reviewed for the owner of its webhooks (webhooks.github.owner)")
+
 // errOtherSource refuses what is for pull requests only.
 var errOtherSource = apierr.Invalid(apierr.ReasonInvalidRequest, "the request is not valid")
 
@@ -32,6 +36,9 @@ func (s *Server) pullOf(ctx context.Context, in *reviewv1.PullRequest, rev *revi
 	p := auth.From(ctx)
 	if rev.GetTrigger() != reviewv1.Review_TRIGGER_UNSPECIFIED && !p.Service && !p.Trusted && !p.Open {
 		return review.Source{}, ErrTriggerRefused
+	}
+	if s.p.ForgeOwner != "" && p.Owner != s.p.ForgeOwner && !p.Trusted && !p.Open {
+		return review.Source{}, ErrForgeNotYours
 	}
 	ref := review.PullRef{Number: in.GetNumber(), Repo: review.Repo{
 		Host: strings.ToLower(cmp.Or(in.GetHost(), s.p.Host, defaultHost)), Owner: in.GetOwner(), Name: in.GetRepo(), ID: in.GetRepositoryId(),

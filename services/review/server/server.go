@@ -41,6 +41,8 @@ type Params struct {
 	Council    review.Council
 	// Forge says that there are credentials for a forge, so that pull requests can be reviewed.
 	Forge bool
+	// ForgeOwner is the only owner who may have pull requests reviewed with these credentials; empty: every caller may.
+	ForgeOwner string
 	// App is the account's name without "[bot]", by which comments mention us; empty: they do not.
 	App string
 	// Host is the forge of pull requests that name none; empty: github.com.
