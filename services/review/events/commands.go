@@ -37,18 +37,26 @@ type order struct {
 
 	comment *reviewv1.CommentWritten
 	n       int // of the comment
-	// pull is the pull request as the forge told of it when the command was looked at.
+	// pull is the pull request as the forge told of it when the comment was looked at, may what its sender may do.
 	pull review.PullRequest
+	may  review.Permission
+	// given are the signs that the comment has from us.
+	given map[publish.Reaction]bool
 }
 
-// commented carries out the commands of a comment, one after the other.
+// commented carries out the commands of a comment, one after the other. What the forge has to be asked for is asked once for
+// all of them: anybody may write a comment.
 func (s *session) commented(c *reviewv1.CommentWritten) (*engine.Failure, error) {
 	if s.p.Forge == nil {
 		return nil, nil //nolint:nilnil // nobody can be asked what the sender may do
 	}
-	helped := false
+	var v verdict
+	if f, err := step(s, "permission", &v, func(ctx context.Context) (verdict, error) { return s.judge(ctx, c.GetNumber()) }); f != nil || err != nil {
+		return f, err
+	}
+	helped, given := false, make(map[publish.Reaction]bool)
 	for i, command := range s.spec.Commands {
-		o := &order{session: s, Command: command, comment: c, n: i}
+		o := &order{session: s, Command: command, comment: c, n: i, pull: v.Pull, may: v.May, given: given}
 		if command.Name == commands.Unknown || command.Name == commands.Help {
 			if helped { // once a comment
 				continue
@@ -73,23 +81,23 @@ func (o *order) requestID(what string) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(o.key(what))).String()
 }
 
-// verdict is whether a sender may do what they ask for.
+// verdict is what a sender may do.
 type verdict struct {
-	Allowed bool               `json:"allowed"`
-	Pull    review.PullRequest `json:"pull"`
+	May  review.Permission  `json:"may"`
+	Pull review.PullRequest `json:"pull"`
 }
 
 // carryOut does what the command says.
 func (o *order) carryOut() (*engine.Failure, error) {
+	allowed, f, err := o.allowed()
+	if f != nil || err != nil {
+		return f, err
+	}
+	if !allowed {
+		return o.react("refused", publish.ReactionConfused)
+	}
 	if f, err := o.react("seen", publish.ReactionEyes); f != nil || err != nil {
 		return f, err
-	}
-	var v verdict
-	if f, err := step(o.session, o.step("permission"), &v, o.judge); f != nil || err != nil {
-		return f, err
-	}
-	if o.pull = v.Pull; !v.Allowed {
-		return o.react("refused", publish.ReactionConfused)
 	}
 	switch o.Name {
 	case commands.Review:
@@ -111,29 +119,29 @@ func (o *order) carryOut() (*engine.Failure, error) {
 	}
 }
 
-// judge asks the forge what the sender may do. The author of a pull request may ask for a few reviews and answers without
-// being able to write to the repository.
-func (o *order) judge(ctx context.Context) (v verdict, err error) {
-	sender := o.event.GetSender()
-	if v.Pull, err = o.p.Forge.PullRequest(ctx, o.session.pull(o.comment.GetNumber())); err != nil {
+// judge asks the forge what the sender may do.
+func (s *session) judge(ctx context.Context, number int64) (v verdict, err error) {
+	if v.Pull, err = s.p.Forge.PullRequest(ctx, s.pull(number)); err != nil {
 		return v, err
 	}
 	v.Pull.Body, v.Pull.Title = "", "" // not needed, and not to be stored unscanned
-	may, err := o.p.Forge.Permission(ctx, v.Pull.Repo, sender)
-	if err != nil {
-		return v, err
-	}
+	v.May, err = s.p.Forge.Permission(ctx, v.Pull.Repo, s.event.GetSender())
+	return v, err
+}
+
+// allowed says whether the sender may give the command. The author of a pull request may ask for a few reviews and answers
+// without being able to write to the repository.
+func (o *order) allowed() (allowed bool, f *engine.Failure, err error) {
 	switch o.Name {
 	case commands.Config, commands.Help, commands.Unknown:
-		v.Allowed = may >= review.PermissionRead
+		return o.may >= review.PermissionRead, nil, nil
 	case commands.Review, commands.Ask:
-		if v.Allowed = may >= review.PermissionWrite; !v.Allowed && strings.EqualFold(sender, v.Pull.Author) {
-			v.Allowed, err = o.asAuthor(ctx, v.Pull.Subject())
+		if o.may < review.PermissionWrite && strings.EqualFold(o.event.GetSender(), o.pull.Author) {
+			f, err = step(o.session, o.step("author"), &allowed, func(ctx context.Context) (bool, error) { return o.asAuthor(ctx, o.pull.Subject()) })
+			return allowed, f, err
 		}
-	default:
-		v.Allowed = may >= review.PermissionWrite
 	}
-	return v, err
+	return o.may >= review.PermissionWrite, nil, nil
 }
 
 // asAuthor counts what the author asks for.
@@ -283,9 +291,10 @@ func (o *order) done(words string) (*engine.Failure, error) {
 // react gives the comment a sign. Where that is not permitted, or the comment is gone, nothing is lost. The text of a review
 // takes none: strangers are not answered there, and what was begun shows itself.
 func (o *order) react(what string, r publish.Reaction) (*engine.Failure, error) {
-	if o.p.Publisher == nil || o.kind() == publish.KindReview {
+	if o.p.Publisher == nil || o.kind() == publish.KindReview || o.given[r] {
 		return nil, nil //nolint:nilnil // no failure
 	}
+	o.given[r] = true
 	var done bool
 	return step(o.session, o.step(what), &done, func(ctx context.Context) (bool, error) {
 		err := o.p.Publisher.React(ctx, o.session.pull(o.comment.GetNumber()), o.kind(), o.comment.GetCommentId(), r)

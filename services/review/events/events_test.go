@@ -52,6 +52,7 @@ type hub struct {
 	permissions map[string]review.Permission
 	comments    []publish.Comment
 	reactions   []publish.Reaction
+	asked       int // for permissions
 	checks      []publish.Check
 	state       review.PullState // empty: open
 	lost        int              // answers to writes that get lost
@@ -77,6 +78,7 @@ func (h *hub) File(context.Context, review.Repo, string, string) ([]byte, error)
 func (h *hub) Permission(_ context.Context, _ review.Repo, login string) (review.Permission, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.asked++
 	return h.permissions[login], nil
 }
 
@@ -335,6 +337,21 @@ func TestP02_ACommandIsCarriedOutOnceForWhoMayAskForIt(t *testing.T) {
 	own := render.Answer("/witan review", "/witan review\n\n@owl review", nil, publish.Mark(strings.Repeat("a", 24)))
 	require.Equal(t, "OURS", s.tell(t, "5", "wil", comment(5, own)).GetIgnoredReason(), "with a token we write as a person does")
 	require.Empty(t, commands.Parse(render.Answer("The answer:", "/witan review\n\n@owl review\n\n /witan pause", nil, ""), "owl"))
+}
+
+// TestP02_AStrangersCommentCostsLittle: the forge counts requests, and what is written to it is written slowly.
+func TestP02_AStrangersCommentCostsLittle(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.tell(t, "1", "nobody", comment(1, "/witan pause\n/witan dismiss abc\n/witan review full\n/witan resume\n/witan config"))
+	reactions, comments := s.seen()
+	require.Equal(t, []publish.Reaction{publish.ReactionConfused}, reactions)
+	require.Empty(t, comments)
+	require.Equal(t, 1, s.asked)
+	s.tell(t, "2", "wil", comment(2, "/witan pause\n/witan resume"))
+	reactions, _ = s.seen()
+	require.Equal(t, []publish.Reaction{publish.ReactionEyes, publish.ReactionUp}, reactions[1:])
+	require.Equal(t, 2, s.asked)
 }
 
 func TestAnAnswerIsGivenOnceAlsoWhenItsOwnAnswerGotLost(t *testing.T) {
