@@ -140,6 +140,7 @@ func (o *order) allowed() (allowed bool, f *engine.Failure, err error) {
 			f, err = step(o.session, o.step("author"), &allowed, func(ctx context.Context) (bool, error) { return o.asAuthor(ctx, o.pull.Subject()) })
 			return allowed, f, err
 		}
+	case commands.Pause, commands.Resume, commands.Dismiss:
 	}
 	return o.may >= review.PermissionWrite, nil, nil
 }
