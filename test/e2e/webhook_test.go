@@ -286,6 +286,7 @@ func TestP01_WithoutASecretNoWebhookIsTaken(t *testing.T) {
 	n := w.serve()
 	req, err := http.NewRequestWithContext(bounded(t), http.MethodPost, n.HTTP+"/webhooks/github", strings.NewReader(`{}`))
 	require.NoError(t, err)
+	req.Header.Set("X-Hub-Signature-256", "sha256="+strings.Repeat("0", 64))
 	req.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
