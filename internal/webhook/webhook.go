@@ -41,13 +41,20 @@ const (
 	BodyTimeout = 10 * time.Second
 )
 
+// Refusals that need no body. Whoever accepts refuses with the same.
 var (
-	errMethod      = apierr.Unimplemented(apierr.ReasonMethodNotAllowed, "webhooks are sent by POST")
-	errContentType = apierr.Invalid(apierr.ReasonContentType, "webhooks are taken as application/json only: choose that content type in the hook's settings")
-	errTooLarge    = apierr.ResourceExhausted(apierr.ReasonBodyTooLarge, "the body is larger than 25 MiB")
-	errBusy        = apierr.Unavailable(apierr.ReasonIngestBusy, "too many large webhooks arrive at once; deliver it again after a moment")
-	errUnsigned    = apierr.Unauthenticated(apierr.ReasonSignatureMissing, "the request has no signature X-Hub-Signature-256; the hook needs a secret")
-	errCut         = apierr.Invalid(apierr.ReasonMalformedBody, "the body did not arrive whole, or not in time")
+	// ErrContentType refuses what is not JSON.
+	ErrContentType = apierr.Invalid(apierr.ReasonContentType, "webhooks are taken as application/json only: choose that content type in the hook's settings")
+	// ErrTooLarge refuses a body of more than MaxBody bytes.
+	ErrTooLarge = apierr.ResourceExhausted(apierr.ReasonBodyTooLarge, "the body is larger than 25 MiB")
+	// ErrSignatureMissing refuses a request without X-Hub-Signature-256. One of SHA-1 alone counts as none.
+	ErrSignatureMissing = apierr.Unauthenticated(apierr.ReasonSignatureMissing, "the request has no signature X-Hub-Signature-256; the hook needs a secret")
+)
+
+var (
+	errMethod = apierr.Unimplemented(apierr.ReasonMethodNotAllowed, "webhooks are sent by POST")
+	errBusy   = apierr.Unavailable(apierr.ReasonIngestBusy, "too many large webhooks arrive at once; deliver it again after a moment")
+	errCut    = apierr.Invalid(apierr.ReasonMalformedBody, "the body did not arrive whole, or not in time")
 )
 
 // Params are what a Handler works with.
@@ -155,11 +162,11 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (string, error) {
 	case r.Method != http.MethodPost:
 		return "", errMethod
 	case !IsJSON(r.Header.Get("Content-Type")):
-		return "", errContentType
+		return "", ErrContentType
 	case r.ContentLength > MaxBody:
-		return "", errTooLarge
+		return "", ErrTooLarge
 	case r.Header.Get("X-Hub-Signature-256") == "":
-		return "", errUnsigned
+		return "", ErrSignatureMissing
 	}
 	body, done, err := h.read(r)
 	defer done()
@@ -194,7 +201,7 @@ func (h *Handler) read(r *http.Request) (body []byte, done func(), err error) {
 		}
 		held += small
 	}
-	return nil, done, errTooLarge
+	return nil, done, ErrTooLarge
 }
 
 // wait waits for room for one more piece of a large body.

@@ -115,29 +115,19 @@ func outages(jobs int) []plannedOutage {
 }
 
 func chaosReport(ctx context.Context, s *storm, a audit, p pickUps, took time.Duration) string {
-	kills, freezes, blind := map[string]int{}, 0, 0
-	killed := 0
+	kills, blind := map[string]int{}, 0
 	for _, b := range s.blows {
-		switch {
-		case b.frozen:
-			freezes++
-		default:
-			killed++
+		if !b.frozen {
 			kills[strings.TrimRight(b.process, "-123")]++
 		}
 		if b.blind && strings.HasPrefix(b.process, "worker") {
 			blind++
 		}
 	}
-	var away []string
-	for _, o := range s.outages {
-		away = append(away, fmt.Sprintf("%s %.1f s", o.server, o.to.Sub(o.from).Seconds()))
-	}
 	verdict := "Nothing was lost, nothing doubled."
 	if len(s.failures) > 0 {
 		verdict = fmt.Sprintf("**%d failures:**\n\n- %s", len(s.failures), strings.Join(s.failures, "\n- "))
 	}
-	attached, seen := s.viewers()
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Chaos
 
@@ -152,24 +142,7 @@ for calls that were paid though their answer was stored, and the simulated GitHu
 
 %s
 
-| what | figure |
-|---|---|
-| asked for | %d: %d deliberations, %d reviews of diffs, %d reviews of pull requests by webhook (%d requests for them) |
-| jobs with those that they started | %d, with %d events |
-| kills | %d (%v) |
-| freezes | %d |
-| outages | %s |
-| executions that others took over | %d |
-| calls in the journal, sent to models | %d, %d |
-| calls in flight when their execution ended, paid again | %d, %d |
-| calls that a frozen worker sent when it thawed, after others had its answer | %d |
-| reviews of diffs whose council was away for longer than they try (8 s), as they say | %d |
-| rounds of councils of pull requests after such a time | %d |
-| viewers attached, events they got | %d, %d |
-| comments, walkthroughs and check runs at %d pull requests | %d |
-| deliberations took | %s |
-| reviews of diffs took | %s |
-| reviews of pull requests took | %s |
+%s| kills of each | %v |
 
 ## Pick-up
 
@@ -185,9 +158,7 @@ Not counted: %d jobs whose next holder was struck as well before it began (that 
 %d kills at which Postgres could not say what the worker had.
 
 `+"```\n%s```\n", len(s.done), s.seed, s.machine(ctx), time.Now().UTC().Format("2006-01-02"), took.Round(time.Second), concurrency(len(s.done)), verdict,
-		len(s.done), len(s.took(deliberation)), len(s.took(diffReview)), len(s.took(pullReview)), s.sent,
-		a.jobs, a.events, killed, kills, freezes, strings.Join(away, ", "), a.recoveries, a.calls, a.asked, a.inFlight, a.repaid, len(a.late), s.without(), a.rounds, attached, seen,
-		a.pulls, a.comments, spread(s.took(deliberation)), spread(s.took(diffReview)), spread(s.took(pullReview)),
+		s.figures(&a), kills,
 		spread(p.outside), spread(p.within), p.again, p.over, blind, histogram(p.outside))
 	return b.String()
 }

@@ -54,6 +54,43 @@ func report(t testing.TB, page string) {
 	}
 }
 
+// figures begins the table of what was asked for, what was done to it and what came of it.
+func (s *storm) figures(a *audit) string {
+	killed, frozen := 0, 0
+	for _, b := range s.blows {
+		if b.frozen {
+			frozen++
+		} else {
+			killed++
+		}
+	}
+	var away []string
+	for _, o := range s.outages {
+		away = append(away, fmt.Sprintf("%s %.1f s", o.server, o.to.Sub(o.from).Seconds()))
+	}
+	attached, seen := s.viewers()
+	return fmt.Sprintf(`| what | figure |
+|---|---|
+| asked for | %d: %d deliberations, %d reviews of diffs, %d reviews of pull requests by webhook (%d requests for them) |
+| jobs with those that they started | %d, with %d events |
+| kills, freezes | %d, %d |
+| outages | %s |
+| executions that others took over | %d |
+| calls in the journal, sent to models | %d, %d |
+| calls in flight when their execution ended, paid again | %d, %d |
+| calls that a frozen worker sent when it thawed, after others had its answer | %d |
+| reviews of diffs whose council was away for longer than they try (8 s), as they say | %d |
+| rounds of councils of pull requests after such a time | %d |
+| viewers attached, events they got | %d, %d |
+| comments, walkthroughs and check runs at %d pull requests | %d |
+| deliberations took | %s |
+| reviews of diffs took | %s |
+| reviews of pull requests took | %s |
+`, len(s.done), len(s.took(deliberation)), len(s.took(diffReview)), len(s.took(pullReview)), s.sent, a.jobs, a.events, killed, frozen,
+		strings.Join(away, ", "), a.recoveries, a.calls, a.asked, a.inFlight, a.repaid, len(a.late), s.without(), a.rounds, attached, seen,
+		a.pulls, a.comments, spread(s.took(deliberation)), spread(s.took(diffReview)), spread(s.took(pullReview)))
+}
+
 // spread is the p50, p99 and longest of sorted times.
 func spread(sorted []time.Duration) string {
 	if len(sorted) == 0 {

@@ -128,23 +128,10 @@ func judgeAll(m *meter, lasts time.Duration) judged {
 }
 
 func soakReport(ctx context.Context, s *storm, m *meter, a audit, p pickUps, lasts, kept time.Duration, j judged) string {
-	killed, freezes := 0, 0
-	for _, b := range s.blows {
-		if b.frozen {
-			freezes++
-		} else {
-			killed++
-		}
-	}
-	var away []string
-	for _, o := range s.outages {
-		away = append(away, fmt.Sprintf("%s %.1f s", o.server, o.to.Sub(o.from).Seconds()))
-	}
 	verdict := "Nothing was lost, nothing doubled, and memory, goroutines and files stayed flat."
 	if failures := append(append([]string{}, s.failures...), j.failures...); len(failures) > 0 {
 		verdict = fmt.Sprintf("**%d failures:**\n\n- %s", len(failures), strings.Join(failures, "\n- "))
 	}
-	attached, seen := s.viewers()
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Soak
 
@@ -159,24 +146,7 @@ killed. Logs expire after %s. Everything is checked as by `+"`make chaos`"+` ([r
 
 %s
 
-| what | figure |
-|---|---|
-| asked for | %d: %d deliberations, %d reviews of diffs, %d reviews of pull requests by webhook (%d requests for them) |
-| jobs with those that they started | %d, with %d events |
-| kills, freezes | %d, %d |
-| outages | %s |
-| executions that others took over | %d |
-| calls in the journal, sent to models | %d, %d |
-| calls in flight when their execution ended, paid again | %d, %d |
-| calls that a frozen worker sent when it thawed, after others had its answer | %d |
-| reviews of diffs whose council was away for longer than they try (8 s), as they say | %d |
-| rounds of councils of pull requests after such a time | %d |
-| viewers attached, events they got | %d, %d |
-| comments, walkthroughs and check runs at %d pull requests | %d |
-| deliberations took | %s |
-| reviews of diffs took | %s |
-| reviews of pull requests took | %s |
-| pick-up after kills outside the outages | %s |
+%s| pick-up after kills outside the outages | %s |
 | all processes of Witan used | %.2f cores |
 
 ## Memory, goroutines and files
@@ -191,9 +161,7 @@ are drawn, not judged: %d of %d are judged. The goal of the garbage collector is
 |---|---|---|---|---|---|
 %s
 `, lasts, s.seed, s.machine(ctx), time.Now().UTC().Format("2006-01-02"), taskEvery, kept, verdict,
-		len(s.done), len(s.took(deliberation)), len(s.took(diffReview)), len(s.took(pullReview)), s.sent,
-		a.jobs, a.events, killed, freezes, strings.Join(away, ", "), a.recoveries, a.calls, a.asked, a.inFlight, a.repaid, len(a.late), s.without(), a.rounds, attached, seen,
-		a.pulls, a.comments, spread(s.took(deliberation)), spread(s.took(diffReview)), spread(s.took(pullReview)), spread(p.outside),
+		s.figures(&a), spread(p.outside),
 		m.cores/time.Since(m.begun).Seconds(), sampleEvery, j.lives, len(m.lives), j.table)
 	folder := strings.TrimSuffix(filepath.Base(os.Getenv(reportVariable)), ".md")
 	for _, name := range plots() {
