@@ -79,7 +79,7 @@ type Reviewer interface {
 	// Name is the source under which its findings are shown: a lower-case word.
 	Name() string
 	// Review looks at the change. An error means that nothing can be said about any file; what concerns single files
-	// stands in the report's limits.
+	// stands in the report's limits. Beside ErrUnavailable stands the report that holds when it is not asked again.
 	Review(ctx context.Context, in Inspection) (Report, error)
 }
 

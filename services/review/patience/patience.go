@@ -87,6 +87,9 @@ func (p *Patience) Within(run func(ctx context.Context) (*engine.Failure, error)
 	}
 }
 
+// Plenty says whether half of the patience or more is left: for what the job can do without.
+func (p *Patience) Plenty() bool { return p.waited <= p.Limit/2 }
+
 // pause waits on the clock.
 func (p *Patience) pause(ctx context.Context, d time.Duration) (*engine.Failure, error) {
 	timer := time.NewTimer(d)

@@ -1,8 +1,11 @@
 package worker_test
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -67,4 +70,46 @@ func TestWhatIsLeftOutStandsInTheWalkthroughUntilItIsChanged(t *testing.T) {
 	require.Equal(t, finding.Fixed, f.Status)
 	require.Contains(t, walkthrough(), "Fixed: 1")
 	require.Empty(t, a.Rejected())
+}
+
+// distant is a history whose forge does not answer for some calls.
+type distant struct {
+	review.History
+
+	calls atomic.Int32
+	after int32 // how many calls fail
+}
+
+func (d *distant) Past(ctx context.Context, p review.Pinned) ([][]string, error) {
+	if d.calls.Add(1) <= d.after {
+		return nil, fmt.Errorf("fetch: %w", review.ErrUnavailable)
+	}
+	return d.History.Past(ctx, p)
+}
+
+// TestP01_AHistoryIsWaitedForWhileItsForgeIsAway but not for as long as a review has patience: it goes on without and says so.
+func TestP01_AHistoryIsWaitedForWhileItsForgeIsAway(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		after int32
+		notes int
+	}{
+		"it comes back": {after: 1},
+		"it stays away": {after: 1000, notes: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := &distant{after: c.after}
+			s := openAt(t, map[string]string{"code.go": "package p\n"}, map[string]string{"code.go": "package q\n"}).start(t, func(p *worker.Params) {
+				past, ok := p.Repository.(review.History)
+				require.True(t, ok)
+				h.History, p.Reviewers = past, []review.Reviewer{probe{}, history.New(h)}
+				p.Patience = 3 * time.Second // half of it is less than two pauses
+			})
+			r, j := s.end(t, s.ask(t))
+			require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+			require.Len(t, r.Notes, c.notes)
+			require.EqualValues(t, 2, h.calls.Load())
+		})
+	}
 }

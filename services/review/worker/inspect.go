@@ -18,8 +18,14 @@ import (
 	"witan.dev/services/review/wire"
 )
 
-// maxProposals bounds what one review takes from its static reviewers; the council takes 500.
-const maxProposals = 500
+// Bounds of one review (own choices).
+const (
+	// maxProposals is how many it takes from its static reviewers; the council takes 500.
+	maxProposals = 500
+	// maxForgeWaits is how often it waits for a forge that a reviewer needs and that does not answer, about four minutes in
+	// all: what stays away for this reviewer alone must not hold up the others.
+	maxForgeWaits = 8
+)
 
 // inspected is what the inspect step stores.
 type inspected struct {
@@ -33,8 +39,10 @@ type inspected struct {
 // failedReviewer is what a caller is told of a reviewer's failure.
 const failedReviewer = "the reviewer failed; the server's log has the cause"
 
-// inspect runs the static reviewers side by side, each under its own limit.
+// inspect runs the static reviewers side by side, each under its own limit. It waits for a forge that one of them needs, and
+// goes on without it in the end.
 func (s *session) inspect(got *progress) (*engine.Failure, error) {
+	waits := 0 // in this execution: another one waits anew
 	return step(s, stepInspect, &got.inspected, func(ctx context.Context) (inspected, error) {
 		loaded, err := s.load(ctx)
 		if err != nil {
@@ -48,17 +56,21 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		if err != nil {
 			return inspected{}, err
 		}
-		reports := make([]review.Report, len(reviewers))
+		reports, away := make([]review.Report, len(reviewers)), make([]error, len(reviewers))
 		out := inspected{Outcomes: make([]review.ReviewerOutcome, len(reviewers)), Notes: append(s.off(), notes...)}
 		var group errgroup.Group
 		for i, r := range reviewers {
 			group.Go(func() (err error) {
-				reports[i], out.Outcomes[i], err = s.examine(ctx, r, in)
+				reports[i], out.Outcomes[i], away[i], err = s.examine(ctx, r, in)
 				reports[i].Proposals = s.wanted(r, reports[i].Proposals)
 				return err
 			})
 		}
 		if err := group.Wait(); err != nil {
+			return inspected{}, err
+		}
+		if err := errors.Join(away...); err != nil && s.resolution.Pull != nil && waits < maxForgeWaits && s.patience.Plenty() {
+			waits++
 			return inspected{}, err
 		}
 		for i := range reports {
@@ -107,14 +119,14 @@ func (s *session) reviewers(ctx context.Context) (out []review.Reviewer, notes [
 	return out, notes, nil
 }
 
-// examine runs one reviewer. Its failure is an outcome; only the end of this execution is an error.
-func (s *session) examine(ctx context.Context, r review.Reviewer, in review.Inspection) (review.Report, review.ReviewerOutcome, error) {
-	o := review.ReviewerOutcome{Name: r.Name()}
+// examine runs one reviewer. Its failure is an outcome; only the end of this execution is an error. away is that of a forge
+// which may answer later: the report beside it says what it lacks.
+func (s *session) examine(ctx context.Context, r review.Reviewer, in review.Inspection) (report review.Report, o review.ReviewerOutcome, away, err error) {
+	o = review.ReviewerOutcome{Name: r.Name()}
 	user, needsCode := r.(review.IndexUser)
 	limited, cancel := context.WithTimeout(ctx, s.p.Limits.Reviewer)
 	defer cancel()
-	var report review.Report
-	err := s.patiently(limited, func(ctx context.Context) (err error) {
+	err = s.patiently(limited, func(ctx context.Context) (err error) {
 		switch {
 		case needsCode && s.parseError != nil:
 			return s.parseError
@@ -127,7 +139,9 @@ func (s *session) examine(ctx context.Context, r review.Reviewer, in review.Insp
 	})
 	switch {
 	case err != nil && fatal(ctx, err):
-		return report, o, err
+		return report, o, nil, err
+	case errors.Is(err, review.ErrUnavailable) && !needsCode:
+		away = err
 	case err != nil:
 		s.p.Logger.WarnContext(ctx, "a static reviewer failed", "reviewer", r.Name(), "review", string(s.review.ID), "error", err)
 		o.Failed = failedReviewer
@@ -135,11 +149,11 @@ func (s *session) examine(ctx context.Context, r review.Reviewer, in review.Insp
 		if needsCode {
 			o.Planned = plannedPaths(user, in)
 		}
-		return review.Report{}, o, nil
+		return review.Report{}, o, nil, nil
 	}
 	o.All, o.Looked, o.Limits, o.LeftOut = report.Looked == nil && !report.Whole, report.Looked, report.Limits, report.LeftOut
 	o.Whole = report.Whole
-	return report, o, nil
+	return report, o, away, nil
 }
 
 // plannedPaths are the files that a reviewer of code would have looked at: those that it covers, or, where nothing was

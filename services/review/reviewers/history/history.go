@@ -47,7 +47,7 @@ func (r *Reviewer) Name() string { return Name }
 
 // Review names the files that the change leaves out although they nearly always changed together with its own. A change of
 // more files than a commit of the history may have is not judged, nor one without a history. A history that cannot be read
-// is a note of the report and no error: no file is unread for it.
+// is a note of the report and no error: no file is unread for it. One whose forge does not answer is both.
 func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Report, error) {
 	nothing := review.Report{Looked: []review.Path{}}
 	if in.Head == nil || len(in.Change.Files) > review.MaxPastPaths {
@@ -61,6 +61,9 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 	}
 	if err != nil {
 		nothing.Notes = []string{unread}
+		if errors.Is(err, review.ErrUnavailable) {
+			return nothing, fmt.Errorf("history: %w", err)
+		}
 		return nothing, nil
 	}
 	if len(past) < minSupport {

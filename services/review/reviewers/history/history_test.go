@@ -137,6 +137,15 @@ func TestAHistoryThatCannotBeReadIsSaid(t *testing.T) {
 	require.Len(t, got.Notes, 1)
 }
 
+// TestAHistoryWhoseForgeIsAwayIsSaidAndCanBeAskedAgain: who does not ask again has the same report.
+func TestAHistoryWhoseForgeIsAwayIsSaidAndCanBeAskedAgain(t *testing.T) {
+	t.Parallel()
+	got, err := history.New(told{err: fmt.Errorf("fetch: %w", review.ErrUnavailable)}).Review(t.Context(), inspection(files{"a"}, "a"))
+	require.ErrorIs(t, err, review.ErrUnavailable)
+	require.False(t, got.Whole)
+	require.Len(t, got.Notes, 1)
+}
+
 // slow answers when nobody waits any more.
 type slow struct{}
 
