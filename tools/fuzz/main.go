@@ -1,5 +1,5 @@
-// Command fuzz runs the fuzz targets of this module for a while each, on each of some seeds, several side by side, and writes
-// what was run. It goes on after a target that fails, and exits 1 in the end. The inputs that one seed found interesting are
+// Command fuzz runs the fuzz targets of this module for a while each, on each of some seeds, several side by side, and keeps
+// the last run of each in a report. It goes on after a target that fails, and exits 1 in the end. The inputs that one seed found interesting are
 // where the next one begins: the go command keeps them in its cache.
 package main
 
@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"witan.dev/internal/testdata"
+	"witan.dev/tools/lastruns"
 )
 
 func main() {
@@ -34,7 +35,7 @@ func main() {
 	flag.StringVar(&o.seeds, "seeds", "1", "numbers that the mutations of inputs begin with, by commas")
 	flag.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many targets run side by side, each with one worker")
 	flag.StringVar(&o.only, "only", "", "a regular expression of targets, such as '/diff FuzzParse'")
-	flag.StringVar(&o.report, "report", "", "a file for the report in Markdown")
+	flag.StringVar(&o.report, "report", "", "a file for the report in Markdown, where each runs for ten minutes or longer")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -49,6 +50,11 @@ type options struct {
 	seeds, only, report string
 	jobs                int
 }
+
+// The report holds runs of this time and longer, on these seeds.
+const reportedTime = 10 * time.Minute
+
+var reportedSeeds = []string{"1", "2"} //nolint:gochecknoglobals // a constant list
 
 // target is one fuzz function.
 type target struct{ pkg, name string }
@@ -80,6 +86,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	rows := keys(targets)
 	targets = slices.DeleteFunc(targets, func(t target) bool { return !chosen.MatchString(t.String()) })
 	if len(targets) == 0 {
 		return errors.New("no target was chosen")
@@ -108,7 +115,10 @@ func run(ctx context.Context, o options, out io.Writer) error {
 				}
 				_, _ = fmt.Fprintf(out, "%-60s seed %d  %12d runs in %s  %s\n", r.target, r.seed, r.executions, r.took.Round(time.Second), r.verdict())
 				results = append(results, r)
-				return nil
+				if o.report == "" || o.each < reportedTime || ctx.Err() != nil {
+					return nil
+				}
+				return page().Update(ctx, o.report, rows, [][]string{r.row(o)})
 			})
 		}
 		if err := work.Wait(); err != nil {
@@ -117,11 +127,6 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
-	}
-	if o.report != "" {
-		if err := os.WriteFile(o.report, markdown(results, o), 0o644); err != nil { //nolint:gosec // a page for everybody
-			return err
-		}
 	}
 	return failure(results)
 }
@@ -216,23 +221,29 @@ func (r result) verdict() string {
 	return "FOUND " + r.found
 }
 
-// markdown is the report.
-func markdown(results []result, o options) []byte {
-	slices.SortStableFunc(results, func(a, b result) int { return strings.Compare(a.String(), b.String()) })
-	var b bytes.Buffer
-	bad, all := 0, int64(0)
-	for _, r := range results {
-		all += r.executions
-		if r.found != "" {
-			bad++
+// page is the report.
+func page() lastruns.Page {
+	return lastruns.Page{
+		Head: "# Fuzzing\n\n`make fuzz FUZZTIME=10m SEEDS=1,2` runs each fuzz target on each seed with one worker, several side by side, and keeps the\n" +
+			"last run of each in this table: `ONLY=…` runs some of them.",
+		Columns: []string{"target", "seed", "for", "side by side", "inputs tried", "corpus in the end", "found"}, Keys: 2,
+	}
+}
+
+// keys are the rows of the report.
+func keys(targets []target) (keys [][]string) {
+	for _, t := range targets {
+		for _, seed := range reportedSeeds {
+			keys = append(keys, []string{code(t), seed})
 		}
 	}
-	fmt.Fprintf(&b, "# Fuzzing\n\n`make fuzz FUZZTIME=%s SEEDS=%s JOBS=%d`, %s, %s/%s, %d CPUs, %s: %d runs of targets, %d inputs, %d failures.\n"+
-		"Each run has one worker and `JOBS` of them ran side by side, so a run had less than a processor of its own where there are fewer.\n\n",
-		o.each, o.seeds, o.jobs, time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), len(results), all, bad)
-	b.WriteString("| target | seed | inputs tried | corpus in the end | found |\n|---|---|---|---|---|\n")
-	for _, r := range results {
-		fmt.Fprintf(&b, "| `%s` | %d | %d | %d | %s |\n", r.target, r.seed, r.executions, r.corpus, r.verdict())
+	return keys
+}
+
+func code(t target) string { return "`" + t.String() + "`" }
+
+func (r result) row(o options) []string {
+	return []string{
+		code(r.target), strconv.Itoa(r.seed), o.each.String(), strconv.Itoa(o.jobs), strconv.FormatInt(r.executions, 10), strconv.Itoa(r.corpus), r.verdict(),
 	}
-	return b.Bytes()
 }

@@ -19,13 +19,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"witan.dev/internal/testdata"
 	"witan.dev/test/mutations"
+	"witan.dev/tools/lastruns"
 )
 
 // limit bounds one run of tests: a mutation may make one of them wait for ever. Tests that build programs get systemLimit.
@@ -85,6 +85,10 @@ func run(ctx context.Context, only, report string, out io.Writer) error {
 	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
 	m := &mutator{root: root, folder: folder, sound: map[string]error{}, out: out}
 	var results []result
+	var keys [][]string
+	for _, mutation := range all {
+		keys = append(keys, key(mutation))
+	}
 	for _, mutation := range all {
 		if !chosen.MatchString(mutation.Guarantee) {
 			continue
@@ -95,10 +99,10 @@ func run(ctx context.Context, only, report string, out io.Writer) error {
 		}
 		results = append(results, r)
 		_, _ = fmt.Fprintf(out, "%-4s %-9s %4.0f s  %s\n", r.Guarantee, r.verdict, r.took.Seconds(), r.Breaks)
-	}
-	if report != "" {
-		if err := os.WriteFile(report, markdown(results), 0o644); err != nil { //nolint:gosec // a page for everybody
-			return err
+		if report != "" {
+			if err := page().Update(ctx, report, keys, [][]string{r.row()}); err != nil {
+				return err
+			}
 		}
 	}
 	return failure(results)
@@ -215,20 +219,16 @@ func failed(text []byte) []string {
 	return names
 }
 
-// markdown is the report.
-func markdown(results []result) []byte {
-	var b bytes.Buffer
-	seen := 0
-	for _, r := range results {
-		if r.verdict == caught {
-			seen++
-		}
+// page is the report.
+func page() lastruns.Page {
+	return lastruns.Page{
+		Head:    "# Mutations\n\n`make mutations` breaks each guarantee on purpose and requires that its tests fail. The last run of each; `ONLY=^G1` runs some.",
+		Columns: []string{"guarantee", "what was broken", "where", "verdict", "tests that failed"}, Keys: 3,
 	}
-	fmt.Fprintf(&b, "# Mutations\n\n`make mutations` breaks each guarantee on purpose and requires that its tests fail. The last run, %s, %s/%s, %d CPUs, %s: %d of %d were caught.\n\n",
-		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), seen, len(results))
-	b.WriteString("| guarantee | what was broken | where | verdict | tests that failed |\n|---|---|---|---|---|\n")
-	for _, r := range results {
-		fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s |\n", r.Guarantee, r.Breaks, r.File, r.verdict, strings.Join(r.by, ", "))
-	}
-	return b.Bytes()
+}
+
+func key(m mutations.Mutation) []string { return []string{m.Guarantee, m.Breaks, "`" + m.File + "`"} }
+
+func (r result) row() []string {
+	return append(key(r.Mutation), string(r.verdict), strings.Join(r.by, ", "))
 }
