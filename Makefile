@@ -129,6 +129,7 @@ outages: needs ## sixty seconds of 502s and of absent models in the middle of a 
 .PHONY: generate
 generate: needs ## generate Go and OpenAPI from the protos, Go from the SQL of Postgres, and the list of error reasons
 	$(BUF) generate
+	sed -i -E 's/\bdeliverie\b/delivery/g; s/\bindexe\b/index/g' gen/openapi/v1/witan.swagger.json # the plugin's singulars only lack an s
 	$(SQLC) generate
 	go test ./internal/apierr -run TestCatalogIsCurrent -update >/dev/null
 
