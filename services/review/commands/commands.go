@@ -2,6 +2,7 @@
 package commands
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -38,19 +39,22 @@ const (
 )
 
 // Parse reads the commands of a comment: `/witan <command>` at the start of a line, or `@<app> <command>`. What is quoted,
-// code, or hidden from readers is not meant for us. A mention with other words is no command, since people also talk about
-// us; a slash with other words is an Unknown one. app is the account's name without "[bot]"; empty: no mention is ours.
+// code, or hidden from readers is not meant for us, by the rules of CommonMark. A mention with other words is no command,
+// since people also talk about us; a slash with other words is an Unknown one. app is the account's name without "[bot]";
+// empty: no mention is ours.
 func Parse(body, app string) []Command {
 	if len(body) > maxBody {
 		body = body[:maxBody]
 	}
 	var (
-		out  []Command
-		skip blocks
+		out   []Command
+		skip  hidden
+		lines = slices.Collect(strings.Lines(strings.ToValidUTF8(body, "")))
+		apart = apart(lines)
 	)
-	for line := range strings.Lines(strings.ToValidUTF8(body, "")) {
+	for n, line := range lines {
 		line = strings.TrimRight(line, " \t\r\n")
-		if skip.hides(line) {
+		if skip.hides(line, apart[n]) {
 			continue
 		}
 		if c, ok := command(line, app); ok {
@@ -121,45 +125,27 @@ func clean(text string) string {
 	return text[:cut]
 }
 
-// blocks knows which lines of a comment are not said by its author to us.
-type blocks struct {
-	fence  string // that closes the code block; empty: none is open
-	hidden string // that closes what is hidden or preformatted; empty: none is open
-	quoted bool   // the line before was a quotation, which goes on until an empty line
-}
+// hidden knows which lines of a comment its readers do not see as its author's words. It is the tag that closes what is
+// hidden or preformatted; empty: none is open.
+type hidden string
 
-// hides says whether the line is part of a block, or opens one.
-func (b *blocks) hides(line string) bool {
-	text := strings.TrimLeft(line, " ")
-	lower := strings.ToLower(text)
+// hides says whether the line is part of what is hidden, or opens it. apart says that it is quoted or code.
+func (h *hidden) hides(line string, apart bool) bool {
+	lower := strings.ToLower(line)
 	switch {
-	case b.hidden != "":
-		if strings.Contains(lower, b.hidden) {
-			b.hidden = ""
+	case *h != "":
+		if strings.Contains(lower, string(*h)) {
+			*h = ""
 		}
 		return true
-	case b.fence != "":
-		if strings.HasPrefix(text, b.fence) && strings.Trim(text, b.fence[:1]) == "" && len(line)-len(text) <= 3 {
-			b.fence = ""
-		}
-		return true
-	case len(line)-len(text) <= 3 && fence(text) != "":
-		b.fence, b.quoted = fence(text), false
-		return true
-	case strings.HasPrefix(text, ">"):
-		b.quoted = true
-		return true
-	case text == "":
-		b.quoted = false
-		return true
-	case b.quoted:
+	case apart:
 		return true
 	}
-	return b.opens(lower)
+	return h.opens(lower)
 }
 
 // opens notes what a line hides of those behind it. The line itself is no command then.
-func (b *blocks) opens(lower string) bool {
+func (h *hidden) opens(lower string) bool {
 	hides := false
 	for _, pair := range [][2]string{{"<!--", "-->"}, {"<pre", "</pre>"}, {"<code", "</code>"}, {"<script", "</script>"}, {"<style", "</style>"}} {
 		at := strings.LastIndex(lower, pair[0])
@@ -168,20 +154,8 @@ func (b *blocks) opens(lower string) bool {
 		}
 		hides = true
 		if !strings.Contains(lower[at:], pair[1]) {
-			b.hidden = pair[1]
+			*h = hidden(pair[1])
 		}
 	}
 	return hides
-}
-
-// fence is the fence that a line opens: three or more backticks or tildes.
-func fence(text string) string {
-	for _, c := range []string{"`", "~"} {
-		n := len(text) - len(strings.TrimLeft(text, c))
-		if n < 3 || c == "`" && strings.Contains(text[n:], "`") {
-			continue
-		}
-		return text[:n]
-	}
-	return ""
 }

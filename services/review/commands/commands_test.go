@@ -3,6 +3,7 @@ package commands_test
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -39,6 +40,15 @@ func TestParse(t *testing.T) {
 		"a code block of tildes":      {"~~~ sh\n```\n/witan review\n~~~~\n/witan help", []commands.Command{{Name: commands.Help}}},
 		"a code block in a code one":  {"````\n```\n/witan review\n```\n/witan pause\n````", nil},
 		"a code block without an end": {"```\n/witan review", nil},
+		"a code block in a list":      {"- so:\n  ```\n/witan pause\n", []commands.Command{{Name: commands.Pause}}},
+		"a code block of an item":     {"1. ```sh\n   /witan review\n   ```\n/witan help", []commands.Command{{Name: commands.Help}}},
+		"an item that begins with it": {"- ```\n  /witan review\n  ```", nil},
+		"an item that ends it":        {"- ```\n  x\n\n/witan help", []commands.Command{{Name: commands.Help}}},
+		"a quotation in a list":       {"- > he said\n  > so\n/witan review", nil},
+		"an item":                     {"- /witan review", nil},
+		"the words of an item":        {"- so:\n  /witan review", []commands.Command{{Name: commands.Review}}},
+		"a code block in a quotation": {"> ```\n> x\n\n/witan help", []commands.Command{{Name: commands.Help}}},
+		"a long line before":          {strings.Repeat("> é", 300) + "\n\n/witan help", []commands.Command{{Name: commands.Help}}},
 		"a code span":                 {"`/witan review`", nil},
 		"three backticks in a line":   {"```x``` y\n/witan review", []commands.Command{{Name: commands.Review}}},
 		"hidden":                      {"<!-- a\n/witan review\n-->\n/witan help", []commands.Command{{Name: commands.Help}}},
@@ -55,6 +65,20 @@ func TestParse(t *testing.T) {
 	}
 	require.Empty(t, commands.Parse("@ review", ""))
 	require.Empty(t, commands.Parse("@wise-owl review", ""))
+}
+
+// TestParseTakesAMomentWhateverNests has what takes a parser of Markdown the square of its length, in a comment as long as
+// they are read.
+func TestParseTakesAMomentWhateverNests(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string]string{
+		"quotations": strings.Repeat(">", 60<<10), "lists": strings.Repeat("- ", 30<<10), "both": strings.Repeat(">- ", 20<<10),
+		"lists and lines": strings.Repeat("- ", 127) + strings.Repeat("\na", 30<<10), "many lists": strings.Repeat(strings.Repeat("- ", 127)+"\n", 250),
+	} {
+		begun := time.Now()
+		require.Empty(t, commands.Parse(line+"a", ""), name)
+		require.Less(t, time.Since(begun), 5*time.Second, name)
+	}
 }
 
 // FuzzParse: whatever a comment holds, few commands come of it, each of known words and bounded text, and none of a comment

@@ -36,6 +36,8 @@ const sarif = `{"version": "2.1.0", "$schema": "x", "runs": [{
       "artifactLocation": {"uri": "src/a.go"}, "region": {"startLine": 4, "snippet": {"text": "something(else)"}}}}]},
     {"ruleId": "OLD", "message": {"text": "not on a changed line"}, "locations": [{"physicalLocation": {
       "artifactLocation": {"uri": "src/a.go"}, "region": {"startLine": 1}}}]},
+    {"ruleId": "BEYOND", "message": {"text": "of a longer file"}, "locations": [{"physicalLocation": {
+      "artifactLocation": {"uri": "src/a.go"}, "region": {"startLine": 8, "endLine": 400}}}]},
     {"ruleId": "SUPPRESSED", "message": {"text": "x"}, "suppressions": [{"kind": "inSource"}], "locations": [{"physicalLocation": {
       "artifactLocation": {"uri": "src/a.go"}, "region": {"startLine": 4}}}]},
     {"ruleId": "PASS", "kind": "pass", "message": {"text": "x"}, "locations": [{"physicalLocation": {
