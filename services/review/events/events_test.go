@@ -57,6 +57,7 @@ type hub struct {
 	state       review.PullState // empty: open
 	lost        int              // answers to writes that get lost
 	away        int              // looks for check runs that fail
+	file        string           // the repository's configuration
 }
 
 func (h *hub) PullRequest(_ context.Context, ref review.PullRef) (review.PullRequest, error) {
@@ -71,8 +72,11 @@ func (h *hub) set(state review.PullState) {
 	h.state = state
 }
 
-func (h *hub) File(context.Context, review.Repo, string, string) ([]byte, error) {
-	return nil, review.ErrNoFile
+func (h *hub) File(_ context.Context, _ review.Repo, path, commit string) ([]byte, error) {
+	if h.file == "" || path != ".witan.yaml" || commit != "base" {
+		return nil, review.ErrNoFile
+	}
+	return []byte(h.file), nil
 }
 
 func (h *hub) Permission(_ context.Context, _ review.Repo, login string) (review.Permission, error) {
@@ -648,19 +652,25 @@ func TestP07_TheCheckRunOfAReviewThatWasGivenUpIsEnded(t *testing.T) {
 	for name, c := range map[string]struct {
 		check publish.Check // that is at the forge
 		begun bool
+		file  string
 		want  string
+		as    publish.Conclusion
 	}{
-		"open":        {publish.Check{Status: publish.CheckInProgress}, true, "Not reviewed: internal error"},
-		"ended":       {publish.Check{Status: publish.CheckCompleted, Title: "Cancelled"}, true, "Cancelled"},
-		"not there":   {publish.Check{ExternalID: "another's", Status: publish.CheckInProgress}, true, ""},
-		"never begun": {publish.Check{Status: publish.CheckInProgress}, false, ""},
+		"open": {publish.Check{Status: publish.CheckInProgress}, true, "", "Not reviewed: internal error", publish.Neutral},
+		"open where it has to be complete": {
+			publish.Check{Status: publish.CheckInProgress}, true, "version: 1\ncheck:\n  incomplete: failure\n",
+			"Not reviewed: internal error", publish.Failure,
+		},
+		"ended":       {publish.Check{Status: publish.CheckCompleted, Title: "Cancelled"}, true, "", "Cancelled", ""},
+		"not there":   {publish.Check{ExternalID: "another's", Status: publish.CheckInProgress}, true, "", "", ""},
+		"never begun": {publish.Check{Status: publish.CheckInProgress}, false, "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			s.away = 1
+			s.away, s.file = 1, c.file
 			r := review.Review{ID: job.NewID(), Owner: "local", Publish: true, Title: "panic", Pinned: review.Pinned{
-				Subject: subject, Head: "head", Source: review.Source{Kind: review.SourcePull, Pull: review.PullRef{Number: 3}},
+				Subject: subject, Base: "base", Head: "head", Source: review.Source{Kind: review.SourcePull, Pull: review.PullRef{Number: 3}},
 			}}
 			key := publish.CheckKey(publish.NewKeys([]byte("key")), subject, string(r.ID))
 			c.check.ID, c.check.ExternalID = 1, cmp.Or(c.check.ExternalID, key)
@@ -687,6 +697,7 @@ func TestP07_TheCheckRunOfAReviewThatWasGivenUpIsEnded(t *testing.T) {
 			}
 			require.Len(t, s.checks, 1, "none is made")
 			require.Equal(t, c.want, s.checks[0].Title)
+			require.Equal(t, c.as, s.checks[0].Conclusion)
 			require.Equal(t, c.want == "" && c.check.Status == publish.CheckInProgress, s.checks[0].Status == publish.CheckInProgress)
 		})
 	}

@@ -37,6 +37,8 @@ type LateCheck struct {
 	Check   publish.Check  `json:"check"`
 	// Open says that the check run is to be ended only where it is there and still open, when its review has ended.
 	Open bool `json:"open,omitempty"`
+	// Base is the commit at which the repository says how a check run without a result ends; empty: as Check says.
+	Base string `json:"base,omitempty"`
 }
 
 // JobStore keeps jobs.
@@ -82,7 +84,7 @@ func EndGivenUp(ctx context.Context, jobs JobStore, store GivenUpStore, keys pub
 	}
 	request := uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "%s~%d/check/given-up", j.ID, j.Attempt)).String()
 	return EndLater(ctx, jobs, r.Owner, request, LateCheck{
-		Review: r.ID, Attempt: j.Attempt, Pull: r.Pinned.Source.Pull, Open: true,
+		Review: r.ID, Attempt: j.Attempt, Pull: r.Pinned.Source.Pull, Open: true, Base: r.Pinned.Base,
 		Check: publish.Check{
 			ExternalID: key, Head: r.Pinned.Head, Status: publish.CheckCompleted, Conclusion: publish.Neutral,
 			Title: "Not reviewed: internal error", Summary: "The server met an error and gave the review up.",
@@ -139,10 +141,30 @@ func (s *session) endOpen(ctx context.Context, desk *publish.Desk, late *LateChe
 	}) {
 		return publish.Placed{}, nil
 	}
+	check := late.Check
+	if check.Conclusion, err = s.missing(ctx, late); err != nil {
+		return publish.Placed{}, err
+	}
 	desk.Begin = func(context.Context, []string) error { return errNotThere }
-	placed, err := desk.Check(ctx, late.Check)
+	placed, err := desk.Check(ctx, check)
 	if errors.Is(err, errNotThere) {
 		return publish.Placed{}, nil
 	}
 	return placed, err
+}
+
+// missing is what the check run of a review without a result says, as its repository has it.
+func (s *session) missing(ctx context.Context, late *LateCheck) (publish.Conclusion, error) {
+	if late.Base == "" || s.p.Forge == nil {
+		return late.Check.Conclusion, nil
+	}
+	set, _, err := s.settings(ctx, &review.PullRequest{PullRef: late.Pull, BaseTip: late.Base})
+	if err == nil {
+		return publish.Missing(&set), nil
+	}
+	if waits(err) || ctx.Err() != nil {
+		return "", err
+	}
+	s.p.Logger.WarnContext(ctx, "what the repository says of its checks cannot be read", "review", string(late.Review), "error", err)
+	return late.Check.Conclusion, nil
 }
