@@ -42,6 +42,14 @@ func takeCustody(p parts) {
 		return events.EndGivenUp(ctx, p.jobs, p.reviews, publish.NewKeys(p.key), j)
 	})
 
+	release := func(ctx context.Context, tx job.Tx, j job.Job) error {
+		return p.blobs.ReleaseTx(ctx, tx, reviewwire.JobName(j.ID))
+	}
+	p.jobs.OnDelete(job.KindDelivery, job.Remover{Tx: release})
+	p.jobs.OnGivenUp(job.KindDelivery, func(ctx context.Context, j job.Job) error {
+		return p.reviews.Write(ctx, func(ctx context.Context, tx job.Tx) error { return release(ctx, tx, j) })
+	})
+
 	remover := job.Remover{
 		Tx: func(ctx context.Context, tx job.Tx, j job.Job) error {
 			if err := p.blobs.ReleaseTx(ctx, tx, retrievalmessages.Name(retrieval.ID(j.ID))); err != nil {

@@ -249,11 +249,12 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	if hub != nil {
 		forge, publisher, host = hub, github.NewWriter(hub), hub.Host()
 	}
+	snapshots := reviewgit.NewSnapshots(g, p.blobs, repository.Ready)
 	configuration := repositoryConfiguration(reviewers, limits.ContextTokens)
 	worker := reviewworker.New(reviewworker.Params{
 		Forge: forge, Publisher: publisher, PublishKeys: publish.NewKeys(p.key), JobURL: jobURL(p.config.PublicURL),
 		Configuration: configuration,
-		Snapshots:     reviewgit.NewSnapshots(g, p.blobs, repository.Ready),
+		Snapshots:     snapshots,
 		Repository:    repository, Parser: parser, Index: index, Council: members, Jobs: peers.NewJobs(p.conn), Store: p.reviews,
 		Blobs: p.blobs, Secrets: leaks, Reviewers: reviewers, Logger: p.logger,
 		EndLater: func(ctx context.Context, owner, requestID string, late events.LateCheck) error {
@@ -271,6 +272,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		Starter: starter.New(starter.Params{Jobs: p.jobs, Store: p.reviews, Subjects: p.reviews, Logger: p.logger, Clock: time.Now}),
 		Forge:   forge, Publisher: publisher, Keys: publish.NewKeys(p.key), Configuration: configuration, Secrets: leaks, Logger: p.logger,
 		Patience: p.config.Reviews.Patience, Kept: p.jobs, Wait: looks(p.config.GitHub.ListLag), Budgets: budgets(p.config.Reviews),
+		Host: host, Indexes: index, Snapshots: snapshots, Blobs: p.blobs, Calm: p.config.Reviews.Debounce, CalmMax: p.config.Reviews.DebounceMax,
 	})
 	return service{register: server.Register, body: worker.Body, deliveries: deliveries.Body}, nil
 }

@@ -185,9 +185,5 @@ func (s *Subject) Quiet(now time.Time, pause, limit time.Duration) time.Duration
 	if s.LastPush.IsZero() {
 		return 0
 	}
-	until := s.LastPush.Add(pause)
-	if latest := s.FirstPush.Add(limit); latest.Before(until) {
-		until = latest
-	}
-	return max(until.Sub(now), 0)
+	return calm(s.FirstPush, s.LastPush, now, pause, limit)
 }

@@ -2,6 +2,7 @@ package review
 
 import (
 	"context"
+	"time"
 
 	"witan.dev/internal/job"
 )
@@ -87,6 +88,22 @@ type IndexSource struct {
 	BaseIndex  string   // an index of a similar state, so that only what differs is parsed; may be empty
 	RequestID  string
 	ParentJob  string
+	// Tip says that it is the newest commit of a default branch and belongs to no review.
+	Tip bool
+}
+
+// Indexes makes indexes of tips, and removes indexes. Safe for concurrent use. What it does is done for the owner in the
+// context. The error is ErrUnavailable where the service cannot be reached.
+type Indexes interface {
+	// Build is that of Index.
+	Build(ctx context.Context, s IndexSource) (index, job string, err error)
+	// Discard removes indexes that were made of a tip. Reviews' own stay, and what is not there is no error. It returns the
+	// jobs of those that are being made and stay until these have ended.
+	Discard(ctx context.Context, indexes ...string) (unfinished []string, err error)
+	// Remove removes indexes of a repository that were made before a time, a bounded number at a time; more says that there may
+	// be others. It returns the jobs of those that are being made, or used by an unfinished review, and stay until these have
+	// ended.
+	Remove(ctx context.Context, repository string, before time.Time) (unfinished []string, more bool, err error)
 }
 
 // Index is the code graph.

@@ -53,6 +53,9 @@ type Subject struct {
 	// Snapshot and Index are the newest of a base, in the row of a repository: the next one is made of what differs.
 	Snapshot string `json:"snapshot,omitempty"`
 	Index    string `json:"index,omitempty"`
+	// Indexers are the owners who have indexes of the repository, Tip is its default branch; both in its row.
+	Indexers []string `json:"indexers,omitempty"`
+	Tip      Tip      `json:"tip,omitzero"`
 	// Files are the changed files that were reviewed in full, by path.
 	Files ByPath[CoveredFile] `json:"files,omitempty"`
 }
@@ -129,7 +132,8 @@ type Publication struct {
 	Review job.ID `json:"review"` // that planned it first
 }
 
-// SubjectQuery selects subjects of pull requests, in the order of their names.
+// SubjectQuery selects subjects of pull requests and the rows of repositories that were indexed, whose Pull has no number, in
+// the order of their names.
 type SubjectQuery struct {
 	Host                     string
 	Repository, Installation int64 // 0: all

@@ -4,6 +4,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,12 +61,21 @@ type Params struct {
 	Forge     review.Forge
 	Publisher publish.Forge
 	Keys      publish.Keys
+	// Host is the forge's; empty: github.com.
+	Host string
 	// Configuration reads what repositories say.
 	Configuration Configuration
 	Secrets       *secrets.Reviewer
 	// Budgets are the server's; answers count in those of a day and a month.
 	Budgets review.Budgets
-	Logger  *slog.Logger
+	// Indexes keep the code of default branches, made of what Snapshots store in Blobs; nil: nothing is indexed here.
+	Indexes   review.Indexes
+	Snapshots review.Snapshots
+	Blobs     Blobs
+	// Calm is how long a default branch must not have moved before it is indexed, CalmMax after how long it is all the same,
+	// IndexTime how long that may take; 0: 20 seconds, 2 minutes, an hour.
+	Calm, CalmMax, IndexTime time.Duration
+	Logger                   *slog.Logger
 	// Patience bounds how long a job waits in all for the forge; 0: 2 hours.
 	Patience time.Duration
 	// Wait pauses between two looks for what was written; nil: on the clock.
@@ -74,8 +84,17 @@ type Params struct {
 	Clock func() time.Time
 }
 
+// Blobs keeps what snapshots are made of.
+type Blobs interface {
+	ReleaseTx(ctx context.Context, tx job.Tx, resource string) error
+}
+
 // Worker does what events ask for. Safe for concurrent use.
-type Worker struct{ p Params }
+type Worker struct {
+	p Params
+	// indexing has one place: who stores a tree holds much of it in memory, and nobody waits for it.
+	indexing chan struct{}
+}
 
 // New returns a worker.
 func New(p Params) *Worker {
@@ -88,7 +107,8 @@ func New(p Params) *Worker {
 	if p.Clock == nil {
 		p.Clock = time.Now
 	}
-	return &Worker{p: p}
+	p.Calm, p.CalmMax, p.IndexTime = cmp.Or(p.Calm, calm), cmp.Or(p.CalmMax, calmMax), cmp.Or(p.IndexTime, indexTime)
+	return &Worker{p: p, indexing: make(chan struct{}, 1)}
 }
 
 // session is one execution.
@@ -114,7 +134,13 @@ func (w *Worker) Body(r *job.Run) error {
 	if err != nil {
 		return err
 	}
-	return r.Finish(context.WithoutCancel(r.Context()), outcome(f))
+	end := outcome(f)
+	if s.event.GetPushed() != nil && w.p.Blobs != nil { // what it stored, the index keeps or nobody
+		end.Write = func(ctx context.Context, tx job.Tx) error {
+			return w.p.Blobs.ReleaseTx(ctx, tx, wire.JobName(r.Job().ID))
+		}
+	}
+	return r.Finish(context.WithoutCancel(r.Context()), end)
 }
 
 func outcome(f *engine.Failure) job.Outcome {
@@ -148,6 +174,10 @@ func (s *session) handle() (*engine.Failure, error) {
 		return s.commented(e.Comment)
 	case *reviewv1.ForgeEvent_Thread:
 		return s.thread(e.Thread)
+	case *reviewv1.ForgeEvent_Pushed:
+		return s.pushed()
+	case *reviewv1.ForgeEvent_BranchDeleted:
+		return s.branchDeleted(e.BranchDeleted)
 	case *reviewv1.ForgeEvent_Installation:
 		return s.installed(e.Installation)
 	case *reviewv1.ForgeEvent_RepositoryChanged:
@@ -347,33 +377,6 @@ func (s *session) change(ctx context.Context, name string, fn func(*review.Subje
 	}})
 }
 
-// installed stops what was under way where we may not look any more.
-func (s *session) installed(e *reviewv1.InstallationChanged) (*engine.Failure, error) {
-	if e.GetChange() != reviewv1.InstallationChanged_REMOVED {
-		return nil, nil //nolint:nilnil // tokens are asked for when they are needed
-	}
-	if len(e.GetRepositories()) == 0 {
-		return s.each("stop", review.SubjectQuery{Installation: e.GetInstallationId()}, s.stop)
-	}
-	for i, r := range e.GetRepositories() {
-		f, err := s.each(fmt.Sprintf("stop/%d", i), review.SubjectQuery{Host: r.GetHost(), Repository: r.GetId()}, s.stop)
-		if f != nil || err != nil {
-			return f, err
-		}
-	}
-	return nil, nil //nolint:nilnil // no failure
-}
-
-// stop ends the reviews of a subject.
-func (s *session) stop(ctx context.Context, subject *review.Subject) error {
-	for _, id := range Unended(subject) {
-		if err := s.p.Jobs.Cancel(ctx, wire.JobName(id)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Unended are the reviews of a subject that may be under way.
 func Unended(subject *review.Subject) []job.ID {
 	var out []job.ID
@@ -391,7 +394,7 @@ func (s *session) repositoryChanged(e *reviewv1.RepositoryChanged) (*engine.Fail
 	q := review.SubjectQuery{Host: repo.Host, Repository: repo.ID}
 	switch e.GetChange() {
 	case reviewv1.RepositoryChanged_DELETED:
-		return s.each("stop", q, s.stop)
+		return s.gone([]string{repo.Row()}, q)
 	case reviewv1.RepositoryChanged_RENAMED:
 		return s.each("rename", q, func(ctx context.Context, subject *review.Subject) error {
 			return s.change(ctx, subject.Name, func(subject *review.Subject) {
@@ -416,6 +419,9 @@ func (s *session) checkAction(e *reviewv1.CheckAction) (*engine.Failure, error) 
 		return nil, nil //nolint:nilnil // no failure
 	}
 	return s.each("find", review.SubjectQuery{Host: repo.Host, Repository: repo.ID}, func(ctx context.Context, subject *review.Subject) error {
+		if subject.Pull.Number == 0 { // the repository's own row
+			return nil
+		}
 		if tried, err := s.triedAt(ctx, subject, e.GetHead()); err != nil || !tried {
 			return err
 		}

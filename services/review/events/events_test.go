@@ -3,6 +3,7 @@ package events_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/apierr"
 	"witan.dev/internal/auth"
+	blobsqlite "witan.dev/internal/blob/sqlite"
 	"witan.dev/internal/bus/inprocess"
 	"witan.dev/internal/database/sqlite"
 	"witan.dev/internal/finding"
@@ -58,6 +60,8 @@ type hub struct {
 	lost        int              // answers to writes that get lost
 	away        int              // looks for check runs that fail
 	file        string           // the repository's configuration
+	tip         string           // of the branch main; empty: it is gone
+	lookedTip   int
 }
 
 func (h *hub) PullRequest(_ context.Context, ref review.PullRef) (review.PullRequest, error) {
@@ -144,8 +148,26 @@ type jobs struct {
 	manager *job.Manager
 }
 
-func (jobs) Wait(context.Context, string) (review.JobState, error) {
-	return review.JobState{State: string(job.StateSucceeded)}, nil
+// Wait takes what no job of the manager does for done.
+func (j jobs) Wait(ctx context.Context, name string) (review.JobState, error) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got, err := j.manager.Get(ctx, job.ID(strings.TrimPrefix(name, "jobs/")), "")
+		switch {
+		case errors.Is(err, job.ErrNotFound):
+			return review.JobState{State: string(job.StateSucceeded)}, nil
+		case err != nil:
+			return review.JobState{}, err
+		case got.State.Terminal():
+			return review.JobState{State: string(got.State)}, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return review.JobState{}, context.Cause(ctx)
+		}
+	}
 }
 
 func (j jobs) Cancel(ctx context.Context, name string) error {
@@ -210,6 +232,8 @@ type system struct {
 
 	council *council
 	repo    *repo
+	indexes *indexes
+	clock   *clock
 
 	server *server.Server
 	jobs   *job.Manager
@@ -229,12 +253,14 @@ func start(t *testing.T, options ...func(*events.Params)) *system {
 	h := &hub{permissions: map[string]review.Permission{"wil": review.PermissionWrite, "ada": review.PermissionRead, "rea": review.PermissionRead}}
 	scanner, err := secrets.New([]byte("a key for tests that is long enough"))
 	require.NoError(t, err)
-	c, r := &council{}, &repo{}
+	c, r, now := &council{}, &repo{}, &clock{}
+	x := &indexes{manager: manager, blobs: blobsqlite.New(db, nil), made: map[string]*index{}}
 	params := events.Params{
 		Advisor: c, Repository: r, Secrets: scanner,
 		Jobs: jobs{manager: manager}, Kept: manager, Store: store, Subjects: store, Ledger: store, Forge: h, Publisher: h, Keys: publish.NewKeys([]byte("key")),
 		Starter:       starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
 		Configuration: repoconfig.New(repoconfig.Params{}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		Indexes: x, Snapshots: x, Blobs: x.blobs, Calm: 10 * time.Millisecond, Clock: now.now,
 	}
 	for _, option := range options {
 		option(&params)
@@ -255,6 +281,10 @@ func start(t *testing.T, options ...func(*events.Params)) *system {
 		return context.Cause(r.Context())
 	})
 	manager.Handle(job.KindDelivery, 0, w.Body)
+	manager.Handle(job.KindIndex, 0, x.body)
+	manager.OnDelete(job.KindIndex, job.Remover{Tx: func(ctx context.Context, tx job.Tx, j job.Job) error {
+		return x.blobs.ReleaseTx(ctx, tx, j.Resource)
+	}})
 	require.NoError(t, manager.Start(ctx))
 	t.Cleanup(func() {
 		stopping, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -263,8 +293,8 @@ func start(t *testing.T, options ...func(*events.Params)) *system {
 		require.NoError(t, db.Close())
 	})
 	return &system{
-		hub: h, council: c, repo: r, jobs: manager, store: store,
-		server: server.New(server.Params{Jobs: manager, Store: store, Subjects: store, Ledger: store, Forge: true, App: "owl"}),
+		hub: h, council: c, repo: r, jobs: manager, store: store, indexes: x, clock: now,
+		server: server.New(server.Params{Jobs: manager, Store: store, Subjects: store, Ledger: store, Forge: true, App: "owl", Clock: now.now}),
 		write: func(fn func(ctx context.Context, tx job.Tx) error) error {
 			_, _, err := manager.Create(ctx, job.Creation{ID: job.NewID(), Kind: job.KindIndex, Owner: "local", Resource: "indexes/x", Write: fn})
 			return err
@@ -279,11 +309,25 @@ const subject = "github:github.com/7#3"
 // tell hands an event over and waits for its job; the same word is the same delivery.
 func (s *system) tell(t *testing.T, word, sender string, change func(*reviewv1.ForgeEvent)) *reviewv1.HandleEventResponse {
 	t.Helper()
+	answer := s.hand(t, word, sender, change)
+	s.ended(t, answer)
+	return answer
+}
+
+// hand hands an event over.
+func (s *system) hand(t *testing.T, word, sender string, change func(*reviewv1.ForgeEvent)) *reviewv1.HandleEventResponse {
+	t.Helper()
 	e := &reviewv1.ForgeEvent{Delivery: "deliveries/" + word, Repository: repository, Sender: sender}
 	change(e)
 	ctx := auth.With(t.Context(), auth.Principal{Owner: "local", Service: true})
 	answer, err := s.server.HandleEvent(ctx, &reviewv1.HandleEventRequest{Event: e, RequestId: uuid.NewSHA1(uuid.NameSpaceURL, []byte(word)).String()})
 	require.NoError(t, err)
+	return answer
+}
+
+// ended waits for the job of an event.
+func (s *system) ended(t *testing.T, answer *reviewv1.HandleEventResponse) {
+	t.Helper()
 	if id, ok := strings.CutPrefix(answer.GetResource(), "jobs/"); ok {
 		require.Eventually(t, func() bool {
 			j, err := s.jobs.Get(t.Context(), job.ID(id), "")
@@ -294,7 +338,6 @@ func (s *system) tell(t *testing.T, word, sender string, change func(*reviewv1.F
 		require.NoError(t, err)
 		require.Equal(t, job.StateSucceeded, j.State, "%+v", j.Error)
 	}
-	return answer
 }
 
 func comment(id int64, body string) func(*reviewv1.ForgeEvent) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -40,9 +41,14 @@ const (
 type effect struct {
 	ignored  string
 	commands []commands.Command
-	// onSubject changes the locked subject of a pull request. It returns the reviews that the job ends.
-	number    int64
+	// onSubject changes the locked subject. It returns the reviews that the job ends.
+	subject   string
 	onSubject func(*review.Subject) []job.ID
+	// onTip takes a push in at the locked subject, which is a repository, and returns the job that answers it: id, or the newest
+	// one for its tip.
+	onTip func(row *review.Subject, id job.ID, unfinished bool) job.ID
+	// priority is the job's; 0: of what a person waits for.
+	priority uint
 	// write changes what is kept beside it.
 	write func(ctx context.Context, tx job.Tx) error
 }
@@ -96,11 +102,14 @@ func (s *Server) deliver(ctx context.Context, req *reviewv1.HandleEventRequest, 
 	c := job.Creation{
 		ID: job.NewID(), Kind: job.KindDelivery, Owner: owner, Method: reviewv1.ReviewService_HandleEvent_FullMethodName,
 		RequestID: req.GetRequestId(), BodySHA256: sha256.Sum256(event), Resource: req.GetEvent().GetDelivery(), Spec: raw, Write: e.write,
+		Priority: e.priority,
+	}
+	if e.onTip != nil {
+		c.Admit = func(ctx context.Context, tx job.Tx, c *job.Creation) error { return s.admitTip(ctx, tx, owner, e, c) }
 	}
 	if e.onSubject != nil {
-		name := review.PullRef{Repo: events.Repo(req.GetEvent().GetRepository()), Number: e.number}.Subject()
 		c.Admit = func(ctx context.Context, tx job.Tx, c *job.Creation) error {
-			subject, err := s.p.Subjects.Lock(ctx, tx, name, owner)
+			subject, err := s.p.Subjects.Lock(ctx, tx, e.subject, owner)
 			if err != nil {
 				return err
 			}
@@ -115,12 +124,29 @@ func (s *Server) deliver(ctx context.Context, req *reviewv1.HandleEventRequest, 
 	return j.ID, err
 }
 
+// admitTip takes a push in at the row of its repository.
+func (s *Server) admitTip(ctx context.Context, tx job.Tx, owner string, e *effect, c *job.Creation) error {
+	row, err := s.p.Subjects.Lock(ctx, tx, e.subject, owner)
+	if err != nil {
+		return err
+	}
+	states, err := s.p.Jobs.StatesTx(ctx, tx, row.Tip.Job)
+	if err != nil {
+		return err
+	}
+	state, there := states[row.Tip.Job]
+	if by := e.onTip(&row, c.ID, there && !state.Terminal()); by != c.ID {
+		c.Existing = by
+	}
+	return s.p.Subjects.Put(ctx, tx, row)
+}
+
 func (s *Server) effect(ctx context.Context, e *reviewv1.ForgeEvent) (effect, error) {
 	switch what := e.GetEvent().(type) {
 	case *reviewv1.ForgeEvent_Closed:
-		return s.known(ctx, e, what.Closed.GetNumber(), effect{number: what.Closed.GetNumber(), onSubject: events.Unended})
+		return s.known(ctx, e, what.Closed.GetNumber(), effect{onSubject: events.Unended})
 	case *reviewv1.ForgeEvent_Drafted:
-		return s.known(ctx, e, what.Drafted.GetNumber(), effect{number: what.Drafted.GetNumber(), onSubject: func(subject *review.Subject) []job.ID {
+		return s.known(ctx, e, what.Drafted.GetNumber(), effect{onSubject: func(subject *review.Subject) []job.ID {
 			if subject.RunningAsked || subject.Waiting { // a person waits for it, or it finds out by itself
 				return nil
 			}
@@ -137,6 +163,10 @@ func (s *Server) effect(ctx context.Context, e *reviewv1.ForgeEvent) (effect, er
 		out, err := s.onFinding(ctx, e, what.Thread.GetNumber(), what.Thread.GetCommentIds(), lifecycle.Resolved)
 		out.write = nil // the job asks first whether the sender may
 		return out, err
+	case *reviewv1.ForgeEvent_Pushed:
+		return s.pushed(ctx, e, what.Pushed)
+	case *reviewv1.ForgeEvent_BranchDeleted:
+		return s.branchDeleted(ctx, e, what.BranchDeleted)
 	case *reviewv1.ForgeEvent_Installation:
 		if what.Installation.GetChange() != reviewv1.InstallationChanged_REMOVED {
 			return effect{ignored: ignoredRecorded}, nil
@@ -154,9 +184,39 @@ func (s *Server) effect(ctx context.Context, e *reviewv1.ForgeEvent) (effect, er
 	}
 }
 
+// background is the priority of what nobody waits for.
+const background = 2 * job.DefaultPriority
+
+// pushed is the effect of a push to a default branch. Where no review of the owner's had the code indexed there is nobody whom
+// it would help: an installation may have many repositories.
+func (s *Server) pushed(ctx context.Context, e *reviewv1.ForgeEvent, p *reviewv1.BranchPushed) (effect, error) {
+	row, err := s.p.Subjects.Subject(ctx, events.Repo(e.GetRepository()).Row())
+	switch {
+	case errors.Is(err, review.ErrNotFound) || err == nil && !slices.Contains(row.Indexers, auth.Owner(ctx)):
+		return effect{ignored: ignoredUnknown}, nil
+	case err != nil:
+		return effect{}, err
+	case !s.p.Forge:
+		return effect{ignored: ignoredNoForge}, nil
+	}
+	return effect{subject: row.Name, priority: background, onTip: func(row *review.Subject, id job.ID, unfinished bool) job.ID {
+		return row.Tip.Pushed(p.GetBranch(), id, s.p.Clock().UTC(), unfinished)
+	}}, nil
+}
+
+// branchDeleted is the effect of the end of a branch: only default branches have indexes of their own.
+func (s *Server) branchDeleted(ctx context.Context, e *reviewv1.ForgeEvent, b *reviewv1.BranchDeleted) (effect, error) {
+	row, err := s.p.Subjects.Subject(ctx, events.Repo(e.GetRepository()).Row())
+	if errors.Is(err, review.ErrNotFound) || err == nil && row.Tip.Branch != b.GetBranch() {
+		return effect{ignored: ignoredRecorded}, nil
+	}
+	return effect{priority: background}, err
+}
+
 // known is the effect on a pull request of which there were reviews.
 func (s *Server) known(ctx context.Context, e *reviewv1.ForgeEvent, number int64, then effect) (effect, error) {
-	_, err := s.p.Subjects.Subject(ctx, subjectOf(e, number))
+	then.subject = subjectOf(e, number)
+	_, err := s.p.Subjects.Subject(ctx, then.subject)
 	if errors.Is(err, review.ErrNotFound) {
 		return effect{ignored: ignoredUnknown}, nil
 	}

@@ -34,7 +34,7 @@ func (s *session) buildOfSnapshots(ctx context.Context, f *fetched) error {
 	if _, err := s.indexed(ctx, p.NewTree, base, stepHead, &source, &f.Index, &f.IndexJob); err != nil {
 		return err
 	}
-	if before.Snapshot == base && before.Index == f.BaseIndex {
+	if before.Snapshot == base && before.Index == f.BaseIndex && !before.IndexedFor(s.review.Owner, p.Source.Pull.Repo) {
 		return nil
 	}
 	return s.run.Commit(ctx, job.Update{Write: func(ctx context.Context, tx job.Tx) error {
@@ -43,6 +43,7 @@ func (s *session) buildOfSnapshots(ctx context.Context, f *fetched) error {
 			return err
 		}
 		row.Snapshot, row.Index = base, f.BaseIndex
+		row.IndexedFor(s.review.Owner, p.Source.Pull.Repo)
 		return s.p.Subjects.Put(ctx, tx, row)
 	}})
 }
