@@ -43,8 +43,8 @@ type Change struct {
 
 // Result is what a review makes of its findings and of those that are known.
 type Result struct {
-	// Findings are the review's with their statuses, those that are still open in the changed files although nobody
-	// reported them again, and those that the review found fixed; in the common order, each with a name of its own.
+	// Findings are the review's with their statuses, those that are still open or dismissed in the changed files although
+	// nobody reported them again, and those that the review found fixed; in the common order, each with a name of its own.
 	Findings []finding.Finding
 	// Known are the rows that are new or differ from what was known, to be stored.
 	Known []review.Known
@@ -398,7 +398,7 @@ func (a *application) name(id string) string { return a.in.Review + "/findings/"
 func KnownID(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
 
 // snapshot is a known finding as the review shows it. What was not reported again is shown while it is open and the change
-// touches its file, and once when it is fixed.
+// touches its file, once when it is fixed, and as dismissed as long as its code may stand there.
 func (a *application) snapshot(k int) (finding.Finding, bool) {
 	row := &a.known[k]
 	f := row.Finding
@@ -417,6 +417,8 @@ func (a *application) snapshot(k int) (finding.Finding, bool) {
 			f.Location.StartLine, f.Location.EndLine, f.Location.InDiff = 0, 0, false
 		}
 		return f, true
+	case finding.Dismissed:
+		return f, a.rows[a.standings[k].path] != nil && !a.standings[k].gone()
 	default:
 		return f, false
 	}

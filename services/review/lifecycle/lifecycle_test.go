@@ -133,6 +133,35 @@ func TestWhatPeopleSaidStands(t *testing.T) {
 	require.Equal(t, finding.Open, lifecycle.Unresolved(thread).Finding.Status)
 }
 
+// TestP06_WhatWasDismissedIsShownAsSuchWhetherItComesUpAgainOrNot, as long as its code stands in a changed file.
+func TestP06_WhatWasDismissedIsShownAsSuchWhetherItComesUpAgainOrNot(t *testing.T) {
+	t.Parallel()
+	base := map[string]string{"a.c": "zero()\n", "b.c": "zero()\n"}
+	k := lifecycle.Dismiss(known(faulty, "two"), "as intended")
+	for name, c := range map[string]struct {
+		now   map[string]string
+		again []finding.Finding
+		want  int
+	}{
+		"reported again": {map[string]string{"a.c": faulty, "b.c": "zero()\n"}, []finding.Finding{k.Finding}, 1},
+		"not reported":   {map[string]string{"a.c": faulty, "b.c": "zero()\n"}, nil, 1},
+		"its code went":  {map[string]string{"a.c": changed, "b.c": "zero()\n"}, nil, 0},
+		"another file":   {map[string]string{"a.c": "zero()\n", "b.c": faulty}, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, cov := head(base, c.now)
+			out, _ := apply(t, k, h, cov, c.again...)
+			require.Len(t, out.Findings, c.want)
+			for i := range out.Findings {
+				require.Equal(t, "reviews/r1/findings/k", out.Findings[i].Name)
+				require.Equal(t, finding.Dismissed, out.Findings[i].Status)
+				require.Equal(t, 2, out.Findings[i].Location.StartLine)
+			}
+		})
+	}
+}
+
 // TestHeldFindingsDecideNothing: what the council does not confirm any more is neither fixed nor reported again.
 func TestHeldFindingsDecideNothing(t *testing.T) {
 	t.Parallel()
