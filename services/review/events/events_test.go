@@ -42,12 +42,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// reader is a review.Forge under another name.
-type reader interface{ review.Forge }
-
 // hub is a forge with one pull request of ada's, on which we can react and comment.
 type hub struct {
-	reader
 	publish.Forge
 
 	mu          sync.Mutex
@@ -701,7 +697,8 @@ func TestP07_TheCheckRunOfAReviewThatWasGivenUpIsEnded(t *testing.T) {
 	}{
 		"open": {publish.Check{Status: publish.CheckInProgress}, true, "", "Not reviewed: internal error", publish.Neutral},
 		"open where it has to be complete": {
-			publish.Check{Status: publish.CheckInProgress}, true, "version: 1\ncheck:\n  incomplete: failure\n",
+			publish.Check{Status: publish.CheckInProgress},
+			true, "version: 1\ncheck:\n  incomplete: failure\n",
 			"Not reviewed: internal error", publish.Failure,
 		},
 		"ended":       {publish.Check{Status: publish.CheckCompleted, Title: "Cancelled"}, true, "", "Cancelled", ""},
