@@ -270,7 +270,8 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	deliveries := events.New(events.Params{
 		Jobs: peers.NewJobs(p.conn), Store: p.reviews, Subjects: p.reviews, Ledger: p.reviews, Repository: repository, Advisor: members,
 		Starter: starter.New(starter.Params{Jobs: p.jobs, Store: p.reviews, Subjects: p.reviews, Logger: p.logger, Clock: time.Now}),
-		Forge:   forge, Publisher: publisher, Keys: publish.NewKeys(p.key), Configuration: configuration, Secrets: leaks, Logger: p.logger,
+		Forge:   forge, Publisher: publisher, Keys: publish.NewKeys(p.key), JobURL: jobURL(p.config.PublicURL), Configuration: configuration,
+		Secrets: leaks, Logger: p.logger,
 		Patience: p.config.Reviews.Patience, Kept: p.jobs, Wait: looks(p.config.GitHub.ListLag), Budgets: budgets(p.config.Reviews),
 		Host: host, Indexes: index, Snapshots: snapshots, Blobs: p.blobs, Calm: p.config.Reviews.Debounce, CalmMax: p.config.Reviews.DebounceMax,
 	})

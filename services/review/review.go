@@ -137,7 +137,24 @@ type Result struct {
 	Notes []string `json:"notes,omitempty"`
 	// Publication says how far showing it at the forge came; zero where it was not to be shown.
 	Publication finding.Publication `json:"publication,omitzero"`
-	PublishedAt time.Time           `json:"published_at"`
+	// Shown is what stands at the forge for the review as a whole; nil: nothing does.
+	Shown       *Shown    `json:"shown,omitempty"`
+	PublishedAt time.Time `json:"published_at"`
+}
+
+// Shown is what stands at the forge for a review as a whole, and what it was written by beside the result: so that it can be
+// written anew when people have their say on findings.
+type Shown struct {
+	Walkthrough bool `json:"walkthrough,omitempty"`
+	Check       bool `json:"check,omitempty"`
+	// Problems say what is wrong in the repository's configuration, Since is the commit since which the council looked; empty:
+	// it looked at everything.
+	Problems []string `json:"problems,omitempty"`
+	Since    string   `json:"since,omitempty"`
+	// The others are the settings of that name.
+	Collapse        bool             `json:"collapse,omitempty"`
+	From            finding.Severity `json:"from,omitempty"`
+	IncompleteFails bool             `json:"incomplete_fails,omitempty"`
 }
 
 // CouncilCoverage is how much of the council took part.

@@ -241,6 +241,9 @@ func (o *order) dismiss() (*engine.Failure, error) {
 	case f != nil || err != nil:
 		return f, err
 	case became == dismissed:
+		if f, err := o.showAgain(o.step("reshow"), o.pull.Subject(), o.requestID("reshow")); f != nil || err != nil {
+			return f, err
+		}
 		return o.done("The finding is dismissed.")
 	case became == dismissLate:
 		return o.say("late", "The pull request is closed; its findings stay as they are.")

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
@@ -39,6 +40,8 @@ type Spec struct {
 	Commands []commands.Command `json:"commands,omitempty"`
 	// Late is a check run that is left to end; then there is no event.
 	Late *LateCheck `json:"late,omitempty"`
+	// Reshow is the subject of which people said something that is to be shown; then there is no event either.
+	Reshow string `json:"reshow,omitempty"`
 }
 
 // Configuration reads what a repository says of its own reviews.
@@ -78,6 +81,8 @@ type Params struct {
 	Logger                   *slog.Logger
 	// Patience bounds how long a job waits in all for the forge; 0: 2 hours.
 	Patience time.Duration
+	// JobURL is where people look at a job; nil: nowhere.
+	JobURL func(id job.ID) string
 	// Wait pauses between two looks for what was written; nil: on the clock.
 	Wait func(ctx context.Context, d time.Duration) error
 	// Clock tells the time; nil: time.Now.
@@ -164,6 +169,9 @@ const codeUnavailable uint32 = 14
 func (s *session) handle() (*engine.Failure, error) {
 	if s.spec.Late != nil {
 		return s.endLate(s.spec.Late)
+	}
+	if s.spec.Reshow != "" {
+		return s.reshow(s.spec.Reshow)
 	}
 	switch e := s.event.GetEvent().(type) {
 	case *reviewv1.ForgeEvent_Closed:
@@ -274,9 +282,12 @@ func (s *session) thread(e *reviewv1.ThreadResolved) (*engine.Failure, error) {
 		change = lifecycle.Resolved
 	}
 	var done bool
-	return step(s, "thread", &done, func(ctx context.Context) (bool, error) {
+	f, err := step(s, "thread", &done, func(ctx context.Context) (bool, error) {
 		may, err := s.p.Forge.Permission(ctx, s.repo(), s.event.GetSender())
 		if err != nil || may < review.PermissionWrite {
+			return false, err
+		}
+		if stands, err := s.stands(ctx, e); err != nil || !stands {
 			return false, err
 		}
 		people := &lifecycle.People{Ledger: s.p.Ledger, Subjects: s.p.Subjects}
@@ -290,6 +301,51 @@ func (s *session) thread(e *reviewv1.ThreadResolved) (*engine.Failure, error) {
 			return false, nil
 		}
 		return err == nil, err
+	})
+	if f != nil || err != nil || !done {
+		return f, err
+	}
+	request := uuid.NewSHA1(uuid.NameSpaceURL, []byte(string(s.run.Job().ID)+"/reshow")).String()
+	return s.showAgain("reshow", s.pull(e.GetNumber()).Subject(), request)
+}
+
+// stands says whether a thread stands as the event says: events may come in another order than they happened, and the one
+// decides that says how it ended. A list may lag behind; where the forge does not tell, the event counts.
+func (s *session) stands(ctx context.Context, e *reviewv1.ThreadResolved) (bool, error) {
+	if s.p.Publisher == nil {
+		return true, nil
+	}
+	for _, pause := range append(publish.Lags(), 0) {
+		threads, err := s.p.Publisher.Threads(ctx, s.pull(e.GetNumber()))
+		if err != nil {
+			if waits(err) || ctx.Err() != nil {
+				return false, err
+			}
+			s.p.Logger.WarnContext(ctx, "how a thread stands cannot be read", "pull", s.pull(e.GetNumber()).Subject(), "error", err)
+			return true, nil
+		}
+		i := slices.IndexFunc(threads, func(t publish.Thread) bool { return slices.Contains(e.GetCommentIds(), t.Root) })
+		if i < 0 || threads[i].Resolved == e.GetResolved() {
+			return true, nil
+		}
+		if pause == 0 {
+			break
+		}
+		if err := s.p.Wait(ctx, pause); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// showAgain has the forge show what was said of a finding, in a job of its own: it waits for the forge and for reviews.
+func (s *session) showAgain(name, subject, requestID string) (*engine.Failure, error) {
+	if s.p.Publisher == nil {
+		return nil, nil //nolint:nilnil // nobody writes
+	}
+	var done bool
+	return step(s, name, &done, func(ctx context.Context) (bool, error) {
+		return true, Reshow(ctx, s.p.Kept, s.run.Job().Owner, subject, s.event.GetDelivery(), requestID)
 	})
 }
 

@@ -56,6 +56,7 @@ type hub struct {
 	lost        int              // answers to writes that get lost
 	away        int              // looks for check runs that fail
 	file        string           // the repository's configuration
+	threads     []publish.Thread
 	tip         string           // of the branch main; empty: it is gone
 	lookedTip   int
 }
@@ -102,6 +103,19 @@ func (h *hub) CreateComment(_ context.Context, _ review.PullRef, body string) (p
 		return publish.Comment{}, publish.ErrAmbiguous
 	}
 	return c, nil
+}
+
+func (h *hub) Threads(context.Context, review.PullRef) ([]publish.Thread, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.threads), nil
+}
+
+// resolve makes the thread of a comment stand as it does.
+func (h *hub) resolve(root int64, resolved bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.threads = []publish.Thread{{ID: "t", Root: root, Resolved: resolved}}
 }
 
 func (h *hub) React(_ context.Context, _ review.PullRef, _ publish.Kind, _ int64, r publish.Reaction) error {
@@ -490,6 +504,14 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 	require.Equal(t, finding.Open, known().Finding.Status)
 	s.tell(t, "3", "wil", thread(true, 99, 100))
 	require.Equal(t, finding.Open, known().Finding.Status, "the same delivery again")
+	s.resolve(99, false)
+	s.tell(t, "overtaken", "wil", thread(true, 99, 100))
+	require.Equal(t, finding.Open, known().Finding.Status, "it was opened again meanwhile, which was told before")
+	s.resolve(99, true)
+	s.tell(t, "at last", "wil", thread(true, 99, 100))
+	require.Equal(t, finding.Dismissed, known().Finding.Status)
+	require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error { return s.store.PutKnown(ctx, tx, lifecycle.Reopen(known())) }))
+	require.Len(t, s.reshown(t), 3, "whoever resolved it, opened it again and resolved it is shown what came of it")
 
 	inThread := func(body string) func(*reviewv1.ForgeEvent) {
 		return func(e *reviewv1.ForgeEvent) {
@@ -503,6 +525,7 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 	s.tell(t, "6", "wil", inThread("/witan dismiss it is meant"))
 	require.Equal(t, finding.Dismissed, known().Finding.Status)
 	require.Equal(t, "it is meant", known().Reason)
+	require.Len(t, s.reshown(t), 4)
 	require.Equal(t, lifecycle.Refused, known().Feedback)
 	s.tell(t, "7", "wil", func(e *reviewv1.ForgeEvent) {
 		e.Event = &reviewv1.ForgeEvent_CommentDeleted{CommentDeleted: &reviewv1.CommentDeleted{Number: 3, CommentId: 99}}
@@ -741,6 +764,38 @@ func TestP07_TheCheckRunOfAReviewThatWasGivenUpIsEnded(t *testing.T) {
 			require.Equal(t, c.want == "" && c.check.Status == publish.CheckInProgress, s.checks[0].Status == publish.CheckInProgress)
 		})
 	}
+}
+
+// TestP06_AFindingThatIsDismissedByACallIsShownAsSuch as by a comment.
+func TestP06_AFindingThatIsDismissedByACallIsShownAsSuch(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.tell(t, "1", "wil", comment(1, "/witan review"))
+	r := s.reviews(t)[0]
+	name := "reviews/" + string(r.ID) + "/findings/f1"
+	f := finding.Finding{Name: name, Title: "x", Status: finding.Open, Outcome: finding.Published}
+	require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error {
+		return s.store.Publish(ctx, tx, r.ID, review.Result{Disposition: review.DispositionReviewed}, []finding.Finding{f})
+	}))
+	ctx := auth.With(t.Context(), auth.Principal{Owner: "local"})
+	for _, c := range []struct {
+		action reviewv1.UpdateFindingRequest_Action
+		want   int
+	}{{reviewv1.UpdateFindingRequest_ACCEPT, 0}, {reviewv1.UpdateFindingRequest_DISMISS, 1}, {reviewv1.UpdateFindingRequest_REOPEN, 2}} {
+		_, err := s.server.UpdateFinding(ctx, &reviewv1.UpdateFindingRequest{Name: name, Action: c.action})
+		require.NoError(t, err)
+		require.Len(t, s.reshown(t), c.want, "%s", c.action)
+	}
+}
+
+// reshown are the jobs that show what was said of findings.
+func (s *system) reshown(t *testing.T) []job.Job {
+	t.Helper()
+	return slices.DeleteFunc(s.late(t), func(j job.Job) bool {
+		full, err := s.jobs.Get(t.Context(), j.ID, "")
+		require.NoError(t, err)
+		return !strings.Contains(string(full.Spec), `"reshow":"`+subject+`"`)
+	})
 }
 
 // late waits for all jobs of kind delivery.

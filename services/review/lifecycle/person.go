@@ -58,6 +58,15 @@ func Answered(k review.Known) review.Known {
 	return k
 }
 
+// Said puts what a person said of a known finding into a review's. A review shows findings as they were when it was
+// published, but for that.
+func Said(f *finding.Finding, k *review.Known) {
+	f.Feedback = k.Feedback
+	if k.ChangedIn == "" && k.Finding.Status != finding.StatusUnspecified {
+		f.Status, f.StatusReason = k.Finding.Status, k.Finding.StatusReason
+	}
+}
+
 func by(k review.Known, to finding.Status, reason string) review.Known {
 	k.Finding.Status, k.Finding.StatusReason = to, reason
 	k.ChangedIn, k.Was = "", finding.StatusUnspecified

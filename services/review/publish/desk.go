@@ -11,8 +11,8 @@ import (
 	"witan.dev/services/review"
 )
 
-// lags are the pauses between looks for what may have been written: a list may lag behind (own choice).
-func lags() []time.Duration {
+// Lags are the pauses between looks for what may have been written: a list may lag behind (own choice).
+func Lags() []time.Duration {
 	return []time.Duration{2 * time.Second, 5 * time.Second, 15 * time.Second}
 }
 
@@ -145,7 +145,7 @@ func (d *Desk) patient(ctx context.Context, keys []string) error {
 	if err := d.look(ctx); err != nil {
 		return err
 	}
-	for _, pause := range lags() {
+	for _, pause := range Lags() {
 		if !slices.ContainsFunc(keys, func(k string) bool { return !d.has(k) }) {
 			break
 		}
@@ -528,7 +528,7 @@ func (d *Desk) check(ctx context.Context, c Check) (Check, error) {
 			return made, err
 		}
 	}
-	pauses := lags()
+	pauses := Lags()
 	if !d.Begun[c.ExternalID] {
 		pauses = nil
 	}

@@ -10,6 +10,7 @@ import (
 	"witan.dev/internal/auth"
 	"witan.dev/internal/finding"
 	"witan.dev/services/review"
+	"witan.dev/services/review/events"
 	"witan.dev/services/review/lifecycle"
 	"witan.dev/services/review/wire"
 )
@@ -50,7 +51,12 @@ func (s *Server) UpdateFinding(ctx context.Context, req *reviewv1.UpdateFindingR
 	if err != nil {
 		return nil, err
 	}
-	said(&f, &k)
+	if s.p.Forge && r.Pinned.Source.Kind == review.SourcePull && req.GetAction() != reviewv1.UpdateFindingRequest_ACCEPT {
+		if err := events.Reshow(ctx, s.p.Jobs, auth.Owner(ctx), r.Pinned.Subject, parent, ""); err != nil {
+			return nil, err
+		}
+	}
+	lifecycle.Said(&f, &k)
 	return wire.Finding(&f), nil
 }
 
@@ -88,15 +94,6 @@ func (s *Server) finding(ctx context.Context, r *review.Review, name string) (fi
 		return finding.Finding{}, review.ErrFindingNotFound
 	}
 	return *out, nil
-}
-
-// said puts what a person said of a finding into it. A review shows findings as they were when it was published, but for
-// that.
-func said(f *finding.Finding, k *review.Known) {
-	f.Feedback = k.Feedback
-	if k.ChangedIn == "" && k.Finding.Status != finding.StatusUnspecified {
-		f.Status, f.StatusReason = k.Finding.Status, k.Finding.StatusReason
-	}
 }
 
 // people returns what people said of the subject's findings, by the findings' IDs.

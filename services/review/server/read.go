@@ -82,7 +82,7 @@ func (s *Server) each(ctx context.Context, r *review.Review, fn func(*review.Num
 		}
 		for i := range page {
 			if k := people[lifecycle.KnownID(page[i].Name)]; k != nil {
-				said(&page[i].Finding, k)
+				lifecycle.Said(&page[i].Finding, k)
 			}
 			fn(&page[i])
 			q.After = page[i].Ordinal
@@ -183,7 +183,7 @@ func (s *Server) ListFindings(ctx context.Context, req *reviewv1.ListFindingsReq
 	}
 	for i := range page {
 		if k := people[lifecycle.KnownID(page[i].Name)]; k != nil {
-			said(&page[i].Finding, k)
+			lifecycle.Said(&page[i].Finding, k)
 		}
 		out.Findings = append(out.Findings, wire.Finding(&page[i].Finding))
 	}

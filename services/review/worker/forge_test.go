@@ -29,6 +29,7 @@ import (
 	jobsqlite "witan.dev/internal/job/sqlite"
 	"witan.dev/internal/secret"
 	"witan.dev/services/review"
+	"witan.dev/services/review/events"
 	reviewgit "witan.dev/services/review/git"
 	"witan.dev/services/review/github"
 	"witan.dev/services/review/github/githubtest"
@@ -196,6 +197,10 @@ func (a *at) start(t *testing.T, change ...func(*worker.Params)) *shows {
 		c(&params)
 	}
 	manager.Handle(job.KindReview, 4, worker.New(params).Body)
+	manager.Handle(job.KindDelivery, 0, events.New(events.Params{
+		Jobs: params.Jobs, Store: store, Subjects: store, Ledger: store, Kept: manager, Forge: params.Forge, Publisher: params.Publisher,
+		Keys: params.PublishKeys, Logger: logger, Patience: params.Patience, Wait: params.Wait,
+	}).Body)
 	require.NoError(t, manager.Start(ctx))
 	s := &shows{
 		at: a, jobs: manager, store: store,

@@ -40,6 +40,7 @@ func (s *session) show(d decided, result *review.Result) (*engine.Failure, error
 		}
 		return nil, nil //nolint:nilnil // no failure
 	}
+	result.Shown = s.written()
 	c := &carrying{session: s, plan: &d.plan, findings: d.findings, result: result, apart: map[string]string{}}
 	f, err := c.all()
 	if err != nil {
@@ -295,14 +296,19 @@ func (c *carrying) overview() *render.Overview {
 	rev.Result = *c.result
 	report := wire.Report(&rev, c.p.Version)
 	report.Findings = c.findings
-	o := &render.Overview{
-		Report: report, Limits: c.result.Notes, Problems: c.resolution.SettingsErrors, Collapse: c.resolution.Settings.WalkthroughCollapse,
-		Address: c.jobURL(), From: c.resolution.Settings.PublishFrom,
+	return publish.Overview(report, c.result.Shown, c.jobURL())
+}
+
+// written is by what walkthrough and check run are written beside the result.
+func (s *session) written() *review.Shown {
+	set := &s.resolution.Settings
+	out := &review.Shown{
+		Problems: s.resolution.SettingsErrors, Collapse: set.WalkthroughCollapse, From: set.PublishFrom, IncompleteFails: set.IncompleteFails,
 	}
-	if c.resolution.Scope == review.ScopeSinceLast {
-		o.Since = c.resolution.SinceHead
+	if s.resolution.Scope == review.ScopeSinceLast {
+		out.Since = s.resolution.SinceHead
 	}
-	return o
+	return out
 }
 
 func (s *session) jobURL() string {
@@ -338,7 +344,7 @@ func (c *carrying) walkthrough() (*engine.Failure, error) {
 		}
 		return out, c.record(ctx, publish.RoleWalkthrough, []publish.Placed{out})
 	})
-	c.result.Publication.URL = placed.URL
+	c.result.Publication.URL, c.result.Shown.Walkthrough = placed.URL, placed.Done
 	c.missed(placed.Reason)
 	return f, err
 }
@@ -361,17 +367,13 @@ func (c *carrying) check() (*engine.Failure, error) {
 		if err != nil {
 			return publish.Placed{}, err
 		}
-		o := c.overview()
-		check := c.checkRun()
-		check.Status, check.Conclusion = publish.CheckCompleted, publish.Conclude(o.Report, &c.resolution.Settings)
-		check.Title, check.Summary, check.Text = o.Check()
-		out, err := desk.Check(ctx, check)
+		out, err := desk.Check(ctx, publish.Concluded(c.checkRun(), c.overview(), c.result.Shown.IncompleteFails))
 		if err != nil {
 			return out, err
 		}
 		return out, c.record(ctx, publish.RoleCheck, []publish.Placed{out})
 	})
-	c.result.Publication.URL = cmp.Or(c.result.Publication.URL, placed.URL)
+	c.result.Publication.URL, c.result.Shown.Check = cmp.Or(c.result.Publication.URL, placed.URL), placed.Done
 	c.missed(placed.Reason)
 	return f, err
 }
