@@ -188,6 +188,22 @@ func TestALabelThatJoinsAWaitingReviewStartsIt(t *testing.T) {
 	}
 }
 
+func TestBaseChangesCountForADay(t *testing.T) {
+	t.Parallel()
+	s, now, changed := &review.Subject{}, time.Now(), &review.Review{Trigger: review.TriggerBaseChanged}
+	for n := range review.MaxBaseChanges {
+		p := &review.PullRequest{BaseBranch: fmt.Sprint(n)}
+		require.False(t, s.BaseChangedOften(p, changed, now))
+		s.Based(p, changed, now.Add(time.Duration(n)*time.Hour))
+	}
+	p := &review.PullRequest{BaseBranch: "another"}
+	require.True(t, s.BaseChangedOften(p, changed, now.Add(23*time.Hour)))
+	require.False(t, s.BaseChangedOften(p, &review.Review{Trigger: review.TriggerCommand}, now.Add(23*time.Hour)))
+	require.False(t, s.BaseChangedOften(p, changed, now.Add(24*time.Hour)), "the first of them is a day old")
+	s.Based(p, changed, now.Add(24*time.Hour))
+	require.Len(t, s.BaseChanges, review.MaxBaseChanges)
+}
+
 func TestDecline(t *testing.T) {
 	t.Parallel()
 	pull := func(change func(*review.PullRequest)) *review.PullRequest {

@@ -17,6 +17,7 @@ const (
 	DeclinedLabel        = "IGNORED_LABEL"
 	DeclinedLabelMissing = "LABEL_MISSING"
 	DeclinedNotConcerned = "LABEL_NOT_CONCERNED"
+	DeclinedBaseChanges  = "BASE_CHANGED_OFTEN"
 )
 
 // Asked says that a person wants this review: what a repository has set for reviews that start by themselves does not hold

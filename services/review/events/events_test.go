@@ -57,7 +57,7 @@ type hub struct {
 	away        int              // looks for check runs that fail
 	file        string           // the repository's configuration
 	threads     []publish.Thread
-	tip         string           // of the branch main; empty: it is gone
+	tip         string // of the branch main; empty: it is gone
 	lookedTip   int
 }
 
@@ -510,7 +510,9 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 	s.resolve(99, true)
 	s.tell(t, "at last", "wil", thread(true, 99, 100))
 	require.Equal(t, finding.Dismissed, known().Finding.Status)
-	require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error { return s.store.PutKnown(ctx, tx, lifecycle.Reopen(known())) }))
+	require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error {
+		return s.store.PutKnown(ctx, tx, lifecycle.Reopen(known()))
+	}))
 	require.Len(t, s.reshown(t), 3, "whoever resolved it, opened it again and resolved it is shown what came of it")
 
 	inThread := func(body string) func(*reviewv1.ForgeEvent) {

@@ -84,12 +84,13 @@ func (s *session) isSuperseded(ctx context.Context) bool {
 // words turns a reason in UPPER_SNAKE into words.
 func words(reason string) string { return strings.ToLower(strings.ReplaceAll(reason, "_", " ")) }
 
-// refusal is what a check run says of a review that was declined. What the pull request's own author decides, its title and
-// that it is a draft, which ends any time, lets nobody past a check that has to be complete.
+// refusal is what a check run says of a review that was declined. What the pull request's own author decides, its title, its
+// base branch and that it is a draft, which ends any time, lets nobody past a check that has to be complete.
 func (s *session) refusal() ending {
 	reason := s.resolution.Declined
 	e := ending{conclusion: publish.Neutral, title: "Not reviewed: " + words(reason), why: declined(reason)}
-	if reason == review.DeclinedTitle || reason == review.DeclinedDraft {
+	switch reason {
+	case review.DeclinedTitle, review.DeclinedDraft, review.DeclinedBaseChanges:
 		e.conclusion = publish.Missing(&s.resolution.Settings)
 	}
 	return e
@@ -115,6 +116,8 @@ func declined(reason string) string {
 		why = "The repository has pull requests with one of these labels left out."
 	case review.DeclinedLabelMissing:
 		why = "The repository has only pull requests with certain labels reviewed, and this one has none of them."
+	case review.DeclinedBaseChanges:
+		why = "The base branch was changed too often within a day."
 	}
 	return why + " A comment /witan review starts a review all the same."
 }

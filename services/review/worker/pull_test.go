@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,6 +146,33 @@ func TestWhatIsNotWantedIsDeclinedAndSaysWhy(t *testing.T) {
 	require.Equal(t, "DRAFT", p.events(t, id)["review.declined"].GetDeclined().GetReason())
 	r, _ = p.end(t, p.must(t, review.TriggerCommand, "b"))
 	require.Equal(t, review.DispositionReviewed, r.Disposition, "a person asked for it")
+}
+
+// TestABaseThatChangesAgainAndAgainIsNotReviewedEachTime: the author may change it, and each time all of it would be paid for.
+func TestABaseThatChangesAgainAndAgainIsNotReviewedEachTime(t *testing.T) {
+	t.Parallel()
+	p := openPulls(t, newHub(), t.TempDir(), quick())
+	ask := func(trigger review.Trigger, base string) string {
+		t.Helper()
+		p.change(func() { p.pull.BaseBranch = base })
+		r, _ := p.end(t, p.must(t, trigger, string(job.NewID())))
+		return cmp.Or(r.DeclinedReason, string(r.Disposition))
+	}
+	require.Equal(t, "REVIEWED", ask(review.TriggerOpened, "main"))
+	for n := range review.MaxBaseChanges {
+		trigger, base := review.TriggerBaseChanged, []string{"next", "main"}[n%2]
+		if n == 3 {
+			trigger = review.TriggerPushed // the push came first
+		}
+		require.Equal(t, "REVIEWED", ask(trigger, base))
+		require.Equal(t, "REVIEWED", ask(review.TriggerPushed, base), "what is pushed to it counts as before")
+	}
+	require.Equal(t, "BASE_CHANGED_OFTEN", ask(review.TriggerBaseChanged, "main"))
+	require.Equal(t, "BASE_CHANGED_OFTEN", ask(review.TriggerPushed, "main"))
+	require.Equal(t, "BASE_CHANGED_OFTEN", ask(review.TriggerBaseChanged, "next"), "and be it back")
+	require.Equal(t, "REVIEWED", ask(review.TriggerPushed, "next"))
+	require.Equal(t, "REVIEWED", ask(review.TriggerCommand, "main"), "somebody wants it")
+	require.Equal(t, "REVIEWED", ask(review.TriggerPushed, "main"))
 }
 
 func TestP11_TheConfigurationComesFromTheTipOfTheBaseBranchOnly(t *testing.T) {

@@ -270,6 +270,9 @@ func (s *session) resolvePull(ctx context.Context, seen int) (resolved, error) {
 	source.Reports = review.MergeReports(source.Reports, subject.JoinedReports)
 	out.Pinned.Source = source
 	out.Declined, out.Silent = out.Settings.Decline(&pull, &s.review, &subject)
+	if out.Declined == "" && subject.BaseChangedOften(&pull, &s.review, s.p.Clock()) {
+		out.Declined = review.DeclinedBaseChanges
+	}
 	if out.Declined == "" {
 		if out.Pinned, err = s.p.Repository.Pin(ctx, s.review.ID, source); err != nil {
 			return out, err
@@ -313,7 +316,9 @@ func (s *session) take(ctx context.Context, out *resolved, seen int) error {
 				}
 				subject.Pull = rev.Pinned.Source.Pull
 				subject.Closed = out.Pull.State != review.PullOpen
-				claim = subject.Claim(&rev, &out.Settings, seen, unfinished)
+				if claim = subject.Claim(&rev, &out.Settings, seen, unfinished); claim.Granted && out.Declined == "" {
+					subject.Based(out.Pull, &rev, s.p.Clock().UTC())
+				}
 				return nil
 			}); err != nil {
 				return err

@@ -1,0 +1,43 @@
+package review
+
+import (
+	"slices"
+	"time"
+)
+
+// MaxBaseChanges is how many reviews of a pull request begin by themselves in BaseChangesDay for another base branch than the
+// one before (own choice): the author, who may change it, has all of the change looked at by that.
+const (
+	MaxBaseChanges = 5
+	BaseChangesDay = 24 * time.Hour
+)
+
+// baseChanged says whether a review that nobody asked for is one for another base branch: there is another one than that of
+// the review before, or it was changed, and be it back.
+func (s *Subject) baseChanged(p *PullRequest, r *Review) bool {
+	triggers := append([]Trigger{r.Trigger}, s.Joined...)
+	if slices.ContainsFunc(triggers, Trigger.Asked) {
+		return false
+	}
+	return s.Base != "" && s.Base != p.BaseBranch || slices.Contains(triggers, TriggerBaseChanged)
+}
+
+// BaseChangedOften says whether a review is not to begin since the base branch changes again and again.
+func (s *Subject) BaseChangedOften(p *PullRequest, r *Review, now time.Time) bool {
+	recent := 0
+	for _, at := range s.BaseChanges {
+		if now.Sub(at) < BaseChangesDay {
+			recent++
+		}
+	}
+	return recent >= MaxBaseChanges && s.baseChanged(p, r)
+}
+
+// Based notes the base branch of a review that begins.
+func (s *Subject) Based(p *PullRequest, r *Review, now time.Time) {
+	s.BaseChanges = slices.DeleteFunc(s.BaseChanges, func(at time.Time) bool { return now.Sub(at) >= BaseChangesDay })
+	if s.baseChanged(p, r) {
+		s.BaseChanges = append(s.BaseChanges, now)
+	}
+	s.Base = p.BaseBranch
+}
