@@ -8,18 +8,18 @@ import (
 
 // Question is what a council is asked about a change. Everything in it is free of secrets.
 type Question struct {
-	Council   string // resource name; empty: the default one
-	Text      string
-	Evidence  []Evidence
-	Budget    Budget // makes the council's own stricter
-	ParentJob string
-	RequestID string
+	Council   string     `json:"council,omitempty"` // resource name; empty: the default one
+	Text      string     `json:"text"`
+	Evidence  []Evidence `json:"evidence,omitempty"`
+	Budget    Budget     `json:"budget,omitzero"` // makes the council's own stricter
+	ParentJob string     `json:"parent_job"`
+	RequestID string     `json:"request_id"`
 }
 
 // Evidence is what an answer is to rest on.
 type Evidence struct {
-	Title string // at most 200 characters
-	Text  string
+	Title string `json:"title"` // at most 200 characters
+	Text  string `json:"text"`
 }
 
 // Advice is what a council says to a question, and what that took.

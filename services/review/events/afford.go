@@ -22,16 +22,12 @@ func (o *order) holder() job.ID {
 }
 
 // afford holds what the answer may take at most. The council never takes more than that.
-func (o *order) afford() (held, *engine.Failure, error) {
+func (o *order) afford(q review.Question) (held, *engine.Failure, error) {
 	var h held
 	if !o.p.Budgets.Lasting() {
 		return h, nil, nil
 	}
 	f, err := step(o.session, o.step("hold"), &h, func(ctx context.Context) (h held, err error) {
-		q, err := o.question(ctx)
-		if err != nil {
-			return h, err
-		}
 		e, err := o.p.Advisor.EstimateAnswer(ctx, q)
 		if err != nil {
 			return h, err

@@ -22,7 +22,17 @@ func (o *order) ask() (*engine.Failure, error) {
 	if o.Text == "" {
 		return o.say("empty", "Ask something: `/witan ask QUESTION`.")
 	}
-	h, f, err := o.afford()
+	var q review.Question
+	// It is kept as it is asked: the pull request may change before it is known that the council heard it, and in other words it
+	// would be another question.
+	f, err := step(o.session, o.step("question"), &q, o.question)
+	if err != nil || f != nil && f.Class != classRefused {
+		return f, err
+	}
+	if f != nil {
+		return o.refused(held{}, f)
+	}
+	h, f, err := o.afford(q)
 	if err != nil || f != nil && f.Class != classRefused {
 		return f, err
 	}
@@ -31,14 +41,8 @@ func (o *order) ask() (*engine.Failure, error) {
 	}
 	var d review.Deliberation
 	if f == nil {
-		f, err = step(o.session, o.step("ask"), &d, func(ctx context.Context) (review.Deliberation, error) {
-			q, err := o.question(ctx)
-			if err != nil {
-				return review.Deliberation{}, err
-			}
-			q.Budget = h.Budget
-			return o.p.Advisor.Ask(ctx, q)
-		})
+		q.Budget = h.Budget
+		f, err = step(o.session, o.step("ask"), &d, func(ctx context.Context) (review.Deliberation, error) { return o.p.Advisor.Ask(ctx, q) })
 	}
 	if err != nil {
 		return f, err
@@ -53,7 +57,7 @@ func (o *order) ask() (*engine.Failure, error) {
 }
 
 // refused gives back what was held for a question that is not answered, and says why. Where another delivery of the comment
-// asks it, that one answers. Where an earlier execution asked it in other words the hold stays, since that is charged.
+// asks it, that one answers. Where an earlier execution asked it under other terms the hold stays, since that is charged.
 func (o *order) refused(h held, why *engine.Failure) (*engine.Failure, error) {
 	asked := why.Reason == string(apierr.ReasonRequestIDReused)
 	if !asked || o.session.run.Epoch() == 1 {

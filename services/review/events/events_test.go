@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -189,8 +190,9 @@ func (j jobs) Cancel(ctx context.Context, name string) error {
 type council struct {
 	mu     sync.Mutex
 	asked  []review.Question
-	away   int   // questions that are taken, and nobody hears of it
-	refuse error // of the next question
+	away   int    // questions that are taken, and nobody hears of it
+	then   func() // happens before it is asked again
+	refuse error  // of the next question
 }
 
 func (*council) EstimateAnswer(context.Context, review.Question) (review.Estimate, error) {
@@ -205,7 +207,7 @@ func (c *council) Ask(_ context.Context, q review.Question) (review.Deliberation
 		return review.Deliberation{}, err
 	}
 	i := slices.IndexFunc(c.asked, func(a review.Question) bool { return a.RequestID == q.RequestID })
-	if i >= 0 && (c.asked[i].Budget != q.Budget || c.asked[i].ParentJob != q.ParentJob) {
+	if i >= 0 && !reflect.DeepEqual(c.asked[i], q) {
 		return review.Deliberation{}, job.ErrRequestIDReused
 	}
 	if i < 0 {
@@ -213,6 +215,9 @@ func (c *council) Ask(_ context.Context, q review.Question) (review.Deliberation
 	}
 	if c.away > 0 {
 		c.away--
+		if c.then != nil {
+			c.then()
+		}
 		return review.Deliberation{}, review.ErrUnavailable
 	}
 	return review.Deliberation{Name: "deliberations/d", Job: "jobs/d"}, nil
@@ -674,6 +679,25 @@ func TestAnAnswerCountsOnceInTheBudgets(t *testing.T) {
 	require.Len(t, comments, 4)
 	require.Contains(t, comments[1], "the budget is too small")
 	require.Contains(t, comments[3], "the budget of this pull request for the day is used up")
+}
+
+// TestAQuestionStaysTheSameThoughThePullRequestIsPushedTo before it is known that the council heard it.
+func TestAQuestionStaysTheSameThoughThePullRequestIsPushedTo(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	changed := func(text string) {
+		s.repo.change = review.Change{Files: []review.File{{
+			Path: "a.txt", OldPath: "a.txt", Change: review.Modified, Nature: review.NatureText,
+			Hunks: []review.Hunk{{OldStart: 1, NewStart: 1, NewLines: 1, Lines: []review.Line{{Op: '+', Text: text}}}},
+		}}}
+	}
+	changed("one")
+	s.council.away, s.council.then = 1, func() { changed("two") }
+	s.tell(t, "1", "wil", comment(1, "/witan ask why?"))
+	require.Len(t, s.council.asked, 1)
+	_, comments := s.seen()
+	require.Len(t, comments, 1)
+	require.Contains(t, comments[0], "So it is", "what was paid for is shown")
 }
 
 func TestEventsAreTakenFromTheServiceOnly(t *testing.T) {
