@@ -8,6 +8,7 @@ import (
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/reviewers/secrets"
@@ -67,7 +68,6 @@ func (s *session) deliberates(got *progress, name string) (*engine.Failure, erro
 			d.Away = string(finding.ReasonCouncilUnavailable)
 		case errors.Is(err, review.ErrUnavailable):
 			s.p.Logger.WarnContext(ctx, "the council cannot be reached", "review", string(s.review.ID), "error", err)
-			s.dismiss(ctx)
 			d.Away, d.Again = string(finding.ReasonCouncilUnavailable), askAll
 		default:
 			return d, err
@@ -96,11 +96,17 @@ func (s *session) convene(ctx context.Context, got *progress, before *deliberate
 		d.Verdict, err = s.put(ctx, review.Verdict{Quorum: true})
 		return d, err
 	}
-	err = s.start(ctx, name, func(ctx context.Context, requestID string) (err error) {
+	ask := func(ctx context.Context, requestID string) (err error) {
 		task.RequestID = requestID
 		d.Deliberation, err = s.p.Council.Deliberate(ctx, task)
 		return err
-	})
+	}
+	// Every round asks for the same council: an earlier one may have convened it without hearing of it. Where that was asked
+	// something else, since the plan is another one now, there is a new one.
+	err = s.start(ctx, stepDeliberate, ask)
+	if name != stepDeliberate && (errors.Is(err, job.ErrRequestIDReused) || errors.Is(err, job.ErrDeleted)) {
+		err = s.start(ctx, name, ask)
+	}
 	if err != nil {
 		return d, err
 	}

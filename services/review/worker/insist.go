@@ -3,12 +3,14 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 )
@@ -32,7 +34,7 @@ func CouncilPauses(first time.Duration) []time.Duration {
 // corrected at the forge.
 func (s *session) insist(got *progress) (*engine.Failure, error) {
 	if s.resolution.Pull == nil {
-		return nil, nil //nolint:nilnil // no failure
+		return s.leave(got)
 	}
 	for n, pause := range s.p.CouncilPauses {
 		ask := got.deliberated.Again
@@ -51,7 +53,19 @@ func (s *session) insist(got *progress) (*engine.Failure, error) {
 			return f, err
 		}
 	}
-	return nil, nil //nolint:nilnil // no failure
+	return s.leave(got)
+}
+
+// leave stops a council that was convened and cannot be reached, when nobody will ask for it any more.
+func (s *session) leave(got *progress) (*engine.Failure, error) {
+	if got.planned.Away != "" || got.deliberated.Away != string(finding.ReasonCouncilUnavailable) || got.deliberated.Again == "" {
+		return nil, nil //nolint:nilnil // no failure
+	}
+	var done bool
+	return step(s, stepDeliberate+"/leave", &done, func(ctx context.Context) (bool, error) {
+		s.dismiss(ctx)
+		return true, nil
+	})
 }
 
 // rest sleeps durably and leaves its place to other reviews meanwhile.
@@ -69,14 +83,17 @@ func (s *session) rest(name string, d time.Duration) error {
 }
 
 // resume retries a council that has ended with less than everything; the answers that its journal holds cost nothing
-// again. It is false where there is none.
+// again. One that goes on is left to. It is false where there is none.
 func (s *session) resume(ctx context.Context, before *deliberated, name string) (bool, error) {
-	if before.Job == "" || before.Away == string(finding.ReasonCouncilUnavailable) {
+	if before.Job == "" {
 		return false, nil
 	}
 	err := s.patiently(ctx, func(ctx context.Context) error {
 		return s.p.Jobs.Retry(ctx, before.Job, s.attemptID(name+"/retry"))
 	})
+	if errors.Is(err, job.ErrNotFound) { // it was deleted
+		return false, nil
+	}
 	return true, err
 }
 

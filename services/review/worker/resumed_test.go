@@ -149,6 +149,71 @@ func TestACheckRunIsEndedThoughItsReviewWasCancelledWhileItWasOpened(t *testing.
 	require.Equal(t, "cancelled", check.Conclusion)
 }
 
+// unheard is a council whose first answers get lost: it was convened all the same.
+type unheard struct {
+	*echo
+
+	lost *atomic.Int64
+}
+
+func (u unheard) Deliberate(ctx context.Context, task review.CouncilTask) (review.Deliberation, error) {
+	d, err := u.echo.Deliberate(ctx, task)
+	if u.lost.Add(-1) >= 0 {
+		return review.Deliberation{}, review.ErrUnavailable
+	}
+	return d, err
+}
+
+// deaf are jobs that cannot be followed some times.
+type deaf struct {
+	counting
+
+	lost *atomic.Int64
+}
+
+func (d deaf) Wait(ctx context.Context, name string) (review.JobState, error) {
+	if d.lost.Add(-1) >= 0 {
+		return review.JobState{}, review.ErrUnavailable
+	}
+	return d.counting.Wait(ctx, name)
+}
+
+// TestACouncilThatCouldNotBeReachedIsConvenedOnce: what it has done by then is paid for. It is stopped when nobody asks for
+// it any more.
+func TestACouncilThatCouldNotBeReachedIsConvenedOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		unheard, deaf int64
+		stopped       int64
+	}{
+		"its answer was lost":        {unheard: 1},
+		"it could not be followed":   {deaf: 1},
+		"both":                       {unheard: 1, deaf: 1},
+		"nobody heard of it at last": {unheard: 1 << 40, stopped: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, _ := twoReviews(t)
+			var lostAnswers, lostWatches, stopped atomic.Int64
+			lostAnswers.Store(c.unheard)
+			lostWatches.Store(c.deaf)
+			s := a.start(t, func(p *worker.Params) {
+				p.CouncilPauses = []time.Duration{time.Millisecond, time.Millisecond}
+				p.Council, p.Jobs = unheard{a.council, &lostAnswers}, deaf{counting{p.Jobs, &stopped}, &lostWatches}
+			})
+			r, j := s.end(t, s.ask(t))
+			require.Len(t, a.council.tasks, 1)
+			require.Equal(t, c.stopped, stopped.Load())
+			if c.stopped > 0 {
+				require.Equal(t, job.StatePartiallySucceeded, j.State)
+				return
+			}
+			require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+			require.Empty(t, r.Result.Council.Reason)
+		})
+	}
+}
+
 // paid is a council with members that expects to take something.
 type paid struct{ *echo }
 
