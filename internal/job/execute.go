@@ -28,7 +28,11 @@ func (m *Manager) execute(er engine.Run, body Body) error {
 	}
 	defer asked.Close()
 	j, w, err := m.begin(er, a)
-	m.announce(er.Context(), w)
+	if errors.Is(err, ErrEnded) {
+		m.announceEnd(er.Context(), w)
+	} else {
+		m.announce(er.Context(), w)
+	}
 	switch {
 	case errors.Is(err, ErrFenced):
 		// This process was taken for dead. Who gave its jobs to others decides, so nothing is given back here.

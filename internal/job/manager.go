@@ -316,12 +316,13 @@ func (m *Manager) Cancel(ctx context.Context, id ID, owner string) (Job, error) 
 func (m *Manager) ended(ctx context.Context, endings []Ending) {
 	var gone []Attempt
 	for _, e := range endings {
-		m.announce(ctx, e.Written)
-		if e.State.Terminal() {
-			gone = append(gone, Attempt{ID: e.ID, Number: e.Attempt})
+		if !e.State.Terminal() {
+			m.announce(ctx, e.Written)
+			m.bus.Publish(ctx, cancelTopic(e.ID), 1)
 			continue
 		}
-		m.bus.Publish(ctx, cancelTopic(e.ID), 1)
+		m.announceEnd(ctx, e.Written)
+		gone = append(gone, Attempt{ID: e.ID, Number: e.Attempt})
 	}
 	if err := m.engine.Forget(ctx, executions(gone)); err != nil {
 		m.logger.WarnContext(ctx, "jobs that ended stay in their queue until a worker drops them", "error", err)
@@ -337,7 +338,18 @@ func (m *Manager) announce(ctx context.Context, w Written) {
 	}
 }
 
+// announceEnd tells those who wait for the job's end as well. One that was ended by nobody's write just now has none.
+func (m *Manager) announceEnd(ctx context.Context, w Written) {
+	m.announce(ctx, w)
+	if w.LastSeq > 0 {
+		m.bus.Publish(ctx, EndTopic(w.ID), w.LastSeq)
+	}
+}
+
 // SeqTopic is the bus topic on which the last sequence number of a job is published after each commit.
 func SeqTopic(id ID) string { return "job/" + string(id) + "/seq" }
+
+// EndTopic is the bus topic on which that number is published when an attempt of the job has ended.
+func EndTopic(id ID) string { return "job/" + string(id) + "/end" }
 
 func cancelTopic(id ID) string { return "job/" + string(id) + "/cancel" }

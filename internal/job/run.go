@@ -69,6 +69,44 @@ func LastStep[T any](r *Run, name string, p engine.Policy, fn func(ctx context.C
 	return recorded(r, name, p, fn)
 }
 
+// KeptStep is a Step whose result the body keeps itself: fn commits it through the Run, with the events that report it, and
+// kept looks whether that has happened. So the engine records nothing beside it, which saves a commit of its own. A step
+// that is kept does not run again, also when the job was cancelled or its deadline has passed since. The error of kept
+// means, like that of fn, that the body must return.
+func KeptStep(r *Run, kept func(ctx context.Context) (bool, error), fn func(ctx context.Context) error) (*engine.Failure, error) {
+	ctx := r.onBehalf(r.engine.Context())
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err := r.draining(); err != nil {
+		return nil, err
+	}
+	if is, err := kept(ctx); is || err != nil {
+		return nil, err
+	}
+	if f := ended(r.ctx); f != nil {
+		return f, nil
+	}
+	stepCtx, stop := r.stepContext(ctx)
+	defer stop()
+	crashpoint.Hit(crashpoint.BeforeStep)
+	err := fn(stepCtx)
+	crashpoint.Hit(crashpoint.EndOfStep)
+	if cause := context.Cause(ctx); err == nil && engine.Interrupted(cause) {
+		err = cause
+	}
+	if f := ended(r.ctx); err != nil && f != nil && ctx.Err() == nil && !errors.Is(err, ErrFenced) {
+		return f, nil
+	}
+	if err != nil {
+		r.m.pace(ctx, r, err)
+		return nil, err
+	}
+	r.advanced.Store(true)
+	crashpoint.Hit(crashpoint.AfterStep)
+	return nil, nil //nolint:nilnil // documented: it succeeded
+}
+
 // recorded notes when a step's result is new, and pauses before an error goes up, since the body runs again at once.
 func recorded[T any](r *Run, name string, p engine.Policy, fn func(ctx context.Context) (T, *engine.Failure, error)) (T, *engine.Failure, error) {
 	ran := false
@@ -169,7 +207,7 @@ func (r *Run) Finish(ctx context.Context, o Outcome) error {
 	}
 	crashpoint.Hit(crashpoint.AfterFinish)
 	r.finished.Store(true)
-	r.m.announce(ctx, w)
+	r.m.announceEnd(ctx, w)
 	return nil
 }
 

@@ -137,7 +137,7 @@ func (m *Manager) bury(ctx context.Context, a Attempt) error {
 	crashpoint.Hit(crashpoint.AfterEnd)
 	if ended {
 		m.logger.ErrorContext(ctx, "gave up a job that the engine has lost", "job_id", a.ID, "attempt", a.Number)
-		m.announce(ctx, w)
+		m.announceEnd(ctx, w)
 		m.abandon(ctx, a)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"witan.dev/internal/apierr"
 	"witan.dev/internal/job"
@@ -22,9 +23,10 @@ type Jobs interface {
 	Delete(ctx context.Context, d job.Deletion) error
 }
 
-// Watcher opens viewers. *watch.Hub is one.
+// Watcher opens viewers and waits for ends. *watch.Hub is one.
 type Watcher interface {
 	Open(ctx context.Context, id job.ID, after int64) (*watch.Viewer, error)
+	AwaitEnd(ctx context.Context, id job.ID, over <-chan time.Time) error
 }
 
 // Errors that callers see.

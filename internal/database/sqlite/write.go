@@ -42,10 +42,10 @@ type request struct {
 // most 128): an fsync costs more than the statements. Each stands for itself all the same: when fn returns an error,
 // its statements alone are undone and the error is returned as it is.
 //
-// fn may be run again when the shared transaction fails, so it has no effect but on tx and assigns its results anew in
-// each run. It must not call Write, and must not commit or roll back. When ctx ends before fn was begun, Write returns
-// its error and nothing is written; once begun, a write is brought to its end, since interrupting a statement would
-// undo the writes of others.
+// fn may be run again when the shared transaction or another write in it fails, so it has no effect but on tx and assigns
+// its results anew in each run. It returns what its statements fail with, must not call Write, and must not commit or roll
+// back. When ctx ends before fn was begun, Write returns its error and nothing is written; once begun, a write is brought
+// to its end, since interrupting a statement would undo the writes of others.
 func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
 	r := &request{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	select {
@@ -131,32 +131,47 @@ func answer(batch []*request, transaction error) {
 	}
 }
 
-// transact runs the requests in one transaction, each under its own savepoint, and leaves each one's own error in
-// request.err. Its own error means that nothing was committed for any of them.
+// transact runs the requests in one transaction and leaves each one's own error in request.err. Its own error means that
+// nothing was committed for any of them. Nearly all succeed, so a savepoint around each, for which the database copies
+// every page that is written, is only made when one has failed: then all of them run again.
 func (db *DB) transact(batch []*request) error {
+	again, err := db.attempt(batch, false)
+	if again {
+		_, err = db.attempt(batch, true)
+	}
+	return err
+}
+
+// attempt makes one transaction. Without savepoints it ends, with nothing written, at the first request that fails: again
+// says that the others have to be run once more.
+func (db *DB) attempt(batch []*request, savepoints bool) (again bool, err error) {
 	ctx := context.Background()
 	tx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return false, fmt.Errorf("begin: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit this says ErrTxDone and does nothing
 	wrote := false
 	for _, r := range batch {
-		if err := savepoint(ctx, tx, r); err != nil {
+		if !savepoints {
+			if r.err = call(r, tx); r.err != nil {
+				return len(batch) > 1, nil
+			}
+		} else if err := savepoint(ctx, tx, r); err != nil {
 			r.err = nil
-			return err
+			return false, err
 		}
 		wrote = wrote || r.err == nil
 	}
 	if !wrote {
-		return nil
+		return false, nil
 	}
 	crashpoint.Hit(crashpoint.BeforeCommit)
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return false, fmt.Errorf("commit: %w", err)
 	}
 	crashpoint.Hit(crashpoint.AfterCommit)
-	return nil
+	return false, nil
 }
 
 func savepoint(ctx context.Context, tx *sql.Tx, r *request) error {

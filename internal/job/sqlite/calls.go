@@ -57,7 +57,7 @@ func open(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, l *lo
 		same := bytes.Equal(t.prompt, in.PromptSHA256[:])
 		switch {
 		case same && t.state == job.CallResult:
-			return reuse(ctx, tx, f, t)
+			return reuse(f, t, l)
 		case same && t.state == job.CallFailed && t.jobAttempt == f.Attempt:
 			failed, lastFailure = failed+1, t.errorClass
 		}
@@ -86,7 +86,7 @@ func triesOf(ctx context.Context, tx *sql.Tx, id job.ID, key job.CallKey) ([]try
 	return tries, nil
 }
 
-func reuse(ctx context.Context, tx *sql.Tx, f job.Fence, t try) (job.CallGrant, error) {
+func reuse(f job.Fence, t try, l *log) (job.CallGrant, error) {
 	g := job.CallGrant{Attempt: t.attempt, IdempotencyKey: t.idempotencyKey, Reused: t.result}
 	if g.Reused == nil {
 		g.Reused = []byte{}
@@ -94,9 +94,7 @@ func reuse(ctx context.Context, tx *sql.Tx, f job.Fence, t try) (job.CallGrant, 
 	if err := json.Unmarshal([]byte(t.usage), &g.Usage); err != nil {
 		return job.CallGrant{}, fmt.Errorf("read the usage of a call of job %s: %w", f.ID, err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET calls_reused = calls_reused + 1 WHERE id = ?`, f.ID); err != nil {
-		return job.CallGrant{}, fmt.Errorf("count a reused call of job %s: %w", f.ID, err)
-	}
+	l.row.reused++
 	return g, nil
 }
 
@@ -106,7 +104,6 @@ func reuse(ctx context.Context, tx *sql.Tx, f job.Fence, t try) (job.CallGrant, 
 func send(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, tries []try, l *log) (job.CallGrant, error) {
 	g := job.CallGrant{Attempt: 1, IdempotencyKey: in.IdempotencyKey}
 	var reissueOf int32
-	repaid := 0
 	if n := len(tries); n > 0 {
 		last := tries[n-1]
 		same := bytes.Equal(last.prompt, in.PromptSHA256[:])
@@ -115,7 +112,8 @@ func send(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, tries
 		}
 		g.Attempt = last.attempt + 1
 		if last.state == job.CallOpen {
-			repaid, reissueOf = 1, last.attempt
+			reissueOf = last.attempt
+			l.row.repaid++
 			if same {
 				g.IdempotencyKey = last.idempotencyKey
 			}
@@ -133,10 +131,8 @@ func send(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, tries
 		g.IdempotencyKey, reissueOf, in.ReservedTokens, micros(l.now), f.Attempt); err != nil {
 		return job.CallGrant{}, fmt.Errorf("journal a call of job %s: %w", f.ID, err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET calls_started = calls_started + 1, calls_repaid = calls_repaid + ?,
-		reserved = reserved + ? WHERE id = ?`, repaid, in.ReservedTokens, f.ID); err != nil {
-		return job.CallGrant{}, fmt.Errorf("count a call of job %s: %w", f.ID, err)
-	}
+	l.row.started++
+	l.row.reserved += in.ReservedTokens
 	l.addAll(ctx, in.Events)
 	if in.EventsFor != nil {
 		l.addAll(ctx, in.EventsFor(g.Attempt))
@@ -155,76 +151,67 @@ func abandon(ctx context.Context, tx *sql.Tx, f job.Fence, key job.CallKey, atte
 
 // CloseCall implements job.Writer.
 func (s *Store) CloseCall(ctx context.Context, f job.Fence, d job.CallDone) (job.Written, error) {
-	return s.fenced(ctx, f, func(ctx context.Context, tx *sql.Tx, _ held, l *log) error {
-		fresh, err := closeTry(ctx, tx, f, d, l)
-		if err != nil {
+	return s.fenced(ctx, f, func(ctx context.Context, tx *sql.Tx, h held, l *log) error {
+		if err := closeTry(ctx, tx, f, d, h, l); err != nil {
 			return err
 		}
 		if err := runWrite(ctx, tx, d.Write); err != nil {
 			return err
 		}
 		l.addAll(ctx, d.Events)
-		if !fresh {
-			return nil
-		}
-		return settle(ctx, tx, f, d)
+		return nil
 	})
 }
 
-// closeTry stores the end of one try. It is not fresh when it was closed in the same way before.
-func closeTry(ctx context.Context, tx *sql.Tx, f job.Fence, d job.CallDone, l *log) (bool, error) {
-	var state job.CallState
-	err := tx.QueryRowContext(ctx, `SELECT state FROM calls WHERE job_id = ? AND stage = ? AND subject = ? AND part = ? AND attempt = ?`,
-		f.ID, d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt).Scan(&state)
+// closeTry stores the end of one try and counts it, unless it was closed in the same way before.
+func closeTry(ctx context.Context, tx *sql.Tx, f job.Fence, d job.CallDone, h held, l *log) error {
+	var (
+		state    job.CallState
+		reserved int64
+	)
+	err := tx.QueryRowContext(ctx, `SELECT state, reserved FROM calls WHERE job_id = ? AND stage = ? AND subject = ? AND part = ? AND attempt = ?`,
+		f.ID, d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt).Scan(&state, &reserved)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return false, fmt.Errorf("call %s/%s/%s attempt %d of job %s was never opened", d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt, f.ID)
+		return fmt.Errorf("call %s/%s/%s attempt %d of job %s was never opened", d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt, f.ID)
 	case err != nil:
-		return false, fmt.Errorf("read the journal of job %s: %w", f.ID, err)
+		return fmt.Errorf("read the journal of job %s: %w", f.ID, err)
 	case state == d.State:
-		return false, nil
+		return nil
 	case state != job.CallOpen:
-		return false, fmt.Errorf("call %s/%s/%s attempt %d of job %s is %s already", d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt, f.ID, state)
+		return fmt.Errorf("call %s/%s/%s attempt %d of job %s is %s already", d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt, f.ID, state)
 	}
 	usage, err := encodeUsage(d.Usage)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE calls SET state = ?, epoch = ?, result = ?, error_class = ?, usage = ?, end_time = ?
 		WHERE job_id = ? AND stage = ? AND subject = ? AND part = ? AND attempt = ?`,
 		d.State, f.Epoch, d.Result, d.ErrorClass, usage, micros(l.now),
 		f.ID, d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt); err != nil {
-		return false, fmt.Errorf("close a call of job %s: %w", f.ID, err)
+		return fmt.Errorf("close a call of job %s: %w", f.ID, err)
 	}
-	return true, nil
+	return l.settle(d, h, reserved)
 }
 
 // settle counts a closed try in the job's ledger. An answer means that the job got on; a given-up try keeps its
 // reservation, since it may have been charged.
-func settle(ctx context.Context, tx *sql.Tx, f job.Fence, d job.CallDone) error {
-	var stored string
-	if err := tx.QueryRowContext(ctx, `SELECT usage FROM jobs WHERE id = ?`, f.ID).Scan(&stored); err != nil {
-		return fmt.Errorf("read the usage of job %s: %w", f.ID, err)
-	}
+func (l *log) settle(d job.CallDone, h held, reserved int64) error {
 	var total job.Usage
-	if err := json.Unmarshal([]byte(stored), &total); err != nil {
-		return fmt.Errorf("read the usage of job %s: %w", f.ID, err)
+	if err := json.Unmarshal([]byte(h.usage), &total); err != nil {
+		return fmt.Errorf("read the usage of job %s: %w", l.id, err)
 	}
 	usage, err := encodeUsage(total.Add(d.Usage))
 	if err != nil {
 		return err
 	}
-	completed := 0
+	l.row.usage = sql.NullString{String: usage, Valid: true}
 	if d.State == job.CallResult {
-		completed = 1
+		l.row.completed++
+		l.row.stalled = sql.NullInt64{Valid: true}
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET usage = ?, calls_completed = calls_completed + ?,
-		stalled = CASE WHEN ? THEN 0 ELSE stalled END,
-		reserved = reserved - CASE WHEN ? THEN (SELECT c.reserved FROM calls AS c WHERE c.job_id = jobs.id
-			AND c.stage = ? AND c.subject = ? AND c.part = ? AND c.attempt = ?) ELSE 0 END
-		WHERE id = ?`, usage, completed, completed == 1, d.State != job.CallAbandoned,
-		d.Key.Stage, d.Key.Subject, d.Key.Part, d.Attempt, f.ID); err != nil {
-		return fmt.Errorf("settle a call of job %s: %w", f.ID, err)
+	if d.State != job.CallAbandoned {
+		l.row.reserved -= reserved
 	}
 	return nil
 }

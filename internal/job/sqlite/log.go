@@ -20,6 +20,17 @@ type log struct {
 	last int64
 	now  time.Time
 	err  error
+	row  row
+}
+
+// row is what a write changes in the job's row beside the length of its log. All of it is written at once, by close.
+type row struct {
+	stage    sql.NullString
+	progress *job.Progress
+	stalled  sql.NullInt64
+	usage    sql.NullString
+
+	started, completed, reused, repaid, reserved int64
 }
 
 // add stores one event under the next number, unless its key is there already.
@@ -52,12 +63,24 @@ func (l *log) addAll(ctx context.Context, events []job.NewEvent) {
 	}
 }
 
-// close stores where the log ends now.
+// close stores where the log ends now, and what else the write has changed in the job's row.
 func (l *log) close(ctx context.Context) error {
 	if l.err != nil {
 		return l.err
 	}
-	if _, err := l.tx.ExecContext(ctx, `UPDATE jobs SET last_seq = ?, revision = revision + 1 WHERE id = ?`, l.last, l.id); err != nil {
+	r := l.row
+	var done, total sql.NullInt64
+	var unit sql.NullString
+	if p := r.progress; p != nil {
+		done, total = sql.NullInt64{Int64: p.Done, Valid: true}, sql.NullInt64{Int64: p.Total, Valid: true}
+		unit = sql.NullString{String: p.Unit, Valid: true}
+	}
+	if _, err := l.tx.ExecContext(ctx, `UPDATE jobs SET last_seq = ?, revision = revision + 1, stage = COALESCE(?, stage),
+		progress_done = COALESCE(?, progress_done), progress_total = COALESCE(?, progress_total), progress_unit = COALESCE(?, progress_unit),
+		stalled = COALESCE(?, stalled), usage = COALESCE(?, usage),
+		calls_started = calls_started + ?, calls_completed = calls_completed + ?, calls_reused = calls_reused + ?,
+		calls_repaid = calls_repaid + ?, reserved = reserved + ? WHERE id = ?`,
+		l.last, r.stage, done, total, unit, r.stalled, r.usage, r.started, r.completed, r.reused, r.repaid, r.reserved, l.id); err != nil {
 		return fmt.Errorf("store the length of the log of job %s: %w", l.id, err)
 	}
 	return nil

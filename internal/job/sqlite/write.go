@@ -52,20 +52,21 @@ func (s *Store) begin(ctx context.Context, tx *sql.Tx, a job.Attempt, maxStalled
 	if j.State == job.StateCancelling {
 		to = job.StateCancelling
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET epoch = epoch + 1, state = ?, start_time = COALESCE(start_time, ?),
-		recoveries = recoveries + ?, stalled = stalled + ? WHERE id = ?`, to, micros(now), again, again, id); err != nil {
-		return job.Job{}, job.Written{}, false, fmt.Errorf("begin job %s: %w", id, err)
-	}
 	l := &log{tx: tx, id: id, epoch: j.Epoch + 1, attempt: j.Attempt, last: j.LastSeq, now: now}
 	l.add(ctx, job.NewEvent{
 		Key: fmt.Sprintf("begin/%d", j.Epoch+1), Type: job.TypeStateChanged,
 		Payload: job.StateChange{From: j.State, To: to, Reason: reason, Stage: j.Stage}.Encode(),
 	}, false)
-	if err := l.close(ctx); err != nil {
-		return job.Job{}, job.Written{}, false, err
+	if l.err != nil {
+		return job.Job{}, job.Written{}, false, l.err
 	}
-	j, err = get(ctx, tx, id)
-	return j, l.written(), false, err
+	j, err = scan(tx.QueryRowContext(ctx, `UPDATE jobs SET epoch = epoch + 1, state = ?, start_time = COALESCE(start_time, ?),
+		recoveries = recoveries + ?, stalled = stalled + ?, last_seq = ?, revision = revision + 1 WHERE id = ? RETURNING `+columns,
+		to, micros(now), again, again, l.last, id))
+	if err != nil {
+		return job.Job{}, job.Written{}, false, fmt.Errorf("begin job %s: %w", id, err)
+	}
+	return j, l.written(), false, nil
 }
 
 // held is what a fenced write needs to know of its job.
@@ -75,14 +76,15 @@ type held struct {
 	progress job.Progress
 	last     int64
 	cancel   bool
+	usage    string
 }
 
 // hold checks the fence: the job is unfinished and this epoch's.
 func hold(ctx context.Context, tx *sql.Tx, f job.Fence) (held, error) {
 	var h held
-	err := tx.QueryRowContext(ctx, `SELECT state, stage, progress_done, progress_total, progress_unit, last_seq, cancel_time IS NOT NULL
+	err := tx.QueryRowContext(ctx, `SELECT state, stage, progress_done, progress_total, progress_unit, last_seq, cancel_time IS NOT NULL, usage
 		FROM jobs WHERE id = ? AND epoch = ?`, f.ID, f.Epoch).
-		Scan(&h.state, &h.stage, &h.progress.Done, &h.progress.Total, &h.progress.Unit, &h.last, &h.cancel)
+		Scan(&h.state, &h.stage, &h.progress.Done, &h.progress.Total, &h.progress.Unit, &h.last, &h.cancel, &h.usage)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && h.state == job.StateQueued {
 		return held{}, job.ErrFenced // a queued job is nobody's
 	}
@@ -117,14 +119,12 @@ func (s *Store) Apply(ctx context.Context, f job.Fence, c job.Change) (job.Writt
 			return err
 		}
 		l.addAll(ctx, c.Events)
-		if err := progress(ctx, tx, f, h, c.Update, l); err != nil {
-			return err
-		}
+		l.progress(ctx, h, c.Update)
 		switch {
 		case c.Stalled != nil:
-			return stall(ctx, tx, f, *c.Stalled)
+			l.row.stalled = sql.NullInt64{Int64: int64(*c.Stalled), Valid: true}
 		case c.Advanced:
-			return stall(ctx, tx, f, 0)
+			l.row.stalled = sql.NullInt64{Valid: true}
 		}
 		return nil
 	})
@@ -137,16 +137,9 @@ func runWrite(ctx context.Context, tx *sql.Tx, write func(ctx context.Context, t
 	return write(ctx, sqlite.Wrap(tx))
 }
 
-// stall stores how many executions in a row began without getting on.
-func stall(ctx context.Context, tx *sql.Tx, f job.Fence, n int) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET stalled = ? WHERE id = ? AND epoch = ?`, n, f.ID, f.Epoch); err != nil {
-		return fmt.Errorf("note the advance of job %s: %w", f.ID, err)
-	}
-	return nil
-}
-
-// progress stores and logs a new stage or progress. Its event is keyed by what it says, so saying it again adds nothing.
-func progress(ctx context.Context, tx *sql.Tx, f job.Fence, h held, u job.Update, l *log) error {
+// progress logs a new stage or progress, which close stores. Its event is keyed by what it says, so saying it again adds
+// nothing.
+func (l *log) progress(ctx context.Context, h held, u job.Update) {
 	stage, p := h.stage, h.progress
 	if u.Stage != "" {
 		stage = u.Stage
@@ -155,17 +148,13 @@ func progress(ctx context.Context, tx *sql.Tx, f job.Fence, h held, u job.Update
 		p = *u.Progress
 	}
 	if stage == h.stage && p == h.progress {
-		return nil
+		return
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET stage = ?, progress_done = ?, progress_total = ?, progress_unit = ?
-		WHERE id = ? AND epoch = ?`, stage, p.Done, p.Total, p.Unit, f.ID, f.Epoch); err != nil {
-		return fmt.Errorf("store the progress of job %s: %w", f.ID, err)
-	}
+	l.row.stage, l.row.progress = sql.NullString{String: stage, Valid: true}, &p
 	l.add(ctx, job.NewEvent{
-		Key:  fmt.Sprintf("%d/progress/%s/%d/%d/%s", f.Attempt, stage, p.Done, p.Total, p.Unit),
+		Key:  fmt.Sprintf("%d/progress/%s/%d/%d/%s", l.attempt, stage, p.Done, p.Total, p.Unit),
 		Type: job.TypeProgress, Payload: job.StageProgress{Stage: stage, Progress: p}.Encode(),
 	}, false)
-	return nil
 }
 
 // Finish implements job.Writer.
@@ -203,16 +192,19 @@ func (s *Store) terminal(ctx context.Context, l *log, from job.State, stage stri
 	if err != nil {
 		return job.Written{}, err
 	}
-	if _, err := l.tx.ExecContext(ctx, `UPDATE jobs SET state = ?1, state_reason = ?2, result = COALESCE(?3, result), error = ?4, end_time = ?5,
-		history_expire_time = ?5 + history_kept, epoch = ?6 WHERE id = ?7`, o.State, o.Reason, o.Result, failure, micros(l.now),
-		l.epoch, l.id); err != nil {
-		return job.Written{}, fmt.Errorf("end job %s: %w", l.id, err)
-	}
 	l.add(ctx, job.NewEvent{
 		Key: fmt.Sprintf("%d/end", l.attempt), Type: job.TypeStateChanged,
 		Payload: job.StateChange{From: from, To: o.State, Reason: o.Reason, Stage: stage, Error: o.Error}.Encode(),
 	}, true)
-	return l.written(), l.close(ctx)
+	if l.err != nil {
+		return job.Written{}, l.err
+	}
+	if _, err := l.tx.ExecContext(ctx, `UPDATE jobs SET state = ?1, state_reason = ?2, result = COALESCE(?3, result), error = ?4, end_time = ?5,
+		history_expire_time = ?5 + history_kept, epoch = ?6, last_seq = ?7, revision = revision + 1 WHERE id = ?8`,
+		o.State, o.Reason, o.Result, failure, micros(l.now), l.epoch, l.last, l.id); err != nil {
+		return job.Written{}, fmt.Errorf("end job %s: %w", l.id, err)
+	}
+	return l.written(), nil
 }
 
 // end ends a job from outside of its execution and raises the epoch, so that an execution writes nothing after it.

@@ -34,6 +34,7 @@ type Store interface {
 	Get(ctx context.Context, id job.ID) (job.Job, error)
 	Events(ctx context.Context, id job.ID, after int64, limit int) ([]job.Event, error)
 	LastSeqs(ctx context.Context, ids []job.ID) (map[job.ID]int64, error)
+	States(ctx context.Context, ids []job.ID) (map[job.ID]job.State, error)
 }
 
 // After returns a channel that receives once when d has passed, as time.After does.
@@ -52,6 +53,7 @@ type Hub struct {
 
 	mu      sync.Mutex
 	tails   map[job.ID]*tail
+	awaited map[*awaited]struct{}
 	started bool
 	// polled is closed and replaced after each safety poll.
 	polled chan struct{}
@@ -63,7 +65,10 @@ func NewHub(store Store, b bus.Bus, after After, logger *slog.Logger) *Hub {
 		after = time.After
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &Hub{store: store, bus: b, after: after, logger: logger, ctx: ctx, stop: stop, tails: make(map[job.ID]*tail), polled: make(chan struct{})}
+	return &Hub{
+		store: store, bus: b, after: after, logger: logger, ctx: ctx, stop: stop,
+		tails: make(map[job.ID]*tail), awaited: make(map[*awaited]struct{}), polled: make(chan struct{}),
+	}
 }
 
 // Start begins the safety poll. Viewers may be opened before; until then only hints wake them.
@@ -95,7 +100,7 @@ func (h *Hub) poll() {
 			return
 		case <-h.after(safetyPoll):
 		}
-		if err := h.pollOnce(); err != nil && h.ctx.Err() == nil {
+		if err := errors.Join(h.pollOnce(), h.pollEnds()); err != nil && h.ctx.Err() == nil {
 			h.logger.WarnContext(h.ctx, "watched jobs could not be looked up", "error", err)
 		}
 		h.mu.Lock()

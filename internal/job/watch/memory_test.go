@@ -27,10 +27,15 @@ type memory struct {
 	away   bool
 	gone   bool
 	reads  int // of events
+	// looked receives after each look at the job's state.
+	looked chan struct{}
 }
 
 func newMemory() *memory {
-	m := &memory{job: job.Job{ID: job.NewID(), State: job.StateRunning, Attempt: 1, Epoch: 1, FirstAvailableSeq: 1}}
+	m := &memory{
+		job:    job.Job{ID: job.NewID(), State: job.StateRunning, Attempt: 1, Epoch: 1, FirstAvailableSeq: 1},
+		looked: make(chan struct{}, 100),
+	}
 	m.add(2)
 	return m
 }
@@ -118,6 +123,19 @@ func (m *memory) LastSeqs(_ context.Context, ids []job.ID) (map[job.ID]int64, er
 		return nil, nil
 	}
 	return map[job.ID]int64{ids[0]: m.job.LastSeq}, nil
+}
+
+func (m *memory) States(_ context.Context, ids []job.ID) (map[job.ID]job.State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.looked <- struct{}{}
+	switch {
+	case m.away:
+		return nil, errAway
+	case m.gone:
+		return nil, nil
+	}
+	return map[job.ID]job.State{ids[0]: m.job.State}, nil
 }
 
 // bench is a started hub over a memory. The test turns the clock of the safety poll.

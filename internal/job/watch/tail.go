@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"witan.dev/internal/bus"
 	"witan.dev/internal/job"
 )
 
@@ -58,7 +57,7 @@ func (t *tail) last() int64 { return t.base + int64(len(t.ring)) }
 // run reads what is new at each hint until the last viewer leaves. It reads once more when it has begun to listen, so
 // nothing falls between; until then, and where it cannot listen, the poll is enough.
 func (t *tail) run() {
-	hints := &listener{tail: t, subscribed: make(chan bus.Subscription, 1)}
+	hints := listenTo(t.ctx, t.hub.bus, job.SeqTopic(t.id), t.mute)
 	defer hints.close()
 	for {
 		hints.open()
@@ -69,55 +68,12 @@ func (t *tail) run() {
 		case <-t.ctx.Done():
 			return
 		case sub := <-hints.subscribed:
-			hints.accept(sub)
+			if hints.accept(sub) {
+				t.deaf.Store(false)
+			}
 		case <-hints.wake:
 		case <-t.poke:
 		}
-	}
-}
-
-// listener subscribes beside the tail's own work, because a bus that is far away may take its time to say that it is
-// gone. It belongs to the tail's goroutine.
-type listener struct {
-	tail *tail
-	// subscribed carries the outcome of one attempt; nil: it failed.
-	subscribed chan bus.Subscription
-	trying     bool
-	sub        bus.Subscription
-	wake       <-chan struct{}
-}
-
-// open begins an attempt, unless one is under way or has succeeded.
-func (l *listener) open() {
-	if l.trying || l.sub != nil {
-		return
-	}
-	l.trying = true
-	go func() {
-		sub, err := l.tail.hub.bus.Subscribe(l.tail.ctx, job.SeqTopic(l.tail.id))
-		if err != nil {
-			l.tail.mute(err)
-			sub = nil
-		}
-		l.subscribed <- sub
-	}()
-}
-
-func (l *listener) accept(sub bus.Subscription) {
-	l.trying = false
-	if sub != nil {
-		l.sub, l.wake = sub, sub.Wake()
-		l.tail.deaf.Store(false)
-	}
-}
-
-// close waits for the attempt that is under way; the tail's context has ended.
-func (l *listener) close() {
-	if l.trying {
-		l.accept(<-l.subscribed)
-	}
-	if l.sub != nil {
-		l.sub.Close()
 	}
 }
 

@@ -32,11 +32,20 @@ func unreadable(c council.StageCoverage) []string {
 	return out
 }
 
-// outcome reads a stage's outcome; false while the stage is open.
-func (d *deliberation) outcome(ctx context.Context, stage string, into any) (bool, error) {
-	return d.outcomeOf(ctx, d.run.Attempt(), stage, into)
+// thaw reads what a stage has left, from the store where it is not known to lie there: the stage was stopped, and what it
+// wrote last may have been committed unheard.
+func (d *deliberation) thaw(ctx context.Context, stage string, into any) error {
+	if d.frozen == nil {
+		_, err := d.outcomeOf(ctx, d.run.Attempt(), stage, into)
+		return err
+	}
+	if err := json.Unmarshal(d.frozen, into); err != nil {
+		return fmt.Errorf("read stage %s of deliberation %s: %w", stage, d.ID, err)
+	}
+	return nil
 }
 
+// outcomeOf reads the outcome of a stage in one attempt of the job; false while the stage is open.
 func (d *deliberation) outcomeOf(ctx context.Context, attempt int32, stage string, into any) (bool, error) {
 	raw, err := d.store.Outcome(ctx, d.ID, attempt, stage)
 	if err != nil || raw == nil {
@@ -73,9 +82,19 @@ func keep[T outcome](ctx context.Context, d *deliberation, stage string) (bool, 
 	if !lacksNothing(o.covered()) {
 		return false, nil
 	}
-	return true, d.run.Commit(ctx, job.Update{Stage: stage, Write: func(ctx context.Context, tx job.Tx) error {
+	return true, d.freeze(ctx, stage, raw, job.Update{Stage: stage})
+}
+
+// freeze commits a stage's outcome with u.
+func (d *deliberation) freeze(ctx context.Context, stage string, raw []byte, u job.Update) error {
+	u.Write = func(ctx context.Context, tx job.Tx) error {
 		return d.store.SaveOutcome(ctx, tx, d.ID, d.run.Attempt(), stage, raw)
-	}})
+	}
+	err := d.run.Commit(ctx, u)
+	if err == nil {
+		d.frozen = raw
+	}
+	return err
 }
 
 // lacksNothing says that a stage ended with all that was planned.
@@ -128,9 +147,7 @@ func (d *deliberation) complete(ctx context.Context, c council.StageCoverage, de
 		Stage: c.Stage, Delivered: delivered, Failed: wire.Missing(c.Missing), Abstained: abstained,
 		ClosedBy: wire.ClosedBy(c.ClosedBy), Skipped: c.SkipReason,
 	}}}))
-	return d.run.Commit(ctx, job.Update{Events: events, Write: func(ctx context.Context, tx job.Tx) error {
-		return d.store.SaveOutcome(ctx, tx, d.ID, d.run.Attempt(), c.Stage, raw)
-	}})
+	return d.freeze(ctx, c.Stage, raw, job.Update{Events: events})
 }
 
 // skip completes a stage that is not held.

@@ -46,12 +46,14 @@ type modelFact struct {
 	Price           *llm.Price `json:"price,omitempty"`
 }
 
+// planned looks for a plan in the store.
+func (d *deliberation) planned(ctx context.Context) (_ bool, err error) {
+	d.storedPlan, err = d.store.Plan(ctx, d.ID)
+	return d.storedPlan != nil, err
+}
+
 // makePlan draws the job key and freezes what the run rests on.
-func (d *deliberation) makePlan(ctx context.Context) error {
-	stored, err := d.store.Plan(ctx, d.ID)
-	if err != nil || stored != nil {
-		return err
-	}
+func (d *deliberation) makePlan(ctx context.Context) (err error) {
 	p := plan{Templates: templateOfPlan, Models: map[string]modelFact{}}
 	if d.Spec.Seed != nil {
 		p.Key = draw.Seeded(*d.Spec.Seed)
@@ -76,6 +78,7 @@ func (d *deliberation) makePlan(ctx context.Context) error {
 		return fmt.Errorf("encode the plan: %w", err)
 	}
 	estimate := council.EstimateOf(d.Spec, d.Task, d.models)
+	d.storedPlan = raw
 	return d.run.Commit(ctx, job.Update{
 		Events: d.planEvents(p, estimate),
 		Write: func(ctx context.Context, tx job.Tx) error {
@@ -203,12 +206,8 @@ func window(turns []prompt.Turn, tokens int) []prompt.Turn {
 }
 
 // readPlan takes the frozen plan.
-func (d *deliberation) readPlan(ctx context.Context) error {
-	raw, err := d.store.Plan(ctx, d.ID)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, &d.plan); err != nil {
+func (d *deliberation) readPlan() error {
+	if err := json.Unmarshal(d.storedPlan, &d.plan); err != nil {
 		return fmt.Errorf("read the plan of deliberation %s: %w", d.ID, err)
 	}
 	reserve := amount{}

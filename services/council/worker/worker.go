@@ -1,6 +1,6 @@
 // Package worker runs deliberations: the body of the jobs of kind council. A deliberation is a sequence of stages, each
-// one engine step; the model calls inside a stage are journaled one by one, and what the clock decided is frozen in the
-// stage's outcome, which commits with stage_completed. So a run that begins again finds the same orders, labels and
+// one step; the model calls inside a stage are journaled one by one, and what the clock decided is frozen in the stage's
+// outcome, which commits with stage_completed and is the step's only record. So a run that begins again finds the same orders, labels and
 // prompts, takes over what was answered, and never asks for it twice.
 package worker
 
@@ -75,14 +75,18 @@ type deliberation struct {
 	*Worker
 	council.Deliberation
 
-	run    *job.Run
-	plan   plan
-	budget *budget
+	run  *job.Run
+	plan plan
+	// storedPlan is the plan as it lies in the store.
+	storedPlan []byte
+	budget     *budget
 	// stopped says how the job was stopped, nil while it goes on.
 	stopped *engine.Failure
 	ended   council.Facts
 	// changed: a stage of this attempt has ended otherwise than in the attempt before.
 	changed bool
+	// frozen is the outcome of the stage that ended last, as it lies in the store; nil where none is known to.
+	frozen []byte
 	// rounds says of units whose answer could not be read in an earlier attempt when they are asked anew; see rounds.
 	rounds map[string]int32
 }
@@ -99,11 +103,11 @@ func (w *Worker) Body(r *job.Run) error {
 	if err := d.material(ctx); err != nil {
 		return d.refuse(ctx, err)
 	}
-	if err := d.step("plan", d.makePlan); err != nil {
+	if err := d.step(d.planned, d.makePlan); err != nil {
 		return err
 	}
 	if d.stopped == nil {
-		if err := d.readPlan(ctx); err != nil {
+		if err := d.readPlan(); err != nil {
 			return err
 		}
 	}
@@ -113,14 +117,12 @@ func (w *Worker) Body(r *job.Run) error {
 	return d.question(ctx)
 }
 
-// step runs fn as a step of the engine unless the job was stopped before. What fn found is in the store.
-func (d *deliberation) step(name string, fn func(ctx context.Context) error) error {
+// step runs fn, unless what it leaves is in the store already or the job was stopped before.
+func (d *deliberation) step(kept func(ctx context.Context) (bool, error), fn func(ctx context.Context) error) error {
 	if d.stopped != nil {
 		return nil
 	}
-	_, failure, err := job.Step(d.run, name, engine.Policy{}, func(ctx context.Context) (struct{}, *engine.Failure, error) {
-		return struct{}{}, nil, fn(ctx)
-	})
+	failure, err := job.KeptStep(d.run, kept, fn)
 	d.stopped = failure
 	if failure != nil {
 		d.ended.Cancelled = failure.Class == engine.ClassCancelled
@@ -132,12 +134,13 @@ func (d *deliberation) step(name string, fn func(ctx context.Context) error) err
 // stage runs fn as a step that leaves an outcome, and reads the outcome into o. Where the outcome is there already the
 // stage is over and fn does not run; nor where an earlier attempt of the job left nothing to be made better.
 func stage[T outcome](ctx context.Context, d *deliberation, name string, o *T, fn func(ctx context.Context) error) error {
-	err := d.step(name, func(stepCtx context.Context) error {
-		done, err := d.outcome(ctx, name, o)
+	d.frozen = nil
+	err := d.step(func(ctx context.Context) (_ bool, err error) {
+		d.frozen, err = d.store.Outcome(ctx, d.ID, d.run.Attempt(), name)
+		return d.frozen != nil, err
+	}, func(stepCtx context.Context) error {
+		done, err := keep[T](stepCtx, d, name)
 		if err != nil || done {
-			return err
-		}
-		if done, err = keep[T](stepCtx, d, name); err != nil || done {
 			return err
 		}
 		if d.rounds, err = rounds[T](ctx, d, name); err != nil {
@@ -148,7 +151,7 @@ func stage[T outcome](ctx context.Context, d *deliberation, name string, o *T, f
 	if err != nil {
 		return err
 	}
-	if _, err = d.outcome(ctx, name, o); err != nil {
+	if err = d.thaw(ctx, name, o); err != nil {
 		return err
 	}
 	if err = d.compare(ctx, name); err != nil {

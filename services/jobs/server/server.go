@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"google.golang.org/grpc"
@@ -203,7 +202,7 @@ func (s *Server) WaitJob(ctx context.Context, req *jobsv1.WaitJobRequest) (*jobs
 		return nil, err
 	}
 	if !j.State.Terminal() {
-		if err := s.wait(ctx, j, patience(ctx, req)); err != nil {
+		if err := s.watcher.AwaitEnd(ctx, j.ID, s.cfg.After(patience(ctx, req))); err != nil {
 			return nil, err
 		}
 		if j, err = s.own(ctx, req.GetName()); err != nil {
@@ -223,34 +222,4 @@ func patience(ctx context.Context, req *jobsv1.WaitJobRequest) time.Duration {
 		timeout = min(timeout, time.Until(deadline)-waitReserve)
 	}
 	return max(timeout, 0)
-}
-
-// wait returns when the job has ended or the time is over.
-func (s *Server) wait(ctx context.Context, j job.Job, timeout time.Duration) error {
-	v, err := s.watcher.Open(ctx, j.ID, j.LastSeq)
-	if err != nil {
-		return err
-	}
-	defer v.Close()
-	over := s.cfg.After(timeout)
-	for {
-		events, changed, err := v.Poll(ctx)
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, watch.ErrStopped):
-			return nil
-		case err != nil:
-			return err
-		case len(events) > 0:
-			continue // there may be more at once
-		}
-		select {
-		case <-changed:
-		case <-over:
-			return nil
-		case <-v.Done():
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }

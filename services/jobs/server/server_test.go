@@ -102,6 +102,13 @@ func (f *flaky) LastSeqs(ctx context.Context, ids []job.ID) (map[job.ID]int64, e
 	return f.Store.LastSeqs(ctx, ids)
 }
 
+func (f *flaky) States(ctx context.Context, ids []job.ID) (map[job.ID]job.State, error) {
+	if f.away.Load() {
+		return nil, errAway
+	}
+	return f.Store.States(ctx, ids)
+}
+
 const me = "me"
 
 func setup(t *testing.T, cfg server.Config) *fixture {
@@ -195,6 +202,7 @@ func (f *fixture) finish(t *testing.T, fence job.Fence) {
 	w, err := f.store.Finish(t.Context(), fence, job.Outcome{State: job.StateSucceeded, Result: append(result, 0xf8, 0x7f, 1)})
 	require.NoError(t, err)
 	f.bus.Publish(t.Context(), job.SeqTopic(w.ID), w.LastSeq)
+	f.bus.Publish(t.Context(), job.EndTopic(w.ID), w.LastSeq)
 }
 
 func (f *fixture) watch(t *testing.T, req *jobsv1.WatchJobRequest) grpc.ServerStreamingClient[jobsv1.JobEvent] {
