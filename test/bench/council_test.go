@@ -3,16 +3,21 @@ package bench_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	councilv1 "witan.dev/gen/witan/council/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	"witan.dev/internal/llm"
+	"witan.dev/internal/testserver"
 )
 
 // recorder keeps what models are asked, by stage, so that the same calls can be made without a council.
@@ -144,12 +149,12 @@ func overhead(b *testing.B, members int, latency time.Duration) {
 // includes that of the callers and of the simulated models, and says more than the rate where other work runs beside.
 func BenchmarkCouncilJobs(b *testing.B) {
 	b.Run("clients", func(b *testing.B) {
-		jobRate(b, func(s *system) {
+		jobRate(b, params{}, func(s *system) {
 			atOnce(b, func() { s.deliberate(b, question(5), 11) })
 		})
 	})
 	b.Run("backlog", func(b *testing.B) {
-		jobRate(b, func(s *system) {
+		jobRate(b, params{}, func(s *system) {
 			names := make(chan string, b.N)
 			atOnce(b, func() { names <- s.create(b, question(5)) })
 			close(names)
@@ -160,10 +165,36 @@ func BenchmarkCouncilJobs(b *testing.B) {
 	})
 }
 
-// jobRate reports how many of the b.N jobs that run takes to their end there are in a second, and what one costs.
-func jobRate(b *testing.B, run func(s *system)) {
+// BenchmarkCouncilJobsOnPostgres is that with 32 callers, in one process of a cluster and on a Postgres of its own, every
+// commit on the disk. The processor time of the server's processes is reported beside that of the process.
+func BenchmarkCouncilJobsOnPostgres(b *testing.B) {
+	server := testserver.StartPostgres(b, "fsync=on")
+	var before time.Duration
+	jobRate(b, params{postgres: server.URL}, func(s *system) {
+		before = familyTime(b, server.PID())
+		atOnce(b, func() { s.deliberate(b, question(5), 11) })
+	})
+	b.ReportMetric(milliseconds(familyTime(b, server.PID())-before)/float64(b.N), "server-cpu-ms/job")
+}
+
+// familyTime is the processor time that a process and its living children have taken.
+func familyTime(b *testing.B, pid int) time.Duration {
 	b.Helper()
-	s := setup(b, params{})
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	require.NoError(b, err)
+	family := place{processes: []int{pid}}
+	for _, child := range strings.Fields(string(raw)) {
+		n, err := strconv.Atoi(child)
+		require.NoError(b, err)
+		family.processes = append(family.processes, n)
+	}
+	return family.worked(b)
+}
+
+// jobRate reports how many of the b.N jobs that run takes to their end there are in a second, and what one costs.
+func jobRate(b *testing.B, p params, run func(s *system)) {
+	b.Helper()
+	s := setup(b, p)
 	s.deliberate(b, question(5), 11) // compiles statements
 	before := cpuTime(b)
 	b.ResetTimer()

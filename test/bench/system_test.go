@@ -22,12 +22,17 @@ import (
 	councilv1 "witan.dev/gen/witan/council/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	"witan.dev/internal/auth"
+	"witan.dev/internal/blob"
+	blobpostgres "witan.dev/internal/blob/postgres"
 	blobsqlite "witan.dev/internal/blob/sqlite"
 	"witan.dev/internal/bus"
 	"witan.dev/internal/bus/inprocess"
+	"witan.dev/internal/database/postgres"
 	"witan.dev/internal/database/sqlite"
 	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine"
 	"witan.dev/internal/job/engine/dbos"
+	jobpostgres "witan.dev/internal/job/postgres"
 	jobsqlite "witan.dev/internal/job/sqlite"
 	"witan.dev/internal/job/watch"
 	"witan.dev/internal/lifecycle"
@@ -39,6 +44,7 @@ import (
 	"witan.dev/services/council"
 	councilblobs "witan.dev/services/council/blobs"
 	councilserver "witan.dev/services/council/server"
+	councilpostgres "witan.dev/services/council/store/postgres"
 	councilsqlite "witan.dev/services/council/store/sqlite"
 	councilworker "witan.dev/services/council/worker"
 	gatewayserver "witan.dev/services/gateway/server"
@@ -67,6 +73,8 @@ type params struct {
 	bus bus.Bus
 	// http serves REST and SSE too, on loopback.
 	http bool
+	// postgres keeps everything there, as one process of a cluster does; "": in a SQLite file.
+	postgres string
 }
 
 // system is the council and the jobs of an embedded Witan.
@@ -74,7 +82,7 @@ type system struct {
 	council councilv1.CouncilServiceClient
 	watched jobsv1.JobServiceClient
 
-	db   *sqlite.DB
+	db   *sqlite.DB // nil on Postgres
 	jobs *job.Manager
 	hub  *watch.Hub
 	url  string // of the gateway, where there is one
@@ -93,18 +101,17 @@ func setup(b *testing.B, p params) *system {
 		p.bus = inprocess.New()
 	}
 	logger := slog.New(slog.DiscardHandler)
-	db, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "witan.db"), logger)
-	require.NoError(b, err)
-	stack.Defer("database", func(context.Context) error { return db.Close() })
-	engine, err := dbos.NewSQLite(b.Context(), db, logger)
-	require.NoError(b, err)
-	store := jobsqlite.New(db, nil)
-	s := &system{db: db, jobs: job.NewManager(store, engine, p.bus, logger, job.Config{}), hub: watch.NewHub(store, p.bus, nil, logger)}
+	open := onSQLite
+	if p.postgres != "" {
+		open = onPostgres
+	}
+	kept := open(b, &stack, p, logger)
+	s := &system{db: kept.db, jobs: job.NewManager(kept.jobs, kept.engine, p.bus, logger, job.Config{}), hub: watch.NewHub(kept.jobs, p.bus, nil, logger)}
 	require.NoError(b, stack.Start(b.Context(), "log readers", s.hub))
 	registry := prometheus.NewRegistry()
 	server, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: registry, Auth: auth.NewFolder(secret.New(folderToken))})
 	require.NoError(b, err)
-	s.register(b, server, logger, newModels(b, p, registry))
+	s.register(b, server, logger, newModels(b, p, registry), kept)
 	require.NoError(b, stack.Start(b.Context(), "gRPC", server))
 	conn, err := server.InProcess(secret.New(folderToken))
 	require.NoError(b, err)
@@ -120,6 +127,44 @@ func setup(b *testing.B, p params) *system {
 	return s
 }
 
+// stores are where a system keeps what it has.
+type stores struct {
+	db       *sqlite.DB
+	jobs     job.Store
+	engine   engine.Engine
+	councils interface {
+		council.Store
+		councilworker.Store
+	}
+	blobs blob.Store
+}
+
+// onSQLite opens them in a file, as an embedded Witan does.
+func onSQLite(b *testing.B, stack *lifecycle.Stack, _ params, logger *slog.Logger) stores {
+	b.Helper()
+	db, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "witan.db"), logger)
+	require.NoError(b, err)
+	stack.Defer("database", func(context.Context) error { return db.Close() })
+	e, err := dbos.NewSQLite(b.Context(), db, logger)
+	require.NoError(b, err)
+	return stores{db: db, jobs: jobsqlite.New(db, nil), engine: e, councils: councilsqlite.New(db), blobs: blobsqlite.New(db, nil)}
+}
+
+// onPostgres opens them in an empty database, as a process of a cluster does.
+func onPostgres(b *testing.B, stack *lifecycle.Stack, p params, logger *slog.Logger) stores {
+	b.Helper()
+	url := secret.New(p.postgres)
+	_, err := postgres.Migrate(b.Context(), url)
+	require.NoError(b, err)
+	require.NoError(b, dbos.MigratePostgres(b.Context(), url))
+	db, err := postgres.Open(b.Context(), postgres.Params{URL: url, Logger: logger})
+	require.NoError(b, err)
+	stack.Defer("database", func(context.Context) error { db.Close(); return nil })
+	e, err := dbos.NewPostgres(b.Context(), dbos.Params{URL: url, Logger: logger})
+	require.NoError(b, err)
+	return stores{jobs: jobpostgres.New(db, nil, e.Identity), engine: e, councils: councilpostgres.New(db), blobs: blobpostgres.New(db, nil)}
+}
+
 // serveHTTP starts the gateway before the server.
 func (s *system) serveHTTP(b *testing.B, stack *lifecycle.Stack, server *rpc.Server, logger *slog.Logger, registry *prometheus.Registry) {
 	b.Helper()
@@ -133,12 +178,12 @@ func (s *system) serveHTTP(b *testing.B, stack *lifecycle.Stack, server *rpc.Ser
 }
 
 // register adds the council and the jobs to the server, and the council's body to the engine.
-func (s *system) register(b *testing.B, server *rpc.Server, logger *slog.Logger, models *llm.Registry) {
+func (s *system) register(b *testing.B, server *rpc.Server, logger *slog.Logger, models *llm.Registry, kept stores) {
 	b.Helper()
-	store, blobs := councilsqlite.New(s.db), councilblobs.New(blobsqlite.New(s.db, nil))
-	manager, err := council.NewManager(council.Params{Store: store, Jobs: s.jobs, Models: models, Blobs: blobs})
+	blobs := councilblobs.New(kept.blobs)
+	manager, err := council.NewManager(council.Params{Store: kept.councils, Jobs: s.jobs, Models: models, Blobs: blobs})
 	require.NoError(b, err)
-	worker := councilworker.New(councilworker.Params{Store: store, Models: models, Blobs: blobs, Logger: logger})
+	worker := councilworker.New(councilworker.Params{Store: kept.councils, Models: models, Blobs: blobs, Logger: logger})
 	s.jobs.Handle(job.KindCouncil, workers, worker.Body)
 	for _, add := range []func(grpc.ServiceRegistrar){
 		councilserver.New(manager).Register, jobsserver.New(jobsserver.Params{Jobs: s.jobs, Watcher: s.hub}).Register,
