@@ -183,7 +183,7 @@ func familyTime(b *testing.B, pid int) time.Duration {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	require.NoError(b, err)
 	family := place{processes: []int{pid}}
-	for _, child := range strings.Fields(string(raw)) {
+	for child := range strings.FieldsSeq(string(raw)) {
 		n, err := strconv.Atoi(child)
 		require.NoError(b, err)
 		family.processes = append(family.processes, n)

@@ -36,25 +36,25 @@ func unreadable(c council.StageCoverage) []string {
 // wrote last may have been committed unheard.
 func (d *deliberation) thaw(ctx context.Context, stage string, into any) error {
 	if d.frozen == nil {
-		_, err := d.outcomeOf(ctx, d.run.Attempt(), stage, into)
+		return d.outcomeOf(ctx, d.run.Attempt(), stage, into)
+	}
+	return d.decode(stage, d.frozen, into)
+}
+
+// outcomeOf reads the outcome of a stage in one attempt of the job, which leaves into as it is while the stage is open.
+func (d *deliberation) outcomeOf(ctx context.Context, attempt int32, stage string, into any) error {
+	raw, err := d.store.Outcome(ctx, d.ID, attempt, stage)
+	if err != nil || raw == nil {
 		return err
 	}
-	if err := json.Unmarshal(d.frozen, into); err != nil {
+	return d.decode(stage, raw, into)
+}
+
+func (d *deliberation) decode(stage string, raw []byte, into any) error {
+	if err := json.Unmarshal(raw, into); err != nil {
 		return fmt.Errorf("read stage %s of deliberation %s: %w", stage, d.ID, err)
 	}
 	return nil
-}
-
-// outcomeOf reads the outcome of a stage in one attempt of the job; false while the stage is open.
-func (d *deliberation) outcomeOf(ctx context.Context, attempt int32, stage string, into any) (bool, error) {
-	raw, err := d.store.Outcome(ctx, d.ID, attempt, stage)
-	if err != nil || raw == nil {
-		return false, err
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return false, fmt.Errorf("read stage %s of deliberation %s: %w", stage, d.ID, err)
-	}
-	return true, nil
 }
 
 // earlier is the stage's outcome in the last attempt before this one that has closed it, nil without one.
@@ -76,8 +76,8 @@ func keep[T outcome](ctx context.Context, d *deliberation, stage string) (bool, 
 		return false, err
 	}
 	var o T
-	if err := json.Unmarshal(raw, &o); err != nil {
-		return false, fmt.Errorf("read stage %s of deliberation %s: %w", stage, d.ID, err)
+	if err := d.decode(stage, raw, &o); err != nil {
+		return false, err
 	}
 	if !lacksNothing(o.covered()) {
 		return false, nil
@@ -127,7 +127,7 @@ func rounds[T outcome](ctx context.Context, d *deliberation, stage string) (map[
 	out := map[string]int32{}
 	for attempt := int32(1); attempt < d.run.Attempt(); attempt++ {
 		var o T
-		if _, err := d.outcomeOf(ctx, attempt, stage, &o); err != nil {
+		if err := d.outcomeOf(ctx, attempt, stage, &o); err != nil {
 			return nil, err
 		}
 		for _, u := range o.unreadable() {
