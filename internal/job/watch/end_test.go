@@ -17,8 +17,18 @@ func awaiting(t *testing.T, f *bench, over <-chan time.Time) <-chan error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- f.hub.AwaitEnd(t.Context(), f.job.ID, over) }()
-	<-f.looked
+	f.look(t)
 	return done
+}
+
+// look waits until the job's state was looked at.
+func (f *bench) look(t *testing.T) {
+	t.Helper()
+	select {
+	case <-f.looked:
+	case <-time.After(20 * time.Second):
+		require.FailNow(t, "nobody looks")
+	}
 }
 
 func heard(t *testing.T, done <-chan error) error {
@@ -48,7 +58,7 @@ func TestG16_WhoAwaitsTheEndIsToldAtOnceAndReadsNoLog(t *testing.T) {
 	f.add(5)
 	f.hint(t) // of events, which mean nothing here
 	f.bus.Publish(t.Context(), job.EndTopic(f.job.ID), 7)
-	<-f.looked // a hint of an end before the end
+	f.look(t) // a hint of an end before the end
 	waits(t, done)
 	f.finish()
 	f.bus.Publish(t.Context(), job.EndTopic(f.job.ID), 8)
