@@ -67,8 +67,9 @@ func MergeReports(old, more []ReportRef) []ReportRef {
 // Pinned is a source that cannot change any more: everything in it is an object ID.
 type Pinned struct {
 	Source Source `json:"source"`
-	// Subject is what is reviewed again and again: "local:<root commit>/<branch>", "github:<host>/<repository ID>#<number>",
-	// one per review for patches. That of a pull request is empty until its repository was looked up.
+	// Subject is what is reviewed again and again: "local:<root commit>/<branch>", with a commit in the branch's place where that
+	// is reviewed and none is named, "github:<host>/<repository ID>#<number>", one per review for patches. That of a pull request
+	// is empty until its repository was looked up.
 	Subject string `json:"subject"`
 	// Base, Head and MergeBase are commits. Head is empty for staged and uncommitted changes, all are for patches.
 	Base      string `json:"base,omitempty"`

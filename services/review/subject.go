@@ -84,7 +84,9 @@ type Known struct {
 	// Finding is as it was last reported; its Status, StatusReason, FirstReview and Fingerprint are the current ones.
 	Finding    finding.Finding `json:"finding"`
 	LastReview string          `json:"last_review"`
-	FixedIn    string          `json:"fixed_in,omitempty"`
+	// Base is the state with which the change was compared that LastReview reported it in; empty for a pull request's.
+	Base    string `json:"base,omitempty"`
+	FixedIn string `json:"fixed_in,omitempty"`
 	// ChangedIn is the review in which the status changed last, Was the status before that; empty where a person did it.
 	ChangedIn string         `json:"changed_in,omitempty"`
 	Was       finding.Status `json:"was,omitempty"`

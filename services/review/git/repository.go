@@ -3,11 +3,13 @@
 package git
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"witan.dev/internal/blob"
 	"witan.dev/internal/diff"
@@ -122,15 +124,30 @@ func (r *Repository) check(ctx context.Context, repo *git.Repository, p *review.
 			return err
 		}
 	}
-	branch, err := repo.Branch(ctx)
+	branch, err := branchOf(ctx, repo, p)
 	if err != nil {
 		return err
 	}
-	if branch == "" {
-		branch = "HEAD"
-	}
 	p.Subject = "local:" + root + "/" + branch
 	return nil
+}
+
+// branchOf is the branch whose state is reviewed: the one that is checked out, unless the head of a range is another branch or,
+// by its own ID, a commit that no branch was named for. What is missing there must not count as mended elsewhere.
+func branchOf(ctx context.Context, repo *git.Repository, p *review.Pinned) (string, error) {
+	if name := p.Source.Head; p.Source.Kind == review.SourceRange && name != "" {
+		if commit, err := repo.Resolve(ctx, "HEAD"); err != nil || commit != p.Head {
+			if name = strings.TrimPrefix(name, "refs/heads/"); strings.ContainsAny(name, "~^:") || strings.Contains(name, "@{") {
+				return p.Head, nil
+			}
+			if commit, err = repo.Resolve(ctx, "refs/heads/"+name); err != nil || commit != p.Head {
+				return p.Head, nil //nolint:nilerr // there is no such branch
+			}
+			return name, nil
+		}
+	}
+	branch, err := repo.Branch(ctx)
+	return cmp.Or(branch, "HEAD"), err
 }
 
 // sourceError says what the caller can mend in the words of the review.

@@ -78,6 +78,30 @@ func TestWhatHasANULIsNoBinaryForThat(t *testing.T) {
 	require.Equal(t, "<?php /* \n", change.File("run.php").NewStrings)
 }
 
+// TestEachBranchIsASubject whichever is checked out, and a commit that is none of them is one of its own.
+func TestEachBranchIsASubject(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run(t, dir, "init", "-q", "-b", "main")
+	for _, text := range []string{"1\n", "2\n", "3\n"} {
+		commit(t, dir, historytest.Commit{Write: map[string]string{"a.txt": text}})
+	}
+	run(t, dir, "branch", "topic", "main~1")
+	subject := func(head string) (string, string) {
+		_, p := pinned(t, review.Source{Kind: review.SourceRange, Dir: dir, Base: "main~2", Head: head})
+		root, branch, _ := strings.Cut(strings.TrimPrefix(p.Subject, "local:"), "/")
+		require.Len(t, root, 40)
+		return branch, p.Head
+	}
+	for head, want := range map[string]string{"": "main", "HEAD": "main", "main": "main", "topic": "topic", "refs/heads/topic": "topic", "topic~0": "", "main~1": ""} {
+		got, commit := subject(head)
+		if want == "" {
+			want = commit
+		}
+		require.Equal(t, want, got, "%q", head)
+	}
+}
+
 // TestSweepRemovesWhatNoJobNeeds leaves the work of unfinished reviews where it is.
 func TestSweepRemovesWhatNoJobNeeds(t *testing.T) {
 	t.Parallel()

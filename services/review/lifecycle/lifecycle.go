@@ -30,7 +30,10 @@ type Input struct {
 	Coverage finding.Coverage
 	// Whole are the static reviewers that judged the whole change: what they do not report again is mended.
 	Whole []string
-	Head  Head
+	// Base is the state with which the change is compared, where the reviews of a subject compare with different ones: what was
+	// reported against another one is shown where it stands on lines of this change only. Empty: they are of one change.
+	Base string
+	Head Head
 }
 
 // Change is a status that a review changed.
@@ -182,6 +185,7 @@ func (a *application) decide() error {
 		}
 		row := review.Known{
 			Subject: a.in.Subject, ID: free(taken, review.FindingID(f.Fingerprint)), Finding: *f, LastReview: a.in.Review, ChangedIn: a.in.Review,
+			Base: a.in.Base,
 		}
 		row.Finding.Status, row.Finding.StatusReason, row.Finding.FirstReview = finding.Open, "", a.in.Review
 		if err := a.surround(&row); err != nil {
@@ -211,7 +215,7 @@ func (a *application) again(row *review.Known, f *finding.Finding) error {
 	row.Finding = *f
 	row.Finding.Status, row.Finding.StatusReason, row.Finding.FirstReview = was.Status, was.StatusReason, was.FirstReview
 	row.Finding.Feedback, row.Finding.FixedIn, row.Finding.Publication = was.Feedback, was.FixedIn, was.Publication
-	row.LastReview = a.in.Review
+	row.LastReview, row.Base = a.in.Review, a.in.Base
 	if was.Status == finding.Fixed {
 		a.turn(row, finding.Reappeared, ReasonMatchedFixed)
 		row.Generation++
@@ -405,6 +409,9 @@ func (a *application) snapshot(k int) (finding.Finding, bool) {
 	f.Name = a.name(row.ID)
 	if a.reported[k] >= 0 {
 		return f, true
+	}
+	if other := a.in.Base != row.Base; other && f.Status != finding.Fixed && (a.standings[k].gone() || !f.Location.InDiff) {
+		return f, false // another change's
 	}
 	switch f.Status {
 	case finding.Fixed:

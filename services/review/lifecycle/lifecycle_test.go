@@ -162,6 +162,44 @@ func TestP06_WhatWasDismissedIsShownAsSuchWhetherItComesUpAgainOrNot(t *testing.
 	}
 }
 
+// TestWhatAnotherChangeOfTheBranchHasIsNotShown unless it stands on lines of this one, or is reported again.
+func TestWhatAnotherChangeOfTheBranchHasIsNotShown(t *testing.T) {
+	t.Parallel()
+	const far = 20
+	now := faulty + strings.Repeat("pad()\n", far) + "more()\n"
+	for name, c := range map[string]struct {
+		reported, base string
+		near           bool
+		want           int
+	}{
+		"the same base":                {"b1", "b1", false, 1},
+		"another, other lines":         {"b1", "b2", false, 0},
+		"another, the same lines":      {"b1", "b2", true, 1},
+		"a pull request":               {"", "", false, 1},
+		"what was reported before all": {"", "b2", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, cov := head(map[string]string{"a.c": "zero()\n"}, map[string]string{"a.c": now})
+			if !c.near {
+				line := 4 + far
+				h.Change.Files[0].Hunks = []review.Hunk{{OldStart: 1, NewStart: line, NewLines: 1, Lines: []review.Line{{Op: '+', Text: "more()"}}}}
+			}
+			k := known(faulty, "two")
+			k.Base = c.reported
+			in := lifecycle.Input{Review: "reviews/r1", Subject: "s", Known: []review.Known{k}, Coverage: cov, Head: h, Base: c.base}
+			out, err := lifecycle.Apply(in)
+			require.NoError(t, err)
+			require.Len(t, out.Findings, c.want)
+			in.Findings = []finding.Finding{k.Finding}
+			out, err = lifecycle.Apply(in)
+			require.NoError(t, err)
+			require.Len(t, out.Findings, 1)
+			require.Equal(t, c.base, out.Known[0].Base)
+		})
+	}
+}
+
 // TestHeldFindingsDecideNothing: what the council does not confirm any more is neither fixed nor reported again.
 func TestHeldFindingsDecideNothing(t *testing.T) {
 	t.Parallel()

@@ -91,7 +91,7 @@ func (s *session) apply(
 	}
 	res, err := lifecycle.Apply(lifecycle.Input{
 		Review: wire.ReviewName(s.review.ID), Subject: subject, Findings: findings, Known: known, Coverage: result.Coverage, Head: head,
-		Whole: whole(result.Reviewers),
+		Whole: whole(result.Reviewers), Base: s.comparedWith(),
 	})
 	if err != nil {
 		return res, publish.Plan{}, err
@@ -117,6 +117,14 @@ func (s *session) apply(
 		}
 		return nil
 	}})
+}
+
+// comparedWith tells the changes of one local branch from each other; a pull request is one change.
+func (s *session) comparedWith() string {
+	if s.review.Pinned.Source.Kind == review.SourcePull {
+		return ""
+	}
+	return s.review.Pinned.OldTree
 }
 
 // merged is what is known after the changes.
