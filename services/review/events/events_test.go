@@ -254,24 +254,39 @@ type system struct {
 	jobs   *job.Manager
 	store  *reviewsqlite.Store
 	write  func(func(ctx context.Context, tx job.Tx) error) error
+
+	boot, halt func()
 }
 
 func start(t *testing.T, options ...func(*events.Params)) *system {
 	t.Helper()
+	s := &system{
+		hub:     &hub{permissions: map[string]review.Permission{"wil": review.PermissionWrite, "ada": review.PermissionRead, "rea": review.PermissionRead}},
+		council: &council{}, repo: &repo{}, indexes: &indexes{made: map[string]*index{}}, clock: &clock{},
+	}
+	path := filepath.Join(t.TempDir(), "witan.db")
+	s.boot = func() { s.open(t, path, options) }
+	s.boot()
+	t.Cleanup(func() { s.halt() })
+	return s
+}
+
+// open begins on a database, which may be that of a process before.
+func (s *system) open(t *testing.T, path string, options []func(*events.Params)) {
+	t.Helper()
 	ctx, logger := context.WithoutCancel(t.Context()), slog.New(slog.DiscardHandler)
-	db, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "witan.db"), logger)
+	db, err := sqlite.Open(ctx, path, logger)
 	require.NoError(t, err)
 	engine, err := dbos.NewSQLite(ctx, db, logger)
 	require.NoError(t, err)
 	manager := job.NewManager(jobsqlite.New(db, nil), engine, inprocess.New(), logger, job.Config{CancelPoll: 20 * time.Millisecond})
 	store := reviewsqlite.NewStore(db)
-	h := &hub{permissions: map[string]review.Permission{"wil": review.PermissionWrite, "ada": review.PermissionRead, "rea": review.PermissionRead}}
 	scanner, err := secrets.New([]byte("a key for tests that is long enough"))
 	require.NoError(t, err)
-	c, r, now := &council{}, &repo{}, &clock{}
-	x := &indexes{manager: manager, blobs: blobsqlite.New(db, nil), made: map[string]*index{}}
+	h, now, x := s.hub, s.clock, s.indexes
+	x.set(func(x *indexes) { x.manager, x.blobs = manager, blobsqlite.New(db, nil) })
 	params := events.Params{
-		Advisor: c, Repository: r, Secrets: scanner,
+		Advisor: s.council, Repository: s.repo, Secrets: scanner,
 		Jobs: jobs{manager: manager}, Kept: manager, Store: store, Subjects: store, Ledger: store, Forge: h, Publisher: h, Keys: publish.NewKeys([]byte("key")),
 		Starter:       starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
 		Configuration: repoconfig.New(repoconfig.Params{}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
@@ -301,19 +316,17 @@ func start(t *testing.T, options ...func(*events.Params)) *system {
 		return x.blobs.ReleaseTx(ctx, tx, j.Resource)
 	}})
 	require.NoError(t, manager.Start(ctx))
-	t.Cleanup(func() {
+	s.halt = func() {
 		stopping, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		require.NoError(t, manager.Stop(stopping))
 		require.NoError(t, db.Close())
-	})
-	return &system{
-		hub: h, council: c, repo: r, jobs: manager, store: store, indexes: x, clock: now,
-		server: server.New(server.Params{Jobs: manager, Store: store, Subjects: store, Ledger: store, Forge: true, App: "owl", Clock: now.now}),
-		write: func(fn func(ctx context.Context, tx job.Tx) error) error {
-			_, _, err := manager.Create(ctx, job.Creation{ID: job.NewID(), Kind: job.KindIndex, Owner: "local", Resource: "indexes/x", Write: fn})
-			return err
-		},
+	}
+	s.jobs, s.store = manager, store
+	s.server = server.New(server.Params{Jobs: manager, Store: store, Subjects: store, Ledger: store, Forge: true, App: "owl", Clock: now.now})
+	s.write = func(fn func(ctx context.Context, tx job.Tx) error) error {
+		_, _, err := manager.Create(ctx, job.Creation{ID: job.NewID(), Kind: job.KindIndex, Owner: "local", Resource: "indexes/x", Write: fn})
+		return err
 	}
 }
 

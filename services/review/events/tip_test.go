@@ -64,10 +64,11 @@ type indexes struct {
 
 	mu    sync.Mutex
 	made  map[string]*index
-	built int    // how many there ever were
-	taken int    // trees
-	spec  string // of the jobs: "", "fail", "stuck"
-	away  int    // calls that nobody answers
+	built int           // how many there ever were
+	taken int           // trees
+	spec  string        // of the jobs: "", "fail", "stuck"
+	away  int           // calls that nobody answers
+	freed chan struct{} // closed: what is stuck goes on
 }
 
 type index struct {
@@ -83,7 +84,11 @@ func (x *indexes) body(r *job.Run) error {
 	case "fail":
 		o = job.Outcome{State: job.StateFailed, Reason: "SNAPSHOT_INVALID", Error: &job.Error{Code: 9, Reason: "SNAPSHOT_INVALID"}}
 	case "stuck":
-		<-r.Context().Done()
+		select {
+		case <-r.Context().Done():
+		case <-x.freed:
+			return r.Finish(context.WithoutCancel(r.Context()), o)
+		}
 		if context.Cause(r.Context()) != job.ErrCancelAsked { //nolint:errorlint // the very cause
 			return context.Cause(r.Context())
 		}
@@ -231,6 +236,7 @@ func (s *system) indexed(t *testing.T, repo review.Repo, owner string) string {
 	return name
 }
 
+// onRow changes the row of a repository.
 func (s *system) onRow(t *testing.T, name string, change func(*review.Subject)) {
 	t.Helper()
 	require.NoError(t, s.store.Write(t.Context(), func(ctx context.Context, tx job.Tx) error {
@@ -345,6 +351,28 @@ func TestAnIndexOfATipThatFailsLeavesNothing(t *testing.T) {
 			require.Empty(t, after.Tip.Indexes())
 		})
 	}
+}
+
+// TestAPushIsGoneOnWithByTheNextProcess ends one while the branch is not calm, and another while the index is made.
+func TestAPushIsGoneOnWithByTheNextProcess(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.indexed(t, shop(), "local")
+	s.move("new")
+	s.indexes.spec, s.indexes.freed = "stuck", make(chan struct{})
+	s.clock.set(func(c *clock) { c.still = time.Now() })
+	answer := s.hand(t, "1", "wil", pushed(1))
+	s.halt()
+	s.boot()
+	s.clock.set(func(c *clock) { c.still = time.Time{} })
+	require.Eventually(t, func() bool { return len(s.indexes.names(row)) == 2 }, 60*time.Second, 5*time.Millisecond)
+	s.halt()
+	s.boot()
+	close(s.indexes.freed)
+	s.ended(t, answer)
+	require.Equal(t, 2, s.indexes.built)
+	require.Equal(t, "new", s.row(t, row).Tip.Commit)
+	require.False(t, s.indexes.gone(t, "new"))
 }
 
 // TestTheIndexOfABranchGoesWithIt unless the branch is there again.

@@ -40,6 +40,15 @@ func subjects(t *testing.T, f Fixture) {
 		}))
 		want = append(want, s)
 	}
+	row := review.Subject{
+		Name: pull(3, 0).Row(), Owner: "a", Pull: pull(3, 0), Snapshot: "s", Index: "i", Indexers: []string{"a", "b"},
+		Tip: review.Tip{
+			Branch: "main", Job: "j", Begun: true, FirstPush: day(1), LastPush: day(2), Commit: "c", Index: "i",
+			Earlier: []review.EarlierTip{{Index: "left"}, {Index: "h", Until: day(3)}},
+		},
+	}
+	require.NoError(t, f.change(t.Context(), row.Name, func(found *review.Subject) { *found = row }))
+	want = append(want, row)
 	got, err := f.Store.Subject(t.Context(), want[1].Name)
 	require.NoError(t, err)
 	require.Equal(t, want[1], got)
@@ -55,7 +64,8 @@ func subjects(t *testing.T, f Fixture) {
 	require.Equal(t, want, list(review.SubjectQuery{Limit: 10}))
 	require.Equal(t, want[1:2], list(review.SubjectQuery{After: want[0].Name}))
 	require.Equal(t, want[:2], list(review.SubjectQuery{Repository: 1, Limit: 10}))
-	require.Equal(t, want[2:], list(review.SubjectQuery{Installation: 20, Limit: 10}))
+	require.Equal(t, want[2:3], list(review.SubjectQuery{Installation: 20, Limit: 10}))
+	require.Equal(t, want[3:], list(review.SubjectQuery{Installation: 30, Limit: 10}), "a repository has a row as well")
 	require.ErrorIs(t, f.Write(t.Context(), func(ctx context.Context, tx job.Tx) error {
 		return f.Store.Put(ctx, tx, review.Subject{Name: "never locked"})
 	}), review.ErrNotFound)
