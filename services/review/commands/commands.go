@@ -49,7 +49,7 @@ func Parse(body, app string) []Command {
 	var (
 		out   []Command
 		skip  hidden
-		lines = slices.Collect(strings.Lines(strings.ToValidUTF8(body, "")))
+		lines = slices.Collect(strings.Lines(strings.ToValidUTF8(body, "\uFFFD")))
 		apart = apart(lines)
 	)
 	for n, line := range lines {

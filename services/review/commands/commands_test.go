@@ -86,6 +86,7 @@ func TestParseTakesAMomentWhateverNests(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("/witan review\n> x\n```\n/witan ask y", "owl")
 	f.Add("@owl[bot] dismiss 1\r\n<!-- /witan x", "owl")
+	f.Add("witan review\n> x\n`\xc2\xc2``\n/witan", "owl") // what is left of it must not be a fence
 	f.Fuzz(func(t *testing.T, body, app string) {
 		got := commands.Parse(body, app)
 		require.LessOrEqual(t, len(got), commands.Max)
