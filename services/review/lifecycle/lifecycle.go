@@ -33,6 +33,8 @@ type Input struct {
 	// Base is the state with which the change is compared, where the reviews of a subject compare with different ones: what was
 	// reported against another one is shown where it stands on lines of this change only. Empty: they are of one change.
 	Base string
+	// Part says that the head lacks some of what reviews against another Base read: nothing that they reported is fixed by it.
+	Part bool
 	Head Head
 }
 
@@ -253,6 +255,9 @@ func (a *application) surround(row *review.Known) error {
 // fixed says whether a finding that was not reported is fixed.
 func (a *application) fixed(k int) bool {
 	f := &a.known[k].Finding
+	if a.in.Part && a.known[k].Base != a.in.Base {
+		return false
+	}
 	switch f.Status {
 	case finding.Open, finding.Reappeared:
 	case finding.Dismissed:

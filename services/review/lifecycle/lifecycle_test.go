@@ -200,6 +200,23 @@ func TestWhatAnotherChangeOfTheBranchHasIsNotShown(t *testing.T) {
 	}
 }
 
+// TestWhatIsStagedFixesNothingThatIsNot, but what was found in what is staged.
+func TestWhatIsStagedFixesNothingThatIsNot(t *testing.T) {
+	t.Parallel()
+	h, cov := head(map[string]string{"a.c": "zero()\n"}, map[string]string{"a.c": changed})
+	for base, want := range map[string]finding.Status{"b": finding.Open, "staged:b": finding.Fixed} {
+		for _, part := range []bool{true, false} {
+			k := known(faulty, "two")
+			k.Base = base
+			out, err := lifecycle.Apply(lifecycle.Input{
+				Review: "reviews/r1", Subject: "s", Known: []review.Known{k}, Coverage: cov, Head: h, Base: "staged:b", Part: part,
+			})
+			require.NoError(t, err)
+			require.Equal(t, !part || want == finding.Fixed, len(out.Changes) == 1, "%s %v", base, part)
+		}
+	}
+}
+
 // TestHeldFindingsDecideNothing: what the council does not confirm any more is neither fixed nor reported again.
 func TestHeldFindingsDecideNothing(t *testing.T) {
 	t.Parallel()

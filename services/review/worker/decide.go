@@ -92,6 +92,7 @@ func (s *session) apply(
 	res, err := lifecycle.Apply(lifecycle.Input{
 		Review: wire.ReviewName(s.review.ID), Subject: subject, Findings: findings, Known: known, Coverage: result.Coverage, Head: head,
 		Whole: whole(result.Reviewers), Base: s.comparedWith(),
+		Part: s.review.Pinned.Source.Kind == review.SourceStaged,
 	})
 	if err != nil {
 		return res, publish.Plan{}, err
@@ -119,12 +120,17 @@ func (s *session) apply(
 	}})
 }
 
-// comparedWith tells the changes of one local branch from each other; a pull request is one change.
+// comparedWith tells the changes of one local branch from each other; a pull request is one change. What is staged is a part
+// of what is not committed.
 func (s *session) comparedWith() string {
-	if s.review.Pinned.Source.Kind == review.SourcePull {
+	switch p := &s.review.Pinned; p.Source.Kind {
+	case review.SourcePull:
 		return ""
+	case review.SourceStaged:
+		return "staged:" + p.OldTree
+	default:
+		return p.OldTree
 	}
-	return s.review.Pinned.OldTree
 }
 
 // merged is what is known after the changes.

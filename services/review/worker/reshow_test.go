@@ -96,8 +96,10 @@ func TestP06_WhatPeopleSayIsShownAtOnce(t *testing.T) {
 	for _, fault := range []string{"1", "2", "3"} {
 		require.NotContains(t, again, "Dismissed: "+fault)
 		s.done(t, s.say(t, subject, fault, dismissed))
-		again, conclusion, _ = read()
+		var text string
+		again, conclusion, text = read()
 		require.Contains(t, again, "Dismissed: "+fault)
+		require.Contains(t, text, "Dismissed: "+fault)
 	}
 	require.Equal(t, "success", conclusion)
 	require.EqualValues(t, 3, e.edits.Load())
