@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -181,6 +182,39 @@ func TestWithoutTheCouncilStaticFindingsArePublishedAndTheReviewIsPartial(t *tes
 	for _, f := range r.GetCoverage().GetFiles() {
 		require.Equal(t, reviewv1.FileCoverage_PARTIAL, f.GetStatus(), f.GetPath())
 	}
+}
+
+// lateCouncil cannot be reached for some calls.
+type lateCouncil struct {
+	*scriptedCouncil
+
+	away atomic.Int64
+}
+
+func (c *lateCouncil) Deliberate(ctx context.Context, t review.CouncilTask) (review.Deliberation, error) {
+	if c.away.Add(-1) >= 0 {
+		return review.Deliberation{}, review.ErrUnavailable
+	}
+	return c.scriptedCouncil.Deliberate(ctx, t)
+}
+
+// TestALocalReviewWaitsForACouncilThatStarts a while longer than it takes to ask a few times.
+func TestALocalReviewWaitsForACouncilThatStarts(t *testing.T) {
+	t.Parallel()
+	council := &lateCouncil{scriptedCouncil: &scriptedCouncil{
+		info: review.CouncilInfo{Members: 1, ContextTokens: 16000},
+		verdict: func(task review.CouncilTask) review.Verdict {
+			return review.Verdict{Models: 1, Quorum: true, Summary: "read", Parts: []review.PartOutcome{{Part: task.Parts[0].ID, Status: review.PartCovered}}}
+		},
+	}}
+	council.away.Store(7) // five tries are a round
+	s := startReviews(t, council)
+	repo := gittest.New(t)
+	base := repo.Commit("first", map[string]string{"calc.go": "package calc\n"})
+	head := repo.Commit("second", map[string]string{"calc.go": "package calc\n\nfunc Mean() int { return 1 }\n"})
+	r, j := s.review(t, gitRange(repo.Dir, base, head))
+	require.Equal(t, job.StateSucceeded, j.State, j.StateReason)
+	require.Equal(t, "read", r.GetSummary())
 }
 
 func TestMembersFindingsAreLocatedWithVotesAndDissent(t *testing.T) {

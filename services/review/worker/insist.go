@@ -29,16 +29,17 @@ func CouncilPauses(first time.Duration) []time.Duration {
 	return []time.Duration{first, 5 * first, 15 * first}
 }
 
-// insist asks the council of a pull request again after durable pauses, as long as what kept it may pass. Others have
-// somebody who waits for them, and who can retry. What is there is published when it has ended, so that nothing has to be
-// corrected at the forge.
+// insist asks the council again after durable pauses: that of a pull request as long as what kept it may pass, any other while
+// it cannot be reached, and for half a minute only, since there is somebody who waits for it, and who can retry. What is there
+// is published when it has ended, so that nothing has to be corrected at the forge.
 func (s *session) insist(got *progress) (*engine.Failure, error) {
+	pauses := s.p.CouncilPauses
 	if s.resolution.Pull == nil {
-		return s.leave(got)
+		pauses = []time.Duration{10 * s.p.Retry, 20 * s.p.Retry, 40 * s.p.Retry} // own choice
 	}
-	for n, pause := range s.p.CouncilPauses {
-		ask := got.deliberated.Again
-		if ask == "" || ask == askSome && n > 0 {
+	for n, pause := range pauses {
+		ask, away := got.deliberated.Again, got.deliberated.Away == string(finding.ReasonCouncilUnavailable)
+		if ask == "" || ask == askSome && n > 0 || s.resolution.Pull == nil && !away {
 			break
 		}
 		if err := s.rest(fmt.Sprintf("%s/pause/%d", stepDeliberate, n+1), pause); err != nil {
