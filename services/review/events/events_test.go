@@ -182,7 +182,10 @@ func (j jobs) Wait(ctx context.Context, name string) (review.JobState, error) {
 }
 
 func (j jobs) Cancel(ctx context.Context, name string) error {
-	_, err := j.manager.Cancel(ctx, job.ID(strings.TrimPrefix(name, "jobs/")), "")
+	_, err := j.manager.Cancel(ctx, job.ID(strings.TrimPrefix(name, "jobs/")), auth.Owner(ctx))
+	if errors.Is(err, job.ErrNotFound) {
+		return nil
+	}
 	return err
 }
 

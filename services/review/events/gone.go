@@ -125,18 +125,36 @@ func (s *session) stopPage(ctx context.Context, q review.SubjectQuery) (stoppedP
 		if subject.Tip.Job != "" {
 			ids = append(ids, subject.Tip.Job)
 		}
-		for _, id := range ids {
-			if err := s.p.Jobs.Cancel(ctx, wire.JobName(id)); err != nil {
-				return out, err
-			}
+		stopped, err := s.stop(ctx, ids...)
+		if err != nil {
+			return out, err
 		}
-		out.Stopped = append(out.Stopped, ids...)
+		out.Stopped = append(out.Stopped, stopped...)
 		if row := subject.Pull.Row(); row != "" && !slices.Contains(out.Repositories, row) {
 			out.Repositories = append(out.Repositories, row)
 		}
 	}
 	if len(page) == q.Limit {
 		out.Last = page[len(page)-1].Name
+	}
+	return out, nil
+}
+
+// stop asks jobs to stop, each in the name of its owner, and returns those that had not ended.
+func (s *session) stop(ctx context.Context, ids ...job.ID) ([]job.ID, error) {
+	var out []job.ID
+	for _, id := range ids {
+		j, err := s.p.Kept.Get(ctx, id, "")
+		if errors.Is(err, job.ErrNotFound) || err == nil && j.State.Terminal() {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := s.p.Jobs.Cancel(auth.With(ctx, auth.Principal{Owner: j.Owner}), wire.JobName(id)); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
 	}
 	return out, nil
 }

@@ -262,7 +262,8 @@ func (s *session) deletedBranch(ctx context.Context, branch string) (deletedBran
 	if err != nil || row.Tip.Branch != branch {
 		return deletedBranch{}, err
 	}
-	return deletedBranch{Gone: true, Stopped: []job.ID{row.Tip.Job}}, s.p.Jobs.Cancel(ctx, wire.JobName(row.Tip.Job))
+	stopped, err := s.stop(ctx, row.Tip.Job)
+	return deletedBranch{Gone: true, Stopped: stopped}, err
 }
 
 // forgetTips removes indexes of tips and takes them out of the row, which may name newer ones by then.

@@ -447,6 +447,11 @@ func TestP11_CodeThatWeMayNotSeeAnyMoreIsForgotten(t *testing.T) {
 			s.tell(t, "1", "wil", comment(1, "/witan review"))
 			reviewing := s.reviews(t)[0].ID
 			s.onRow(t, subject, func(subject *review.Subject) { subject.Pull.Installation = 5 })
+			foreign, _, err := s.jobs.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindReview, Owner: "another", Resource: "reviews/y"})
+			require.NoError(t, err)
+			s.onRow(t, row+"#4", func(subject *review.Subject) {
+				subject.Pull, subject.Running = review.PullRef{Repo: shop(), Number: 4}, foreign.ID
+			})
 			s.indexes.set(func(x *indexes) { x.spec = "stuck" })
 			s.indexed(t, shop(), "another")
 			s.move("new")
@@ -459,9 +464,11 @@ func TestP11_CodeThatWeMayNotSeeAnyMoreIsForgotten(t *testing.T) {
 				require.Empty(t, s.indexes.names(other.Row()))
 			}
 			require.Len(t, s.indexes.names(theirs.Row()), 1)
-			j, err := s.jobs.Get(t.Context(), reviewing, "")
-			require.NoError(t, err)
-			require.Equal(t, job.StateCancelled, j.State)
+			for _, id := range []job.ID{reviewing, foreign.ID} {
+				j, err := s.jobs.Get(t.Context(), id, "")
+				require.NoError(t, err)
+				require.Equal(t, job.StateCancelled, j.State)
+			}
 			require.True(t, s.indexes.gone(t, "new"))
 			got := s.row(t, row)
 			require.Equal(t, review.Subject{Name: row, Owner: "local", Pull: review.PullRef{Repo: shop()}}, got)

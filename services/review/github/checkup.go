@@ -54,7 +54,8 @@ var subscribed = []struct{ name, missed string }{
 	{"check_run", "re-running the check does nothing"},
 	{"check_suite", "re-running all checks does nothing"},
 	{"push", "pushes to the default branch go unnoticed: its index is made by the next review"},
-	{"repository", "renamed repositories are noticed late"},
+	{"delete", "the index of a default branch that is deleted stays until its repository goes"},
+	{"repository", "renamed repositories are noticed late, and the code of deleted ones stays indexed"},
 }
 
 // Checkup asks GitHub whether the credentials work, what they are permitted, which events are sent where, and how many
