@@ -229,12 +229,8 @@ func (s *session) cancel(name string, ids []job.ID) (*engine.Failure, error) {
 	}
 	var done bool
 	return step(s, name, &done, func(ctx context.Context) (bool, error) {
-		for _, id := range ids {
-			if err := s.p.Jobs.Cancel(ctx, wire.JobName(id)); err != nil {
-				return false, err
-			}
-		}
-		return true, nil
+		_, err := s.stop(ctx, ids...)
+		return err == nil, err
 	})
 }
 
