@@ -46,7 +46,8 @@ func filled(s string) finding.Finding {
 	}
 }
 
-func bodies(s string) map[string]string {
+// bodies are all that is rendered of it. files is how many the largest one lists.
+func bodies(s string, files int) map[string]string {
 	f := filled(s)
 	back := f
 	back.Status = finding.Reappeared
@@ -68,7 +69,7 @@ func bodies(s string) map[string]string {
 	}
 	many := *o
 	report := *o.Report
-	for i := range 300 {
+	for i := range files {
 		report.Coverage.Files = append(report.Coverage.Files, finding.FileCoverage{Path: fmt.Sprintf("%s/%d", s, i), Change: "M", Status: finding.Partial})
 	}
 	many.Report = &report
@@ -100,7 +101,7 @@ func lively(t *testing.T, name, body string) {
 func TestNothingOfOthersComesAlive(t *testing.T) {
 	t.Parallel()
 	for _, s := range hostile() {
-		for name, body := range bodies(s) {
+		for name, body := range bodies(s, 300) {
 			lively(t, name, body)
 		}
 	}
@@ -108,10 +109,10 @@ func TestNothingOfOthersComesAlive(t *testing.T) {
 
 func FuzzBodies(f *testing.F) {
 	for _, s := range hostile() {
-		f.Add(s)
+		f.Add(s, uint8(0))
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		for name, body := range bodies(s) {
+	f.Fuzz(func(t *testing.T, s string, files uint8) {
+		for name, body := range bodies(s, int(files)) {
 			lively(t, name, body)
 		}
 	})
@@ -143,7 +144,6 @@ func TestP03_VotesAndDissentAreShown(t *testing.T) {
 	}
 }
 
-// TestP07_EveryPathIsListed shows large changes with all their paths, and names from where on they do not fit.
 func TestWhatIsBelowSeverityPublishIsListedAndNoMore(t *testing.T) {
 	t.Parallel()
 	f := filled("leaked")
@@ -159,6 +159,7 @@ func TestWhatIsBelowSeverityPublishIsListedAndNoMore(t *testing.T) {
 	}
 }
 
+// TestP07_EveryPathIsListed shows large changes with all their paths, and names from where on they do not fit.
 func TestP07_EveryPathIsListed(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 150, 965, 4000} {
