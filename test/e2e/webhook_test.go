@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"witan.dev/internal/secret"
+	"witan.dev/internal/testdata"
 	"witan.dev/internal/testserver"
 	"witan.dev/services/ingest"
 	"witan.dev/test/cluster"
@@ -241,6 +243,46 @@ func TestP01_KilledAnywhereAlone(t *testing.T) {
 	}
 	close(stop)
 	s.settled(n)
+}
+
+// TestP01_EverySharedPayloadIsSettled sends all real payloads to a running server: each is handled or ignored for a reason, as
+// the table of what they mean says; none is left, unreadable or dead. What is about repositories and pull requests of which the
+// server knows nothing may be ignored by those whom it concerns.
+func TestP01_EverySharedPayloadIsSettled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quick)
+	w.hooked()
+	n := w.serve()
+	folder := testdata.Path(t, "webhooks")
+	var payloads []struct{ File, Event string }
+	require.NoError(t, json.Unmarshal([]byte(readFile(t, filepath.Join(folder, "index.json"))), &payloads))
+	require.Len(t, payloads, 115)
+	states := map[string]int{}
+	for i, p := range payloads {
+		body := []byte(readFile(t, filepath.Join(folder, "payloads", filepath.Base(p.File))))
+		id := fmt.Sprintf("shared-%d", i)
+		require.Eventually(t, func() bool {
+			return sendHook(t.Context(), n.HTTP, hookSecret, p.Event, id, body) == http.StatusAccepted
+		}, patience, 50*time.Millisecond, "%s: the store may be slower than its limit", p.File)
+		means, err := ingest.Route(p.Event, body, ingest.Self{})
+		require.NoError(t, err, p.File)
+		var got struct{ State, StateReason, Resource string }
+		require.Eventually(t, func() bool {
+			got = deliveryOf(t.Context(), n.HTTP, id)
+			return got.State == "HANDLED" || got.State == "IGNORED"
+		}, patience, 20*time.Millisecond, p.File)
+		states[got.State]++
+		switch {
+		case means.Ignored != "":
+			require.Equal(t, "IGNORED "+means.Ignored, got.State+" "+got.StateReason, p.File)
+		case len(means.Reviews) > 0:
+			require.Equal(t, "HANDLED", got.State, p.File)
+			require.True(t, strings.HasPrefix(got.Resource, "reviews/"), "%s: %s", p.File, got.Resource)
+		default:
+			require.True(t, strings.HasPrefix(got.Resource, "jobs/") || got.StateReason != "", "%s: %+v", p.File, got)
+		}
+	}
+	require.Greater(t, states["HANDLED"], 20, "%v", states)
 }
 
 // TestWebhooksReachTheSameByEveryWay sends to the port of its own and to the gateway, at the limits of size as well.
