@@ -184,13 +184,14 @@ func TestABodyThatGetsOnMayFailMoreOften(t *testing.T) {
 
 func TestCancellingARunningJobKeepsWhatThereIs(t *testing.T) {
 	t.Parallel()
-	inStep := make(chan struct{}, 1)
+	inStep, answered := make(chan struct{}, 1), make(chan struct{})
 	byHintOnly := fast()
 	byHintOnly.CancelPoll = time.Hour
 	s := startedWith(t, byHintOnly, func(r *job.Run) error {
 		_, failure, err := job.Step(r, "asks", engine.Policy{}, func(ctx context.Context) (int, *engine.Failure, error) {
 			inStep <- struct{}{}
 			<-ctx.Done()
+			<-answered
 			if err := r.Append(ctx, job.NewEvent{Key: "asks/partial/0", Type: "council.member_failed"}); err != nil {
 				return 0, nil, err
 			}
@@ -216,6 +217,7 @@ func TestCancellingARunningJobKeepsWhatThereIs(t *testing.T) {
 	j := create(t, s)
 	receive(t, inStep)
 	got, err := s.Cancel(t.Context(), j.ID, owner)
+	close(answered)
 	require.NoError(t, err)
 	require.Equal(t, job.StateCancelling, got.State)
 	got = await(t, s, j.ID)

@@ -144,7 +144,7 @@ func newOracle(t *testing.T) *oracle {
 
 func (o *oracle) list(t *testing.T) []listed {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles,DepOnly,Module,Error"}, oracleModules()...)...) //nolint:gosec // fixed arguments
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-trimpath=false", "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles,DepOnly,Module,Error"}, oracleModules()...)...) //nolint:gosec // fixed arguments
 	cmd.Dir = own(t)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -282,7 +282,7 @@ func TestG13_StreamsOutliveTheAbsenceOfTheDatabase(t *testing.T) {
 	live := f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), From: jobsv1.WatchJobRequest_NOW})
 	_, err := live.Header()
 	require.NoError(t, err)
-	f.flaky.away.Store(true)
+	f.flaky.leave(true)
 	f.delta(t, fence, "m1", 1, 0, "x")
 	for range 3 {
 		c[15*time.Second] <- time.Time{}
@@ -295,7 +295,7 @@ func TestG13_StreamsOutliveTheAbsenceOfTheDatabase(t *testing.T) {
 	}
 	_, err = f.client.GetJob(ask(t), &jobsv1.GetJobRequest{Name: name(fence)})
 	refused(t, err, codes.Unavailable, "UNAVAILABLE")
-	f.flaky.away.Store(false)
+	f.flaky.leave(false)
 	require.Equal(t, int64(3), receive(t, live).GetSeq())
 }
 

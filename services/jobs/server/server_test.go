@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -74,14 +75,24 @@ type fixture struct {
 type flaky struct {
 	*jobsqlite.Store
 
-	away  atomic.Bool
+	gate  sync.RWMutex // reads go through it
+	away  bool
 	reads atomic.Int64 // of events
+}
+
+// leave makes the store go away, or come back, when the reads under way have ended.
+func (f *flaky) leave(away bool) {
+	f.gate.Lock()
+	defer f.gate.Unlock()
+	f.away = away
 }
 
 var errAway = errors.New("the database is away")
 
 func (f *flaky) Get(ctx context.Context, id job.ID) (job.Job, error) {
-	if f.away.Load() {
+	f.gate.RLock()
+	defer f.gate.RUnlock()
+	if f.away {
 		return job.Job{}, errAway
 	}
 	return f.Store.Get(ctx, id)
@@ -89,21 +100,27 @@ func (f *flaky) Get(ctx context.Context, id job.ID) (job.Job, error) {
 
 func (f *flaky) Events(ctx context.Context, id job.ID, after int64, limit int) ([]job.Event, error) {
 	f.reads.Add(1)
-	if f.away.Load() {
+	f.gate.RLock()
+	defer f.gate.RUnlock()
+	if f.away {
 		return nil, errAway
 	}
 	return f.Store.Events(ctx, id, after, limit)
 }
 
 func (f *flaky) LastSeqs(ctx context.Context, ids []job.ID) (map[job.ID]int64, error) {
-	if f.away.Load() {
+	f.gate.RLock()
+	defer f.gate.RUnlock()
+	if f.away {
 		return nil, errAway
 	}
 	return f.Store.LastSeqs(ctx, ids)
 }
 
 func (f *flaky) States(ctx context.Context, ids []job.ID) (map[job.ID]job.State, error) {
-	if f.away.Load() {
+	f.gate.RLock()
+	defer f.gate.RUnlock()
+	if f.away {
 		return nil, errAway
 	}
 	return f.Store.States(ctx, ids)

@@ -12,8 +12,13 @@ import (
 	"witan.dev/services/retrieval"
 )
 
-// maxUnpacked bounds the packs that stay unpacked while nobody reads them, in bytes.
-const maxUnpacked = 1 << 30
+// Bounds of the packs that stay unpacked while nobody reads them (own choices).
+const (
+	// maxUnpacked is in bytes.
+	maxUnpacked = 1 << 30
+	// maxPacks is how many: each is an open file and an index in memory.
+	maxPacks = 64
+)
 
 // packKey names a pack of an owner.
 type packKey struct {
@@ -112,7 +117,7 @@ func (c *packs) give(p *pack) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.readers--
-	for c.bytes > maxUnpacked {
+	for c.bytes > maxUnpacked || len(c.unpacked) > maxPacks {
 		var oldest *pack
 		for _, q := range c.unpacked {
 			if q.readers == 0 && (oldest == nil || q.used < oldest.used) {
