@@ -86,6 +86,10 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	stamp, err := lastruns.Stamp(ctx)
+	if err != nil {
+		return err
+	}
 	rows := keys(targets)
 	targets = slices.DeleteFunc(targets, func(t target) bool { return !chosen.MatchString(t.String()) })
 	if len(targets) == 0 {
@@ -118,7 +122,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 				if o.report == "" || o.each < reportedTime || ctx.Err() != nil {
 					return nil
 				}
-				return page().Update(ctx, o.report, rows, [][]string{r.row(o)})
+				return page().Update(o.report, stamp, rows, [][]string{r.row(o)})
 			})
 		}
 		if err := work.Wait(); err != nil {

@@ -28,14 +28,11 @@ type Page struct {
 }
 
 // Update writes the page to the file at path: in the order of keys the row of each, which is the one of rows with that key, else
-// the one that stands there already. Rows of other keys are dropped. A row has a cell for each of Columns.
-func (p Page) Update(ctx context.Context, path string, keys, rows [][]string) error {
+// the one that stands there already. Rows of other keys are dropped. A row has a cell for each of Columns, and stamp says of what
+// it was run.
+func (p Page) Update(path, stamp string, keys, rows [][]string) error {
 	text, err := os.ReadFile(path) //nolint:gosec // the caller's own report
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	stamp, err := now(ctx)
-	if err != nil {
 		return err
 	}
 	kept := read(string(text), len(p.Columns)+1)
@@ -59,8 +56,9 @@ func (p Page) Update(ctx context.Context, path string, keys, rows [][]string) er
 	return os.WriteFile(path, []byte(b.String()), 0o644) //nolint:gosec // a page for everybody
 }
 
-// now is the date, the commit, with a plus where something but documentation was changed since, and the machine.
-func now(ctx context.Context) (string, error) {
+// Stamp is the date, the commit, with a plus where something but documentation was changed since, and the machine. Ask for it
+// before the run.
+func Stamp(ctx context.Context) (string, error) {
 	commit, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output()
 	if err != nil {
 		return "", fmt.Errorf("name the commit: %w", err)

@@ -15,10 +15,12 @@ func TestAPageHoldsTheLastRunOfEach(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "page.md")
 	page := lastruns.Page{Head: "# Fuzzing", Columns: []string{"target", "seed", "found"}, Keys: 2}
+	stamp, err := lastruns.Stamp(t.Context())
+	require.NoError(t, err)
 	keys := [][]string{{"b", "1"}, {"a|b", "1"}, {"a|b", "2"}}
 	update := func(keys [][]string, rows ...[]string) string {
 		t.Helper()
-		require.NoError(t, page.Update(t.Context(), path, keys, rows))
+		require.NoError(t, page.Update(path, stamp, keys, rows))
 		text, err := os.ReadFile(path) //nolint:gosec // the test's own
 		require.NoError(t, err)
 		return regexp.MustCompile(`\d{4}-\d\d-\d\d, [0-9a-f]+\+?, .*CPUs, \S+`).ReplaceAllString(string(text), "THEN")

@@ -84,6 +84,10 @@ func run(ctx context.Context, only, report string, out io.Writer) error {
 	}
 	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
 	m := &mutator{root: root, folder: folder, sound: map[string]error{}, out: out}
+	stamp, err := lastruns.Stamp(ctx)
+	if err != nil {
+		return err
+	}
 	var results []result
 	var keys [][]string
 	for _, mutation := range all {
@@ -100,7 +104,7 @@ func run(ctx context.Context, only, report string, out io.Writer) error {
 		results = append(results, r)
 		_, _ = fmt.Fprintf(out, "%-4s %-9s %4.0f s  %s\n", r.Guarantee, r.verdict, r.took.Seconds(), r.Breaks)
 		if report != "" {
-			if err := page().Update(ctx, report, keys, [][]string{r.row()}); err != nil {
+			if err := page().Update(report, stamp, keys, [][]string{r.row()}); err != nil {
 				return err
 			}
 		}

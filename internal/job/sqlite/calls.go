@@ -137,7 +137,7 @@ func send(ctx context.Context, tx *sql.Tx, f job.Fence, in job.CallIntent, tries
 	if in.EventsFor != nil {
 		l.addAll(ctx, in.EventsFor(g.Attempt))
 	}
-	return g, nil
+	return g, l.err // no further call after a statement that failed: the transaction may be gone
 }
 
 func abandon(ctx context.Context, tx *sql.Tx, f job.Fence, key job.CallKey, attempt int32, l *log) error {

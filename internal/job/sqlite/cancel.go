@@ -42,7 +42,10 @@ func (s *Store) CancelStarted(ctx context.Context, a job.Attempt) ([]job.Ending,
 		endings, err = s.cancelAll(ctx, tx, family[1:])
 		return err
 	})
-	return endings, err
+	if err != nil {
+		return nil, err
+	}
+	return endings, nil
 }
 
 func (s *Store) cancelAll(ctx context.Context, tx *sql.Tx, ids []job.ID) ([]job.Ending, error) {

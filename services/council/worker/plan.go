@@ -78,8 +78,7 @@ func (d *deliberation) makePlan(ctx context.Context) (err error) {
 		return fmt.Errorf("encode the plan: %w", err)
 	}
 	estimate := council.EstimateOf(d.Spec, d.Task, d.models)
-	d.storedPlan = raw
-	return d.run.Commit(ctx, job.Update{
+	err = d.run.Commit(ctx, job.Update{
 		Events: d.planEvents(p, estimate),
 		Write: func(ctx context.Context, tx job.Tx) error {
 			if err := d.store.SavePlan(ctx, tx, d.ID, raw, estimate); err != nil {
@@ -91,6 +90,10 @@ func (d *deliberation) makePlan(ctx context.Context) (err error) {
 			return d.store.SetTitle(ctx, tx, d.Conversation, p.Title)
 		},
 	})
+	if err == nil {
+		d.storedPlan = raw
+	}
+	return err
 }
 
 func (d *deliberation) planEvents(p plan, e council.Estimate) []job.NewEvent {

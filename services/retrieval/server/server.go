@@ -102,7 +102,10 @@ func (s *Server) CreateIndex(ctx context.Context, request *retrievalv1.CreateInd
 		ID: job.ID(index.ID), Kind: job.KindIndex, Owner: index.Owner, Parent: parent(asked), Method: "CreateIndex", RequestID: request.GetRequestId(),
 		BodySHA256: sha256.Sum256(body), Resource: messages.Name(index.ID), Labels: index.Labels, Existing: job.ID(existing),
 		Write: func(ctx context.Context, tx job.Tx) error {
-			return errors.Join(s.keep(ctx, tx, index, blobs), s.p.Catalog.Insert(ctx, tx, index))
+			if err := s.keep(ctx, tx, index, blobs); err != nil {
+				return err
+			}
+			return s.p.Catalog.Insert(ctx, tx, index)
 		},
 	})
 	if err != nil {

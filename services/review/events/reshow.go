@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
@@ -88,15 +87,10 @@ func (s *session) toShow(ctx context.Context, name string) (out shown, err error
 	if err := s.othersWrite(ctx, &subject); err != nil {
 		return out, err
 	}
-	newest, err := s.p.Store.List(ctx, review.ListQuery{Owner: subject.Owner, Subject: name, Limit: triedReviews})
-	if err != nil {
+	r, err := s.lastShown(ctx, &subject)
+	if err != nil || r == nil {
 		return out, err
 	}
-	at := slices.IndexFunc(newest, func(r review.Review) bool { return r.Shown != nil && (r.Shown.Walkthrough || r.Shown.Check) })
-	if at < 0 {
-		return out, nil
-	}
-	r := &newest[at]
 	report := wire.Report(r, "")
 	if report.Findings, err = s.findings(ctx, r); err != nil {
 		return out, err
@@ -114,6 +108,30 @@ func (s *session) toShow(ctx context.Context, name string) (out shown, err error
 		out.check = publish.Concluded(check, o, r.Shown.IncompleteFails)
 	}
 	return out, nil
+}
+
+// lastShown is the newest review of a subject that stands at the forge; nil where none does. The one that was published last
+// may be another owner's: whoever may see a pull request may have it reviewed.
+func (s *session) lastShown(ctx context.Context, subject *review.Subject) (*review.Review, error) {
+	all, err := s.p.Store.List(ctx, review.ListQuery{Owner: subject.Owner, Subject: subject.Name, Limit: triedReviews})
+	if err != nil {
+		return nil, err
+	}
+	if subject.Done != "" {
+		done, err := s.p.Store.Get(ctx, subject.Done, "")
+		if err != nil && !errors.Is(err, review.ErrNotFound) {
+			return nil, err
+		}
+		all = append(all, done)
+	}
+	var last *review.Review
+	for i := range all {
+		r := &all[i]
+		if r.Shown != nil && (r.Shown.Walkthrough || r.Shown.Check) && (last == nil || r.CreatedAt.After(last.CreatedAt)) {
+			last = r
+		}
+	}
+	return last, nil
 }
 
 // othersWrite is the error while a review writes.

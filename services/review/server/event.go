@@ -135,7 +135,7 @@ func (s *Server) admitTip(ctx context.Context, tx job.Tx, owner string, e *effec
 		return err
 	}
 	state, there := states[row.Tip.Job]
-	if by := e.onTip(&row, c.ID, there && !state.Terminal()); by != c.ID {
+	if by := e.onTip(&row, c.ID, there && !state.Terminal() && state != job.StateCancelling); by != c.ID {
 		c.Existing = by
 	}
 	return s.p.Subjects.Put(ctx, tx, row)

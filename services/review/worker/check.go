@@ -84,14 +84,17 @@ func (s *session) isSuperseded(ctx context.Context) bool {
 // words turns a reason in UPPER_SNAKE into words.
 func words(reason string) string { return strings.ToLower(strings.ReplaceAll(reason, "_", " ")) }
 
-// refusal is what a check run says of a review that was declined. What the pull request's own author decides, its title, its
-// base branch and that it is a draft, which ends any time, lets nobody past a check that has to be complete.
+// refusal is what a check run says of a review that was declined. What the pull request's own author decides, its title and that
+// it is a draft, which ends any time, lets nobody past a check that has to be complete. A base branch that changes all the time
+// lets nobody past any: the check run of the same commit may have failed before.
 func (s *session) refusal() ending {
 	reason := s.resolution.Declined
 	e := ending{conclusion: publish.Neutral, title: "Not reviewed: " + words(reason), why: declined(reason)}
 	switch reason {
-	case review.DeclinedTitle, review.DeclinedDraft, review.DeclinedBaseChanges:
+	case review.DeclinedTitle, review.DeclinedDraft:
 		e.conclusion = publish.Missing(&s.resolution.Settings)
+	case review.DeclinedBaseChanges:
+		e.conclusion = publish.Failure
 	}
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,8 +24,10 @@ const (
 	// maxProposals is how many it takes from its static reviewers; the council takes 500.
 	maxProposals = 500
 	// maxForgeWaits is how often it waits for a forge that a reviewer needs and that does not answer, about four minutes in
-	// all: what stays away for this reviewer alone must not hold up the others.
-	maxForgeWaits = 8
+	// all, and longestForgeWait how long at once where the forge says: what stays away for this reviewer alone must not hold
+	// up the others.
+	maxForgeWaits    = 8
+	longestForgeWait = time.Minute
 )
 
 // inspected is what the inspect step stores.
@@ -69,7 +72,7 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		if err := group.Wait(); err != nil {
 			return inspected{}, err
 		}
-		if err := errors.Join(away...); err != nil && s.resolution.Pull != nil && waits < maxForgeWaits && s.patience.Plenty() {
+		if err := errors.Join(away...); err != nil && waits < maxForgeWaits && s.backSoon(err) {
 			waits++
 			return inspected{}, err
 		}
@@ -91,6 +94,14 @@ func (s *session) inspect(got *progress) (*engine.Failure, error) {
 		}
 		return out, s.announceReviewers(ctx, in.Change, out.Outcomes)
 	})
+}
+
+// backSoon says whether a forge that does not answer is worth waiting for, by one reviewer that the review can do without.
+func (s *session) backSoon(away error) bool {
+	if limit, ok := errors.AsType[*review.LimitError](away); ok && limit.Until.Sub(s.p.Clock()) > longestForgeWait {
+		return false
+	}
+	return s.resolution.Pull != nil && s.patience.Plenty()
 }
 
 // reviewers are the configured ones that the repository has not switched off, and one for each tool whose report came

@@ -55,7 +55,9 @@ func putParsed(ctx context.Context, tx *sql.Tx, version string, p *retrieval.Par
 		pack.Definitions(p.Definitions), pack.References(p.References), pack.Imports(p.Imports), notNull(vectors)).Scan(&id)
 	switch {
 	case err == nil:
-		err = errors.Join(putChunks(ctx, tx, id, p.Chunks), putNames(ctx, tx, id, p.Definitions))
+		if err = putChunks(ctx, tx, id, p.Chunks); err == nil {
+			err = putNames(ctx, tx, id, p.Definitions)
+		}
 	case errors.Is(err, sql.ErrNoRows):
 		err = nil // known already
 	}
