@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"witan.dev/internal/blob"
 	"witan.dev/internal/snapshot"
@@ -18,6 +19,8 @@ const (
 	maxUnpacked = 1 << 30
 	// maxPacks is how many: each is an open file and an index in memory.
 	maxPacks = 64
+	// maxIdle is for how long: a build comes back sooner.
+	maxIdle = 5 * time.Minute
 )
 
 // packKey names a pack of an owner.
@@ -26,15 +29,19 @@ type packKey struct {
 	sum   blob.SHA256
 }
 
-// packs keeps packs unpacked in files without a name, as long as there is room: a build comes back to them with each of
+// packs keeps packs unpacked in files without a name, as long as there is room and somebody comes back: a build does with each of
 // its batches. Safe for concurrent use.
 type packs struct {
 	dir string
+	now func() time.Time
 
 	mu       sync.Mutex
 	unpacked map[packKey]*pack
 	bytes    int64
-	uses     int64
+}
+
+func newPacks(dir string) *packs {
+	return &packs{dir: dir, now: time.Now, unpacked: map[packKey]*pack{}}
 }
 
 // pack is one that is unpacked, or is being.
@@ -46,8 +53,8 @@ type pack struct {
 	err  error
 	done chan struct{}
 
-	readers int   // under packs.mu
-	used    int64 // under packs.mu
+	readers int       // under packs.mu
+	used    time.Time // under packs.mu
 }
 
 // span is where a content lies.
@@ -56,14 +63,13 @@ type span struct{ start, size int64 }
 // take returns a pack, unpacked by load and fill unless it is. Who takes it gives it back.
 func (c *packs) take(key packKey, load func() ([]byte, error), fill func(p *pack, content []byte) error) (*pack, error) {
 	c.mu.Lock()
-	c.uses++
 	p := c.unpacked[key]
 	fresh := p == nil
 	if fresh {
 		p = &pack{key: key, at: map[string]span{}, done: make(chan struct{})}
 		c.unpacked[key] = p
 	}
-	p.readers, p.used = p.readers+1, c.uses
+	p.readers++
 	c.mu.Unlock()
 	if fresh {
 		p.err = c.unpack(p, load, fill)
@@ -116,11 +122,17 @@ func (c *packs) drop(p *pack) {
 func (c *packs) give(p *pack) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p.readers--
+	p.readers, p.used = p.readers-1, c.now()
+	for key, q := range c.unpacked {
+		if q.readers == 0 && p.used.Sub(q.used) > maxIdle {
+			delete(c.unpacked, key)
+			c.drop(q)
+		}
+	}
 	for c.bytes > maxUnpacked || len(c.unpacked) > maxPacks {
 		var oldest *pack
 		for _, q := range c.unpacked {
-			if q.readers == 0 && (oldest == nil || q.used < oldest.used) {
+			if q.readers == 0 && (oldest == nil || q.used.Before(oldest.used)) {
 				oldest = q
 			}
 		}

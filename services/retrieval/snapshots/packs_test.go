@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,7 +15,9 @@ import (
 // TestManyPacksHoldFewFiles: a worker reads packs for as long as it lives, and each one that is unpacked is an open file.
 func TestManyPacksHoldFewFiles(t *testing.T) {
 	t.Parallel()
-	c := &packs{dir: t.TempDir(), unpacked: map[packKey]*pack{}}
+	c := newPacks(t.TempDir())
+	now := time.Now()
+	c.now = func() time.Time { now = now.Add(time.Millisecond); return now }
 	defer func() { require.NoError(t, c.close()) }()
 	take := func(n int) (p *pack, fresh bool) {
 		p, err := c.take(packKey{"me", blob.SHA256(sha256.Sum256([]byte(strconv.Itoa(n))))},
@@ -44,9 +47,10 @@ func TestManyPacksHoldFewFiles(t *testing.T) {
 	last, fresh := take(3 * maxPacks)
 	require.False(t, fresh)
 	c.give(last)
-	for _, p := range []*pack{first, again, last} {
-		if _, there := c.unpacked[p.key]; !there {
-			require.ErrorIs(t, p.file.Close(), os.ErrClosed)
-		}
-	}
+	now = now.Add(maxIdle)
+	again, fresh = take(1)
+	require.False(t, fresh)
+	c.give(again)
+	require.Len(t, c.unpacked, 1, "what nobody came back to is closed")
+	require.ErrorIs(t, last.file.Close(), os.ErrClosed)
 }

@@ -38,7 +38,7 @@ var _ retrieval.Trees = (*Snapshots)(nil)
 // New returns a reader of the store. What is unpacked lies in nameless files below dir, which vanish with the process; an
 // empty dir stands for the system's folder of temporary files. The caller closes it.
 func New(store Store, dir string) *Snapshots {
-	return &Snapshots{store: store, packs: &packs{dir: dir, unpacked: map[packKey]*pack{}}}
+	return &Snapshots{store: store, packs: newPacks(dir)}
 }
 
 // Close gives the space back. No Blobs may be open.
