@@ -225,10 +225,15 @@ func (s *shows) ask(t *testing.T) job.ID {
 
 func (s *shows) asks(t *testing.T, trigger review.Trigger) job.ID {
 	t.Helper()
+	return s.asksAs(t, "local", trigger)
+}
+
+func (s *shows) asksAs(t *testing.T, owner string, trigger review.Trigger) job.ID {
+	t.Helper()
 	s.n++
 	id := job.NewID()
 	made, err := s.starter.Start(t.Context(), review.Review{
-		ID: id, Owner: "local", Trigger: trigger, Publish: true, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Revision: 1,
+		ID: id, Owner: owner, Trigger: trigger, Publish: true, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Revision: 1,
 		Pinned: review.Pinned{Source: review.Source{Kind: review.SourcePull, Pull: s.ref}},
 	}, starter.Request{Method: "test", ID: uuid.NewString(), Body: sha256.Sum256([]byte(id))})
 	require.NoError(t, err)

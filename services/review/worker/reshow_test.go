@@ -145,6 +145,24 @@ func TestP06_WhatIsSaidWhileAReviewWritesIsShownWhenItHasWritten(t *testing.T) {
 	require.Empty(t, a.Rejected())
 }
 
+// TestP06_WhatIsSaidIsShownInTheNewestReviewWhoseverItIs: what stood there before is not written over it.
+func TestP06_WhatIsSaidIsShownInTheNewestReviewWhoseverItIs(t *testing.T) {
+	t.Parallel()
+	a, push := twoReviews(t)
+	s := a.start(t)
+	first, _ := s.end(t, s.ask(t))
+	require.NotContains(t, a.posted(t, githubtest.KindIssueComment).Body, "fault 4")
+	push()
+	second, j := s.end(t, s.asksAs(t, "team", review.TriggerCaller))
+	require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	require.Equal(t, first.Pinned.Subject, second.Pinned.Subject)
+	require.Contains(t, a.posted(t, githubtest.KindIssueComment).Body, "fault 4")
+	s.done(t, s.say(t, first.Pinned.Subject, "3", dismissed))
+	body := a.posted(t, githubtest.KindIssueComment).Body
+	require.Contains(t, body, "Dismissed: 1")
+	require.Contains(t, body, "fault 4")
+}
+
 // TestP06_WhatWasDeletedIsNotWrittenAgain when people say something of findings.
 func TestP06_WhatWasDeletedIsNotWrittenAgain(t *testing.T) {
 	t.Parallel()
