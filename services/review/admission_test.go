@@ -194,12 +194,16 @@ func TestBaseChangesCountForADay(t *testing.T) {
 	for n := range review.MaxBaseChanges {
 		p := &review.PullRequest{BaseBranch: fmt.Sprint(n)}
 		require.False(t, s.BaseChangedOften(p, changed, now))
-		s.Based(p, changed, now.Add(time.Duration(n)*time.Hour))
+		changed.ID = job.NewID()
+		for range 2 { // it began, its process was killed, and it began again
+			s.Based(p, changed, now.Add(time.Duration(n)*time.Hour))
+		}
 	}
 	p := &review.PullRequest{BaseBranch: "another"}
 	require.True(t, s.BaseChangedOften(p, changed, now.Add(23*time.Hour)))
 	require.False(t, s.BaseChangedOften(p, &review.Review{Trigger: review.TriggerCommand}, now.Add(23*time.Hour)))
 	require.False(t, s.BaseChangedOften(p, changed, now.Add(24*time.Hour)), "the first of them is a day old")
+	changed.ID = job.NewID()
 	s.Based(p, changed, now.Add(24*time.Hour))
 	require.Len(t, s.BaseChanges, review.MaxBaseChanges)
 }

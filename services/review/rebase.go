@@ -3,6 +3,8 @@ package review
 import (
 	"slices"
 	"time"
+
+	"witan.dev/internal/job"
 )
 
 // MaxBaseChanges is how many reviews of a pull request begin by themselves in BaseChangesDay for another base branch than the
@@ -11,6 +13,12 @@ const (
 	MaxBaseChanges = 5
 	BaseChangesDay = 24 * time.Hour
 )
+
+// BaseChange is a review that began by itself for another base branch.
+type BaseChange struct {
+	At     time.Time `json:"at"`
+	Review job.ID    `json:"review"`
+}
 
 // baseChanged says whether a review that nobody asked for is one for another base branch: there is another one than that of
 // the review before, or it was changed, and be it back.
@@ -25,19 +33,20 @@ func (s *Subject) baseChanged(p *PullRequest, r *Review) bool {
 // BaseChangedOften says whether a review is not to begin since the base branch changes again and again.
 func (s *Subject) BaseChangedOften(p *PullRequest, r *Review, now time.Time) bool {
 	recent := 0
-	for _, at := range s.BaseChanges {
-		if now.Sub(at) < BaseChangesDay {
+	for _, c := range s.BaseChanges {
+		if now.Sub(c.At) < BaseChangesDay {
 			recent++
 		}
 	}
 	return recent >= MaxBaseChanges && s.baseChanged(p, r)
 }
 
-// Based notes the base branch of a review that begins.
+// Based notes the base branch of a review that begins; once, however often it does.
 func (s *Subject) Based(p *PullRequest, r *Review, now time.Time) {
-	s.BaseChanges = slices.DeleteFunc(s.BaseChanges, func(at time.Time) bool { return now.Sub(at) >= BaseChangesDay })
-	if s.baseChanged(p, r) {
-		s.BaseChanges = append(s.BaseChanges, now)
+	s.BaseChanges = slices.DeleteFunc(s.BaseChanges, func(c BaseChange) bool { return now.Sub(c.At) >= BaseChangesDay })
+	counted := slices.ContainsFunc(s.BaseChanges, func(c BaseChange) bool { return c.Review == r.ID })
+	if !counted && s.baseChanged(p, r) {
+		s.BaseChanges = append(s.BaseChanges, BaseChange{At: now, Review: r.ID})
 	}
 	s.Base = p.BaseBranch
 }

@@ -38,9 +38,9 @@ type Subject struct {
 	// FirstPush and LastPush are when the pushes came that the waiting review is for.
 	FirstPush time.Time `json:"first_push"`
 	LastPush  time.Time `json:"last_push"`
-	// Base is the base branch of the newest review that began, BaseChanges are when reviews began by themselves for another one.
-	Base        string      `json:"base,omitempty"`
-	BaseChanges []time.Time `json:"base_changes,omitempty"`
+	// Base is the base branch of the newest review that began, BaseChanges are those that began by themselves for another one.
+	Base        string       `json:"base,omitempty"`
+	BaseChanges []BaseChange `json:"base_changes,omitempty"`
 	// Superseded counts the reviews in a row that were cancelled for a newer one.
 	Superseded int `json:"superseded,omitempty"`
 	// Done is the newest review that was published, on DoneHead, under the configuration, base branch and council named,

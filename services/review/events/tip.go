@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -132,8 +133,14 @@ func (s *session) indexTip(ctx context.Context, commit string) (madeTip, error) 
 	return made, err
 }
 
+// kept is what keeping an index leaves to be removed: those of earlier tips, or itself.
+type kept struct {
+	Over      []string `json:"over,omitempty"`
+	Forgotten bool     `json:"forgotten,omitempty"`
+}
+
 // keep waits for the index and makes it what the next one of the repository begins with. One that did not come to be is
-// removed, and so are those of tips of long ago.
+// removed, and so are those of tips of long ago, and one of a repository whose code was forgotten meanwhile.
 func (s *session) keep(commit string, made madeTip) (*engine.Failure, error) {
 	var done bool
 	f, err := step(s, "indexed", &done, func(ctx context.Context) (bool, error) { return s.await(ctx, made.Job, s.p.IndexTime) })
@@ -147,22 +154,30 @@ func (s *session) keep(commit string, made madeTip) (*engine.Failure, error) {
 		}
 		return f, err
 	}
-	var over []string
-	f, err = step(s, "keep", &over, func(ctx context.Context) (over []string, err error) {
+	var after kept
+	f, err = step(s, "keep", &after, func(ctx context.Context) (after kept, err error) {
 		err = s.change(ctx, s.repo().Row(), func(row *review.Subject) {
+			if after = (kept{Forgotten: !slices.Contains(row.Indexers, s.run.Job().Owner)}); after.Forgotten {
+				return
+			}
 			row.Tip.Indexed(commit, made.Index, s.p.Clock().UTC())
 			if row.Index != made.Index { // else a review stored it, whose snapshot is kept
 				row.Snapshot, row.Index = made.Snapshot, made.Index
 			}
 			row.IndexedFor(s.run.Job().Owner, s.repo())
-			over = row.Tip.Over(s.p.Clock())
+			after.Over = row.Tip.Over(s.p.Clock())
 		})
-		return over, err
+		return after, err
 	})
-	if f != nil || err != nil || len(over) == 0 {
+	switch {
+	case f != nil || err != nil:
 		return f, err
+	case after.Forgotten:
+		return s.drop(made.Index)
+	case len(after.Over) == 0:
+		return nil, nil //nolint:nilnil // no failure
 	}
-	return s.forgetTips("over", over)
+	return s.forgetTips("over", after.Over)
 }
 
 // await watches the job of an index while there is time, and says whether it came to be.

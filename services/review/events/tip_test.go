@@ -353,6 +353,27 @@ func TestAnIndexOfATipThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestP11_WhatWasForgottenWhileItWasIndexedStaysSo: the job that indexes is not always the one that is stopped.
+func TestP11_WhatWasForgottenWhileItWasIndexedStaysSo(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(p *events.Params) { p.IndexTime = time.Hour })
+	first := s.indexed(t, shop(), "local")
+	s.indexes.set(func(x *indexes) { x.spec, x.freed = "stuck", make(chan struct{}) })
+	s.move("new")
+	answer := s.hand(t, "1", "wil", pushed(1))
+	require.Eventually(t, func() bool { return len(s.indexes.names(row)) == 2 }, 60*time.Second, 5*time.Millisecond)
+	s.onRow(t, row, func(row *review.Subject) { row.ForgetCode() })
+	close(s.indexes.freed)
+	state, err := jobs{manager: s.jobs}.Wait(t.Context(), answer.GetResource())
+	require.NoError(t, err)
+	require.Equal(t, string(job.StateSucceeded), state.State)
+	require.Equal(t, []string{first}, s.indexes.names(row), "its own is removed")
+	after := s.row(t, row)
+	require.Empty(t, after.Index)
+	require.Empty(t, after.Tip.Indexes())
+	require.Empty(t, after.Indexers)
+}
+
 // TestAPushIsGoneOnWithByTheNextProcess ends one while the branch is not calm, and another while the index is made.
 func TestAPushIsGoneOnWithByTheNextProcess(t *testing.T) {
 	t.Parallel()
