@@ -1,7 +1,7 @@
 // Package worker runs deliberations: the body of the jobs of kind council. A deliberation is a sequence of stages, each
 // one step; the model calls inside a stage are journaled one by one, and what the clock decided is frozen in the stage's
-// outcome, which commits with stage_completed and is the step's only record. So a run that begins again finds the same orders, labels and
-// prompts, takes over what was answered, and never asks for it twice.
+// outcome, which commits with stage_completed and is the step's only record. So a run that begins again finds the same
+// orders, labels and prompts, takes over what was answered, and never asks for it twice.
 package worker
 
 import (
