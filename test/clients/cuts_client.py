@@ -65,6 +65,8 @@ def follow_lines():
 
 def follow_grpc():
     options = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.min_reconnect_backoff_ms", 5000), ("grpc.max_reconnect_backoff_ms", 100)]
+    # It does not read on after a reset that arrives together with the last bytes, and would wait for ever: docs/jobs.md.
+    options += [("grpc.keepalive_time_ms", 15_000), ("grpc.keepalive_timeout_ms", 5000), ("grpc.http2.max_pings_without_data", 0)]
     last, final = 0, False
     with grpc.insecure_channel(address, options=options) as channel:
         jobs = jobs_service_pb2_grpc.JobServiceStub(channel)
