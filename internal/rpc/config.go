@@ -30,7 +30,7 @@ type Config struct {
 	MaxSend int
 	// Timeout is the deadline of unary calls that come without one; default 1 min.
 	Timeout time.Duration
-	// Timeouts are other such deadlines, by full method name; nil: DefaultTimeouts.
+	// Timeouts are those of calls that wait on purpose, by full method name; nil: DefaultTimeouts. Drain ends such calls.
 	Timeouts map[string]time.Duration
 	// Recheck is how often the caller of an open stream is authenticated again; default 15 s.
 	Recheck time.Duration

@@ -35,17 +35,40 @@ func (s *Server) setDeadline(ctx context.Context, req any, info *grpc.UnaryServe
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	return handler(ctx, req)
+	if _, waits := s.cfg.Timeouts[info.FullMethod]; !waits {
+		return handler(ctx, req)
+	}
+	var resp any
+	err := s.waits.run(ctx, func(ctx context.Context) error {
+		var err error
+		resp, err = handler(ctx, req)
+		return err
+	})
+	return resp, err
 }
 
 // endAtStop ends a stream's context when the server stops. Streams have no deadline: without this a graceful stop would
 // wait for a viewer for ever.
 func (s *Server) endAtStop(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	ctx, cancel := context.WithCancelCause(ss.Context())
+	return s.streams.run(ss.Context(), func(ctx context.Context) error {
+		return handler(srv, &contextStream{ServerStream: ss, context: func() context.Context { return ctx }})
+	})
+}
+
+// openCalls ends all running calls of a kind at once. Safe for concurrent use.
+type openCalls struct {
+	mu      sync.Mutex
+	next    uint64
+	cancels map[uint64]context.CancelCauseFunc
+	ended   bool
+}
+
+// run handles a call with a context that is ended with all others; it answers errStopping then.
+func (o *openCalls) run(ctx context.Context, handle func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	done := s.streams.add(cancel)
-	defer done()
-	err := handler(srv, &contextStream{ServerStream: ss, context: func() context.Context { return ctx }})
+	defer o.add(cancel)()
+	err := handle(ctx)
 	if errors.Is(context.Cause(ctx), errStopping) &&
 		(errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
 		return errStopping
@@ -53,16 +76,8 @@ func (s *Server) endAtStop(srv any, ss grpc.ServerStream, _ *grpc.StreamServerIn
 	return err
 }
 
-// openStreams ends all running streams at once. Safe for concurrent use.
-type openStreams struct {
-	mu      sync.Mutex
-	next    uint64
-	cancels map[uint64]context.CancelCauseFunc
-	ended   bool
-}
-
-// add notes a stream and returns what forgets it. A stream that comes after the end is ended at once.
-func (o *openStreams) add(cancel context.CancelCauseFunc) (done func()) {
+// add notes a call and returns what forgets it. A call that comes after the end is ended at once.
+func (o *openCalls) add(cancel context.CancelCauseFunc) (done func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ended {
@@ -82,7 +97,7 @@ func (o *openStreams) add(cancel context.CancelCauseFunc) (done func()) {
 	}
 }
 
-func (o *openStreams) end() {
+func (o *openCalls) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ended = true

@@ -49,7 +49,8 @@ type Server struct {
 	health     *health.Server
 	grpc       *grpc.Server
 	memory     *bufconn.Listener
-	streams    openStreams
+	streams    openCalls
+	waits      openCalls // unary calls that wait on purpose
 	draining   atomic.Bool
 
 	mu      sync.Mutex
@@ -176,10 +177,12 @@ func (s *Server) SetServing(service string, ok bool) {
 	s.health.SetServingStatus(service, state)
 }
 
-// Drain makes health checks say NOT_SERVING. Calls are still served.
+// Drain makes health checks say NOT_SERVING, and sends away who waits in a call that waits on purpose (Config.Timeouts).
+// Other calls are still served.
 func (s *Server) Drain() {
 	s.draining.Store(true)
 	s.health.Shutdown()
+	s.waits.end()
 }
 
 // Stop drains, ends streams with a resumable error, lets unary calls end, and cuts what is left when ctx ends.

@@ -267,6 +267,36 @@ func TestStopEndsStreamsWithAReason(t *testing.T) {
 	require.Equal(t, apierr.ReasonServerStopping, rpcstatus.Parse(err).Reason())
 }
 
+// TestDrainSendsAwayWhoWaits holds that a call that waits on purpose does not hold up a server that stops.
+func TestDrainSendsAwayWhoWaits(t *testing.T) {
+	t.Parallel()
+	entered := make(chan struct{}, 1)
+	f := setup(t, rpc.Config{Timeouts: map[string]time.Duration{jobsv1.JobService_GetJob_FullMethodName: 2 * time.Hour}}, &jobs{
+		get: func(ctx context.Context) (*jobsv1.Job, error) {
+			entered <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+	}, "")
+	ended := make(chan error, 1)
+	wait := func() {
+		_, err := f.client.GetJob(t.Context(), &jobsv1.GetJobRequest{Name: jobName})
+		ended <- err
+	}
+	sentAway := func() {
+		err := <-ended
+		require.Equal(t, codes.Unavailable, status.Code(err))
+		require.Equal(t, apierr.ReasonServerStopping, rpcstatus.Parse(err).Reason())
+	}
+	go wait()
+	<-entered
+	f.srv.Drain()
+	sentAway()
+	wait() // while the server stops
+	sentAway()
+	require.NoError(t, f.srv.Stop(t.Context()))
+}
+
 func TestAFailureWhileTheServerGoesDownIsTheStop(t *testing.T) {
 	t.Parallel()
 	f := setup(t, rpc.Config{}, &jobs{get: func(context.Context) (*jobsv1.Job, error) {
