@@ -21,7 +21,7 @@ globalThis.window = globalThis;
 globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
 
 const wanted = { cuts: Number(process.env.CUTS ?? 40), events: Number(process.env.EVENTS ?? 10_000) };
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
+const seed = Number(process.env.SEED || Math.floor(Math.random() * 2 ** 32));
 const begun = Date.now();
 // Whoever hangs for longer than this has lost something.
 const patience = 240_000;
