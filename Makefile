@@ -83,7 +83,6 @@ test-clients: build ## clients that others wrote: Python grpcio, SSE clients (Py
 
 CUTS ?= 1000
 EVENTS ?= 1000000
-SEED ?=
 .PHONY: cuts
 cuts: build ## clients that others wrote follow logs over connections reset at random bytes: CUTS=1000 EVENTS=1000000 SEED=n
 	@ONLY=cuts CUTS=$(CUTS) EVENTS=$(EVENTS) $(if $(SEED),SEED=$(SEED)) REPORT=$(CURDIR)/docs/reports/cuts.md bash test/clients/run.sh
@@ -105,10 +104,9 @@ ingest-load: needs ## 500 webhooks a second and as many as go, beside @octokit/w
 ingest-storm: needs ## kill what takes webhooks at random for five minutes; each accepted one ends as one review
 	WITAN_TEST_LONG=1 go run ./tools/testservers go test -count=1 -timeout 30m -v -run '^TestP01_Killed' ./test/e2e
 
-JOBS ?= 500
 .PHONY: chaos
 chaos: needs ## kill and freeze workers and services, stop Postgres and kill Redis under load; nothing is lost or doubled: JOBS=500 SEED=7
-	WITAN_TEST_JOBS=$(JOBS) WITAN_TEST_SEED=$(SEED) WITAN_TEST_REPORT=$(CURDIR)/docs/reports/chaos.md \
+	WITAN_TEST_JOBS=$(or $(JOBS),500) WITAN_TEST_SEED=$(SEED) WITAN_TEST_REPORT=$(CURDIR)/docs/reports/chaos.md \
 		go test -count=1 -timeout 120m -v -run '^TestG10_Chaos' ./test/endurance
 
 DURATION ?= 2h
@@ -117,7 +115,6 @@ soak: needs ## the same for hours with a load and blows that leave time to measu
 	WITAN_TEST_DURATION=$(DURATION) WITAN_TEST_SEED=$(SEED) WITAN_TEST_REPORT=$(CURDIR)/docs/reports/soak.md \
 		go test -timeout 0 -v -run '^$$' -bench '^BenchmarkSoak$$' -benchtime 1x ./test/endurance
 
-SEED ?= 6
 .PHONY: pushes
 pushes: needs ## fifty pushes to a pull request: of this project's own history, and of a made-up one; nothing is repeated: SEED=6
 	WITAN_TEST_LONG=1 WITAN_TEST_SEED=$(SEED) go test -count=1 -timeout 60m -v -run '^TestP06_PushesOf' ./test/e2e
@@ -156,14 +153,13 @@ mutations: needs ## break each guarantee on purpose and require that its tests f
 
 FUZZTIME ?= 60s
 SEEDS ?= 1,2
-JOBS ?= 2
 .PHONY: fuzz
 fuzz: needs ## run each fuzz target for a while on each seed: FUZZTIME=10m SEEDS=1,2 JOBS=2 ONLY=/diff; runs of ten minutes stand in docs/reports/fuzz.md
-	go run ./tools/fuzz -time $(FUZZTIME) -seeds $(SEEDS) -jobs $(JOBS) -only '$(ONLY)' -report docs/reports/fuzz.md
+	go run ./tools/fuzz -time $(FUZZTIME) -seeds $(SEEDS) -jobs $(or $(JOBS),2) -only '$(ONLY)' -report docs/reports/fuzz.md
 
 WITHIN ?=
 .PHONY: crash
-crash: needs ## kill the whole program at each time that it comes by a crash point, on SQLite and on Postgres: ONLY='review/sqlite/.*-post' for some, WITHIN=20m for as many as that takes
+crash: needs ## kill the whole program at each time that it comes to a crash point, on SQLite and on Postgres: ONLY='review/sqlite/.*-post' for some, WITHIN=20m for as many as that takes
 	WITAN_TEST_LONG=1 WITAN_TEST_ONLY='$(ONLY)' WITAN_TEST_WITHIN='$(WITHIN)' WITAN_TEST_REPORT='$(CURDIR)/docs/reports/crash.md' go run ./tools/testservers \
 		go test -count=1 -timeout 300m -parallel $$((2 * $$(nproc))) -v -run '^TestG10_TheWholeProgram' ./test/e2e | grep -vE '^ *(===|--- PASS)'
 

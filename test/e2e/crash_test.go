@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 
 	"witan.dev/internal/crashpoint"
 	"witan.dev/test/e2e/process"
+	"witan.dev/tools/lastruns"
 )
 
 // hit is one time that a process comes by a point.
@@ -46,6 +46,7 @@ type tried struct {
 // matrix collects what the runs came to.
 type matrix struct {
 	begun time.Time
+	stamp string // date, commit and machine, for the report
 	// within is when no further run begins.
 	within time.Duration
 
@@ -109,6 +110,9 @@ func TestG10_TheWholeProgramKilledAtAnyCrashPointEndsAsIfItHadNotBeen(t *testing
 		require.NoError(t, err)
 	}
 	if page := os.Getenv("WITAN_TEST_REPORT"); page != "" {
+		var err error
+		m.stamp, err = lastruns.Stamp(t.Context())
+		require.NoError(t, err)
 		t.Cleanup(func() { m.report(t, page) })
 	}
 	for _, s := range scenes() {
@@ -197,7 +201,7 @@ const reportHead = `# Crash matrix
 
 The built program (` + "`witan serve`, with the tag `crashpoints`" + `) computes a deliberation, a review of a pull request at the strict simulated
 GitHub, the review of a push that mends what was found, and hands webhooks over that come to no comment, an answer or nothing:
-on a data folder (SQLite), and on Postgres and Redis. A run that nobody disturbs counts how often each crash point is come by.
+on a data folder (SQLite), and on Postgres and Redis. A run that nobody disturbs counts how often each crash point is reached.
 Then, for each of these times, a new system is killed there by SIGKILL from inside, and started again on what it left. Timers
 are a tenth of the usual ones.
 
@@ -206,8 +210,8 @@ webhook. Held against the moment of the kill: each stored log is the beginning o
 viewer over server-sent events that was there throughout has the log of one who comes later, byte for byte; no call is sent
 again whose answer was committed, and others only where they were in flight, once, and counted in ` + "`calls_repaid`" + `.
 
-A run may come by a point less often than the counted one (two writes may share a commit): when that happens three times, the
-hit counts as not come by. Each section was written by the run that it names.
+A run may reach a point less often than the counted one (two writes may share a commit): when that happens three times, the
+hit counts as not reached again. Each section was written by the run that it names.
 `
 
 // section is what the report says of a scene on a store.
@@ -232,11 +236,10 @@ func (m *matrix) section(scene, store string) string {
 		}
 	}
 	say("%s on %s\n", scene, store)
-	say("%d hits counted, %d of them run: %d finished as if nothing had happened, %d not come by again, %d broken.\n", counted, by[finished]+by[notComeBy]+by[broken],
+	say("%d hits counted, %d of them run: %d finished as if nothing had happened, %d not reached again, %d broken.\n", counted, by[finished]+by[notComeBy]+by[broken],
 		by[finished], by[notComeBy], by[broken])
-	say("`%s`, %s, %s/%s, %d CPUs, %s, %s in all.\n\n", command, m.begun.Format("2006-01-02"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(),
-		time.Since(m.begun).Round(time.Second))
-	say("| point | hits | finished | not come by | broken | seconds, mean (most) |\n|---|---|---|---|---|---|\n")
+	say("`%s`, %s, %s in all.\n\n", command, m.stamp, time.Since(m.begun).Round(time.Second))
+	say("| point | hits | finished | not reached again | broken | seconds, mean (most) |\n|---|---|---|---|---|---|\n")
 	for _, p := range slices.Concat(crashpoint.Points(), crashpoint.Outside()) {
 		if row := m.row(scene, store, p); row != "" {
 			say("| %s | %d | %s |\n", p, m.counts[[3]string{scene, store, string(p)}], row)

@@ -239,9 +239,9 @@ func (l *load) viewers() (attached, events int) {
 	return attached, events
 }
 
-// machine describes where this runs.
+// machine describes what runs, and where.
 func (r *rig) machine(ctx context.Context) string {
 	version := "?"
 	_ = r.db.QueryRow(ctx, `SHOW server_version`).Scan(&version)
-	return fmt.Sprintf("%s, Postgres %s (fsync on), Redis with appendfsync always", host(), version)
+	return fmt.Sprintf("%s, %s, Postgres %s (fsync on), Redis with appendfsync always", r.stamp, host(), version)
 }

@@ -3,7 +3,9 @@ package endurance_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -124,6 +126,10 @@ func chaosReport(ctx context.Context, s *storm, a audit, p pickUps, took time.Du
 			blind++
 		}
 	}
+	var each []string
+	for _, name := range slices.Sorted(maps.Keys(kills)) {
+		each = append(each, fmt.Sprintf("%s %d", name, kills[name]))
+	}
 	verdict := "Nothing was lost, nothing doubled."
 	if len(s.failures) > 0 {
 		verdict = fmt.Sprintf("**%d failures:**\n\n- %s", len(s.failures), strings.Join(s.failures, "\n- "))
@@ -131,7 +137,7 @@ func chaosReport(ctx context.Context, s *storm, a audit, p pickUps, took time.Du
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Chaos
 
-`+"`make chaos JOBS=%d SEED=%d`"+`, written by the run itself. %s. %s, took %s.
+`+"`make chaos JOBS=%d SEED=%d`"+`, written by the run itself. %s. Took %s.
 
 Each service is a process of its own, three worker processes run the jobs of all queues. While %d jobs run at once, every few
 seconds a worker or a service is killed with SIGKILL and started again a moment later, or a worker is stopped with SIGSTOP for
@@ -142,7 +148,7 @@ for calls that were paid though their answer was stored, and the simulated GitHu
 
 %s
 
-%s| kills of each | %v |
+%s| kills of each | %s |
 
 ## Pick-up
 
@@ -157,8 +163,8 @@ lasting as long again and 6 s, since workers judge each other only after that.
 Not counted: %d jobs whose next holder was struck as well before it began (that blow counts), %d that had come to their end,
 %d kills at which Postgres could not say what the worker had.
 
-`+"```\n%s```\n", len(s.done), s.seed, s.machine(ctx), time.Now().UTC().Format("2006-01-02"), took.Round(time.Second), concurrency(len(s.done)), verdict,
-		s.figures(&a), kills,
+`+"```\n%s```\n", len(s.done), s.seed, s.machine(ctx), took.Round(time.Second), concurrency(len(s.done)), verdict,
+		s.figures(&a), strings.Join(each, ", "),
 		spread(p.outside), spread(p.within), p.again, p.over, blind, histogram(p.outside))
 	return b.String()
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,7 +31,7 @@ func number(t testing.TB, variable string, otherwise uint64) uint64 {
 	return n
 }
 
-// host names the machine and what else it does.
+// host names the processor and what else it does.
 func host() string {
 	cpu := "?"
 	if raw, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -41,8 +40,7 @@ func host() string {
 		}
 	}
 	load, _ := os.ReadFile("/proc/loadavg")
-	return fmt.Sprintf("%d CPUs (%s), %s/%s, %s, load average %s at the end", runtime.NumCPU(), cpu, runtime.GOOS, runtime.GOARCH, runtime.Version(),
-		strings.Join(strings.Fields(string(load))[:min(3, len(strings.Fields(string(load))))], " "))
+	return fmt.Sprintf("%s, load average %s at the end", cpu, strings.Join(strings.Fields(string(load))[:min(3, len(strings.Fields(string(load))))], " "))
 }
 
 // report writes the page where one is asked for, and to the test's output.

@@ -29,6 +29,7 @@ import (
 	"witan.dev/services/review/github/githubtest"
 	"witan.dev/test/cluster"
 	"witan.dev/test/e2e/process"
+	"witan.dev/tools/lastruns"
 )
 
 const (
@@ -81,6 +82,7 @@ type rig struct {
 	repos           []*githubtest.Repository
 	db              *pgxpool.Pool
 	calls           string // path of the log of the simulated models
+	stamp           string // date, commit and machine, for the report
 
 	follow     *client.Client
 	jobs       jobsv1.JobServiceClient
@@ -94,9 +96,13 @@ func start(t testing.TB, more string) *rig {
 	t.Helper()
 	r := &rig{TB: t, postgres: testserver.StartPostgres(t, "fsync=on"), redis: testserver.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")}
 	dir := t.TempDir()
+	var err error
+	if os.Getenv(reportVariable) != "" {
+		r.stamp, err = lastruns.Stamp(t.Context())
+		require.NoError(t, err)
+	}
 	models := r.models(dir)
 	r.github(dir)
-	var err error
 	r.Cluster, err = cluster.Start(t.Context(), cluster.Params{
 		Binary: process.Plain(t), Folder: dir, Database: r.postgres.URL, Redis: r.redis.URL, Qdrant: r.index(), Observed: true,
 		Config: fmt.Sprintf(`models:

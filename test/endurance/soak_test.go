@@ -135,18 +135,20 @@ func soakReport(ctx context.Context, s *storm, m *meter, a audit, p pickUps, las
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Soak
 
-`+"`make soak DURATION=%s SEED=%d`"+`, written by the run itself. %s. %s.
+`+"`make soak DURATION=%s SEED=%d`"+`, written by the run itself. %s.
 
 Each service is a process of its own, three worker processes run the jobs of all queues. Every %s somebody asks for something: three
 deliberations, a review of a diff, a review of a pull request by a signed webhook, by turns. Each is followed by two viewers, over gRPC
 and as server-sent events, which leave and come back. About every 45 s a process is killed with SIGKILL and started again, or a worker is
 stopped with SIGSTOP for up to 12 s: in the first half one of gateway, jobs, ingest, worker-1 and worker-2, in the second one of parser,
 retrieval, council, review and worker-3, so that each lives through one half. In the middle of each, Postgres is stopped hard and Redis
-killed. Logs expire after %s. Everything is checked as by `+"`make chaos`"+` ([report](chaos.md)).
+killed. Logs expire after %[5]s. When a job ends it is held to its result, its log to what its viewers got, without gaps, doubles and late
+writers. At the end the database is searched as by `+"`make chaos`"+` ([report](chaos.md)), except for what has expired: logs of jobs that others
+started after %[5]s, webhooks after an hour.
 
 %s
 
-%s| pick-up after kills outside the outages | %s |
+%s| pick-up after kills outside the outages, where the log was still there at the end | %s |
 | all processes of Witan used | %.2f cores |
 
 ## Memory, goroutines and files
@@ -160,7 +162,7 @@ are drawn, not judged: %d of %d are judged. The goal of the garbage collector is
 | process | minutes | resident memory | goal of the garbage collector | goroutines | open files and sockets |
 |---|---|---|---|---|---|
 %s
-`, lasts, s.seed, s.machine(ctx), time.Now().UTC().Format("2006-01-02"), taskEvery, kept, verdict,
+`, lasts, s.seed, s.machine(ctx), taskEvery, kept, verdict,
 		s.figures(&a), spread(p.outside),
 		m.cores/time.Since(m.begun).Seconds(), sampleEvery, j.lives, len(m.lives), j.table)
 	folder := strings.TrimSuffix(filepath.Base(os.Getenv(reportVariable)), ".md")

@@ -2,7 +2,7 @@
 // the log once, in order and unchanged. CUTS and EVENTS say how many there have to be, SEED repeats a run, REPORT names a file.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -213,11 +213,14 @@ async function readLog(world, job) {
 }
 
 async function report(file, table, cuts, events) {
+  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
   await writeFile(file, `# Cuts
 
 Clients that others wrote follow long logs while they grow, each through a proxy that resets its connections at random bytes:
 half of them in the first kilobytes, headers included, half anywhere in ${most / 1000} kB. Each client has to hold every event of the
-log once, in order, with the same content. Written by \`make cuts\`.
+log once, in order, with the same content. \`@microsoft/fetch-event-source\` has a \`fetch\` that sends the last event that was handed
+over, \`grpcio\` pings its connection: without these the one loses an event and the other hangs
+([jobs.md](../jobs.md#clients-that-others-wrote)). Written by \`make cuts\`.
 
 ${cuts} cuts over ${events} events: 0 lost, 0 doubled, 0 out of order.
 
@@ -225,7 +228,7 @@ ${cuts} cuts over ${events} events: 0 lost, 0 doubled, 0 out of order.
 |---|---|---|---|
 ${table.join("\n")}
 
-Seed ${seed} (\`make cuts SEED=${seed}\` cuts at the same places as far as the clients' own timing allows), ${new Date().toISOString().slice(0, 10)},
+Seed ${seed} (\`make cuts SEED=${seed}\` cuts at the same places as far as the clients' own timing allows), ${new Date().toISOString().slice(0, 10)}, ${commit},
 ${cpus().length} CPUs (${cpus()[0].model}), Node.js ${process.versions.node}, ${Math.round((Date.now() - begun) / 1000)} s.
 `);
 }
