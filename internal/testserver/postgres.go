@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -12,6 +13,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"witan.dev/internal/freeport"
 )
 
 // StartPostgres starts a Postgres of the test's own, stopped at its end.
@@ -51,11 +54,15 @@ func newPostgres(ctx context.Context, bin, dir string, settings []string) (*Serv
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("make a Postgres cluster: %w\n%s", err, out)
 	}
-	port, err := freePort(ctx)
+	addresses, err := freeport.Addresses(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
-	command := []string{filepath.Join(bin, "postgres"), "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port)}
+	_, port, err := net.SplitHostPort(addresses[0])
+	if err != nil {
+		return nil, err
+	}
+	command := []string{filepath.Join(bin, "postgres"), "-D", data, "-h", "127.0.0.1", "-p", port}
 	for _, setting := range slices.Concat([]string{
 		"unix_socket_directories=", "fsync=off", "max_connections=400", "log_min_messages=fatal", "shared_buffers=64MB",
 	}, settings) {
@@ -63,11 +70,11 @@ func newPostgres(ctx context.Context, bin, dir string, settings []string) (*Serv
 	}
 	isReady := filepath.Join(bin, "pg_isready")
 	return &Server{
-		URL:  fmt.Sprintf("postgres://witan@127.0.0.1:%d/postgres?sslmode=disable", port),
+		URL:  fmt.Sprintf("postgres://witan@%s/postgres?sslmode=disable", addresses[0]),
 		name: "Postgres", command: command, hard: syscall.SIGQUIT, // "immediate": no checkpoint, all backends at once
 		attr: attr, log: filepath.Join(dir, "log"), folders: []string{dir},
 		ready: func(ctx context.Context) error {
-			return exec.CommandContext(ctx, isReady, "-q", "-U", "witan", "-h", "127.0.0.1", "-p", strconv.Itoa(port)).Run() //nolint:gosec // found above
+			return exec.CommandContext(ctx, isReady, "-q", "-U", "witan", "-h", "127.0.0.1", "-p", port).Run() //nolint:gosec // found above
 		},
 	}, nil
 }

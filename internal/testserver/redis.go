@@ -9,10 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"witan.dev/internal/freeport"
 )
 
 // StartRedis starts a Redis of the test's own, stopped at its end.
@@ -33,15 +34,19 @@ func NewRedis(ctx context.Context, settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort(ctx)
+	addresses, err := freeport.Addresses(ctx, 1)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	address := addresses[0]
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
 	return &Server{
 		URL: "redis://" + address, name: "Redis", hard: syscall.SIGKILL, attr: &syscall.SysProcAttr{Setpgid: true}, log: filepath.Join(dir, "log"), folders: []string{dir},
 		command: append([]string{
-			binary, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--logfile", filepath.Join(dir, "log"),
+			binary, "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--logfile", filepath.Join(dir, "log"),
 		}, settings...),
 		ready: func(ctx context.Context) error { return ping(ctx, address) },
 	}, nil

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -179,20 +178,6 @@ func (s *Server) end() error {
 	_ = s.hold.Close()
 	s.pid = 0
 	return nil
-}
-
-// freePort is a port that nobody listens on at the moment.
-func freePort(ctx context.Context) (int, error) {
-	var listen net.ListenConfig
-	l, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	address, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("listening on %s is no TCP", l.Addr())
-	}
-	return address.Port, l.Close()
 }
 
 func started(t testing.TB, s *Server, err error) *Server {

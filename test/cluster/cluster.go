@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"witan.dev/internal/config"
+	"witan.dev/internal/freeport"
 )
 
 // The services in the order in which they start, and the queues.
@@ -123,7 +123,7 @@ func (c *Cluster) configure(ctx context.Context) error {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
 	config.Anchor(settings, cmp.Or(c.p.Base, c.p.Folder))
-	ports, err := freePorts(ctx, len(services)+2)
+	ports, err := freeport.Addresses(ctx, len(services)+2)
 	if err != nil {
 		return err
 	}
@@ -186,21 +186,6 @@ func (c *Cluster) setWebhooks(settings map[string]any, free string) error {
 	return os.WriteFile(c.secrets, []byte(c.secret), 0o600)
 }
 
-// freePorts are loopback addresses that nobody listens on at the moment.
-func freePorts(ctx context.Context, n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		var listen net.ListenConfig
-		l, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // all at the end, so that each is another one
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
-}
-
 // run runs a command of the program to its end.
 func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 	p := newProcess(name, &c.p, args)
@@ -224,7 +209,7 @@ func (c *Cluster) Launch(ctx context.Context, name string, args ...string) error
 	}
 	p := newProcess(name, &c.p, args)
 	if c.p.Observed {
-		addresses, err := freePorts(ctx, 1)
+		addresses, err := freeport.Addresses(ctx, 1)
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,6 +27,7 @@ import (
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	"witan.dev/internal/crashpoint"
 	"witan.dev/internal/database/postgres/postgrestest"
+	"witan.dev/internal/freeport"
 	"witan.dev/internal/job/engine/dbos"
 	"witan.dev/internal/llm/simulated"
 	"witan.dev/internal/llm/simulator"
@@ -229,13 +229,8 @@ func (p *play) openForge() {
 // address chooses addresses that stay over restarts, and dials them.
 func (p *play) address() {
 	p.t.Helper()
-	var free []string
-	for range 2 {
-		l, err := (&net.ListenConfig{}).Listen(p.t.Context(), "tcp", "127.0.0.1:0")
-		require.NoError(p.t, err)
-		defer func() { _ = l.Close() }()
-		free = append(free, l.Addr().String())
-	}
+	free, err := freeport.Addresses(p.t.Context(), 2)
+	require.NoError(p.t, err)
 	p.n = &node{world: p.w, GRPC: free[0], HTTP: "http://" + free[1]}
 	p.n.dial(grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1, MaxDelay: 20 * time.Millisecond}}),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
