@@ -1,6 +1,6 @@
 // Command fuzz runs the fuzz targets of this module for a while each, on each of some seeds, several side by side, and keeps
-// the last run of each in a report. It goes on after a target that fails, and exits 1 in the end. The inputs that one seed found interesting are
-// where the next one begins: the go command keeps them in its cache.
+// the last run of each that came to its end in a report. It goes on after a target that fails, and exits 1 in the end. The
+// inputs that one seed found interesting are where the next one begins: the go command keeps them in its cache.
 package main
 
 import (
@@ -69,8 +69,8 @@ type result struct {
 	executions int64
 	corpus     int
 	took       time.Duration
-	// found is what the run said about an input that fails, or why it did not run to its end.
-	found string
+	// found is the input that fails; broken is why the run did not come to its end, which says nothing of the target.
+	found, broken string
 }
 
 func run(ctx context.Context, o options, out io.Writer) error {
@@ -114,12 +114,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 				r, text := fuzz(ctx, root, t, n, o.each)
 				mu.Lock()
 				defer mu.Unlock()
-				if r.found != "" {
+				if r.found != "" || r.broken != "" {
 					_, _ = out.Write(text[max(0, bytes.Index(text, []byte("--- FAIL"))):]) // and not its progress
 				}
 				_, _ = fmt.Fprintf(out, "%-60s seed %d  %12d runs in %s  %s\n", r.target, r.seed, r.executions, r.took.Round(time.Second), r.verdict())
 				results = append(results, r)
-				if o.report == "" || o.each < reportedTime || ctx.Err() != nil {
+				if o.report == "" || o.each < reportedTime || r.broken != "" || ctx.Err() != nil {
 					return nil
 				}
 				return page().Update(o.report, stamp, rows, [][]string{r.row(o)})
@@ -138,12 +138,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 func failure(results []result) error {
 	bad := 0
 	for _, r := range results {
-		if r.found != "" {
+		if r.found != "" || r.broken != "" {
 			bad++
 		}
 	}
 	if bad > 0 {
-		return fmt.Errorf("%d of %d runs found something", bad, len(results))
+		return fmt.Errorf("%d of %d runs found something or were broken off", bad, len(results))
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func list(root string) (targets []target, err error) {
 // fuzz runs a target, once more where the go command stumbled over its own time limit (https://go.dev/issue/75804).
 func fuzz(ctx context.Context, root string, t target, seed int, each time.Duration) (result, []byte) {
 	r, text := once(ctx, root, t, seed, each)
-	if r.found == stumbled {
+	if r.broken == stumbled {
 		return once(ctx, root, t, seed, each)
 	}
 	return r, text
@@ -209,20 +209,23 @@ func once(ctx context.Context, root string, t target, seed int, each time.Durati
 	case input != nil:
 		r.found = string(input[1])
 	case err != nil && bytes.Contains(text, []byte("    "+stumbled)):
-		r.found = stumbled
+		r.broken = stumbled
 	case err != nil:
-		r.found = err.Error()
+		r.broken = err.Error()
 	case r.executions == 0:
-		r.found = "nothing was run"
+		r.broken = "nothing was run"
 	}
 	return r, text
 }
 
 func (r result) verdict() string {
-	if r.found == "" {
-		return "nothing"
+	switch {
+	case r.broken != "":
+		return "BROKEN OFF: " + r.broken
+	case r.found != "":
+		return "FOUND " + r.found
 	}
-	return "FOUND " + r.found
+	return "nothing"
 }
 
 // page is the report.
