@@ -2,12 +2,15 @@ package github
 
 import (
 	"container/list"
+	"slices"
 	"sync"
+
+	"github.com/klauspost/compress/s2"
 )
 
 const (
-	maxCached       = 32 << 20 // bytes of all answers
-	maxCachedAnswer = 1 << 20  // bytes of one
+	maxCached       = 8 << 20 // bytes of all answers, packed: a sixth or so of JSON from GitHub
+	maxCachedAnswer = 1 << 20 // bytes of one, not packed
 )
 
 // cached is an answer with its tag.
@@ -24,6 +27,7 @@ type cache struct {
 	bytes int
 }
 
+// cacheEntry has its body packed: what is kept for hours is many times what is read at once.
 type cacheEntry struct {
 	key   string
 	value cached
@@ -38,6 +42,16 @@ func (e *cacheEntry) size() int {
 }
 
 func (c *cache) get(key string) (cached, bool) {
+	v, ok := c.packed(key)
+	if !ok {
+		return cached{}, false
+	}
+	var err error
+	v.body, err = s2.Decode(nil, v.body)
+	return v, err == nil // always: it was packed here
+}
+
+func (c *cache) packed(key string) (cached, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	element, ok := c.byKey[key]
@@ -49,6 +63,7 @@ func (c *cache) get(key string) (cached, bool) {
 }
 
 func (c *cache) put(key string, v cached) {
+	v.body = slices.Clone(s2.EncodeBetter(nil, v.body)) // without the room that packing may have needed
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if element, ok := c.byKey[key]; ok {

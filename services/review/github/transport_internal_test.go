@@ -2,6 +2,7 @@ package github
 
 import (
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -79,11 +80,13 @@ func TestPausesOfAnAnswerAreShortened(t *testing.T) {
 func TestTheCacheHoldsWhatWasUsedLast(t *testing.T) {
 	t.Parallel()
 	c := newCache()
-	body := []byte(strings.Repeat("a", maxCachedAnswer))
+	body := make([]byte, maxCachedAnswer) // which cannot be packed
+	_, _ = rand.NewChaCha8([32]byte{}).Read(body)
 	for i := range 40 {
 		c.put(string(rune('a'+i)), cached{tag: "t", body: body})
-		_, ok := c.get("a")
+		got, ok := c.get("a")
 		require.True(t, ok)
+		require.Equal(t, body, got.body)
 	}
 	require.LessOrEqual(t, c.bytes, maxCached)
 	_, ok := c.get("b")
@@ -93,5 +96,19 @@ func TestTheCacheHoldsWhatWasUsedLast(t *testing.T) {
 	}
 	got, _ := c.get("a")
 	require.Equal(t, "u", got.tag)
+	require.Empty(t, got.body)
 	require.Len(t, c.byKey, c.order.Len())
+}
+
+// TestTheCacheHoldsAnswersPacked keeps workers small that see pull request after pull request.
+func TestTheCacheHoldsAnswersPacked(t *testing.T) {
+	t.Parallel()
+	c := newCache()
+	body := []byte(strings.Repeat(`{"login":"octocat","url":"https://api.github.com/users/octocat"},`, 500))
+	c.put("a", cached{body: body})
+	got, ok := c.get("a")
+	require.True(t, ok)
+	require.Equal(t, body, got.body)
+	require.Less(t, c.bytes, len(body)/5)
+	require.LessOrEqual(t, cap(c.byKey["a"].Value.(*cacheEntry).value.body), len(body)/5) //nolint:errcheck // the list holds nothing else
 }
