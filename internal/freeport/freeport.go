@@ -40,9 +40,9 @@ func Addresses(ctx context.Context, n int) ([]string, error) {
 		listen    net.ListenConfig
 		addresses []string
 	)
-	for range tries {
-		if len(addresses) == n {
-			return addresses, nil
+	for tried := 0; len(addresses) < n; tried++ {
+		if tried == tries {
+			return nil, fmt.Errorf("%w in %d tries", ErrNone, tries)
 		}
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(least+rand.IntN(limit-least))) //nolint:gosec // nobody's secret
 		l, err := listen.Listen(ctx, "tcp", address)
@@ -55,5 +55,5 @@ func Addresses(ctx context.Context, n int) ([]string, error) {
 		defer func() { _ = l.Close() }() // all at the end, so that each is another one
 		addresses = append(addresses, address)
 	}
-	return nil, fmt.Errorf("%w in %d tries", ErrNone, tries)
+	return addresses, nil
 }

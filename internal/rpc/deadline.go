@@ -18,7 +18,8 @@ const (
 	leastTime = 100 * time.Millisecond
 )
 
-// setDeadline gives a unary call a deadline of its own, a little before its caller's.
+// setDeadline gives a unary call a deadline of its own, a little before its caller's. One that waits on purpose ends when the
+// server drains: a stop would wait with it.
 func (s *Server) setDeadline(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	deadline, ok := ctx.Deadline()
 	switch {

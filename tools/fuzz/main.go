@@ -188,7 +188,8 @@ const stumbled = "context deadline exceeded"
 
 var (
 	progress = regexp.MustCompile(`execs: (\d+) .*\(total: (\d+)\)`)
-	failing  = regexp.MustCompile(`Failing input written to (\S+)`)
+	// failing names an input that was made up, or one that the target begins with.
+	failing = regexp.MustCompile(`(?:Failing input written to|failure while testing seed corpus entry:) (\S+)`)
 )
 
 func once(ctx context.Context, root string, t target, seed int, each time.Duration) (result, []byte) {

@@ -43,9 +43,10 @@ type request struct {
 // its statements alone are undone and the error is returned as it is.
 //
 // fn may be run again when the shared transaction or another write in it fails, so it has no effect but on tx and assigns
-// its results anew in each run. It returns at once what a statement fails with, since that may have undone the transaction, must not call Write, and must not commit or roll
-// back. When ctx ends before fn was begun, Write returns its error and nothing is written; once begun, a write is brought
-// to its end, since interrupting a statement would undo the writes of others.
+// its results anew in each run. It returns at once what a statement fails with, since that may have undone the transaction,
+// must not call Write, and must not commit or roll back. When ctx ends before fn was begun, Write returns its error and
+// nothing is written; once begun, a write is brought to its end, since interrupting a statement would undo the writes of
+// others.
 func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
 	r := &request{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	select {
