@@ -9,7 +9,9 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -114,35 +116,38 @@ func encodeWhole(j job.Job) (*jobsv1.Job, error) {
 // encodeEvent is the message of one entry of a log. An entry of a type that this version does not know keeps its number
 // and says nothing.
 func encodeEvent(e job.Event) (*jobsv1.JobEvent, error) {
-	m := &jobsv1.JobEvent{Seq: e.Seq, Time: timestamp(e.Time), Epoch: small(e.Epoch), Final: e.Final}
-	service, _, _ := strings.Cut(e.Type, ".")
-	var err error
-	switch service {
-	case "job":
-		err = encodeOwn(e, m)
-	case "council":
-		c := &jobsv1.JobEvent_Council{Council: &councilv1.CouncilEvent{}}
-		m.Event, err = c, proto.Unmarshal(e.Payload, c.Council)
-	case "review":
-		r := &jobsv1.JobEvent_Review{Review: &reviewv1.ReviewEvent{}}
-		m.Event, err = r, proto.Unmarshal(e.Payload, r.Review)
-	case "index":
-		i := &jobsv1.JobEvent_Index{Index: &retrievalv1.IndexEvent{}}
-		m.Event, err = i, proto.Unmarshal(e.Payload, i.Index)
-	}
+	raw, err := encodeFrame(e)
 	if err != nil {
+		return nil, err
+	}
+	m := &jobsv1.JobEvent{}
+	if err := proto.Unmarshal(raw, m); err != nil {
 		return nil, fmt.Errorf("read event %d of job %s: %w", e.Seq, e.JobID, err)
 	}
 	return m, nil
 }
 
-// encodeFrame is the message of one entry in its wire form, always the same bytes.
+// encodeFrame is the message of one entry in its wire form, always the same bytes. What a service wrote stands in it as it
+// was stored: it is not decoded for each viewer that comes.
 func encodeFrame(e job.Event) ([]byte, error) {
-	m, err := encodeEvent(e)
+	m := &jobsv1.JobEvent{Seq: e.Seq, Time: timestamp(e.Time), Epoch: small(e.Epoch), Final: e.Final}
+	service, _, _ := strings.Cut(e.Type, ".")
+	if service == "job" {
+		if err := encodeOwn(e, m); err != nil {
+			return nil, fmt.Errorf("read event %d of job %s: %w", e.Seq, e.JobID, err)
+		}
+	}
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
-	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	switch service {
+	case "council", "review", "index": // the field has the service's name
+		field := m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(service))
+		raw = protowire.AppendTag(raw, field.Number(), protowire.BytesType)
+		raw = protowire.AppendBytes(raw, e.Payload)
+	}
+	return raw, nil
 }
 
 // encodeOwn fills in the events of the job layer itself.

@@ -33,7 +33,7 @@ type Config struct {
 	Heartbeat time.Duration
 	// MaxAge ends a stream so that proxies can drain, give or take a tenth; default 15 min.
 	MaxAge time.Duration
-	// Grace is how long a viewer may not read before its stream ends; default 30 s.
+	// Grace is how long a viewer may not read at all before its stream ends, within twice this time; default 30 s.
 	Grace time.Duration
 	// After is the streams' clock; default time.After.
 	After watch.After

@@ -69,6 +69,7 @@ type fixture struct {
 	hub     *watch.Hub
 	flaky   *flaky
 	council *council
+	metrics *prometheus.Registry
 }
 
 // flaky is a store that can be away.
@@ -133,12 +134,12 @@ func setup(t *testing.T, cfg server.Config) *fixture {
 	logger := slog.New(slog.DiscardHandler)
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "witan.db"), logger)
 	require.NoError(t, err)
-	f := &fixture{store: jobsqlite.New(db, nil), bus: inprocess.New()}
+	f := &fixture{store: jobsqlite.New(db, nil), bus: inprocess.New(), metrics: prometheus.NewRegistry()}
 	f.flaky = &flaky{Store: f.store}
 	f.manager = job.NewManager(f.flaky, idle{}, f.bus, logger, job.Config{})
 	f.hub = watch.NewHub(f.flaky, f.bus, nil, logger)
 	f.council = &council{jobs: f.manager}
-	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: prometheus.NewRegistry(), Auth: byHeader{}})
+	srv, err := rpc.NewServer(rpc.Config{}, rpc.Deps{Logger: logger, Metrics: f.metrics, Auth: byHeader{}})
 	require.NoError(t, err)
 	conn, err := srv.InProcess(secret.Text{})
 	require.NoError(t, err)
@@ -419,12 +420,17 @@ func TestG09_AViewerThatDoesNotReadIsSentAwayAndHurtsNobody(t *testing.T) {
 	}
 	stalled := f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), AfterSeq: proto.Int64(0)})
 	first := receive(t, stalled)
-	c[30*time.Second] <- time.Time{} // taken when a write has blocked
 	other := f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), From: jobsv1.WatchJobRequest_NOW})
 	_, err := other.Header()
 	require.NoError(t, err)
 	f.delta(t, fence, "m1", 1, 40, "x")
 	require.Equal(t, int64(43), receive(t, other).GetSeq())
+	for !f.sentAway(t) {
+		select { // taken while a write blocks
+		case c[30*time.Second] <- time.Time{}:
+		case <-time.After(time.Millisecond):
+		}
+	}
 
 	last := first.GetSeq()
 	for {
@@ -440,6 +446,26 @@ func TestG09_AViewerThatDoesNotReadIsSentAwayAndHurtsNobody(t *testing.T) {
 	}
 	rest := f.watch(t, &jobsv1.WatchJobRequest{Name: name(fence), AfterSeq: new(last)})
 	require.Equal(t, last+1, receive(t, rest).GetSeq())
+}
+
+// sentAway says whether a watch has ended as unavailable.
+func (f *fixture) sentAway(t *testing.T) bool {
+	t.Helper()
+	families, err := f.metrics.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() != "witan_rpc_calls_total" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if label.GetValue() == codes.Unavailable.String() {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func TestG06_PositionsThatDoNotExist(t *testing.T) {

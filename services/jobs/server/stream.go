@@ -151,6 +151,7 @@ func about(d time.Duration) time.Duration {
 }
 
 func sendAll(ctx context.Context, events []*watch.Entry, filter jobs.Filter, out *sender) error {
+	frames := make([]frame, 0, len(events))
 	for _, e := range events {
 		if !filter.Shows(e.Event) {
 			continue
@@ -159,11 +160,12 @@ func sendAll(ctx context.Context, events []*watch.Entry, filter jobs.Filter, out
 		if err != nil {
 			return err
 		}
-		if err := out.send(ctx, frame{message: rpc.Encoded(raw), seq: e.Seq}); err != nil {
-			return err
-		}
+		frames = append(frames, frame{message: rpc.Encoded(raw), seq: e.Seq})
 	}
-	return nil
+	if len(frames) == 0 {
+		return nil
+	}
+	return out.send(ctx, frames...)
 }
 
 func heartbeat(last int64) *jobsv1.JobEvent {
@@ -181,65 +183,73 @@ type frame struct {
 // the stream's handler has returned.
 type sender struct {
 	cfg    Config
-	frames chan frame
+	frames chan []frame
 	failed chan error
 	done   chan struct{}
-	// last is the number of the newest event that was written.
-	last atomic.Int64
+	// written counts the frames that were written, and last is the number of the newest event among them.
+	written, last atomic.Int64
 }
 
 func newSender(stream grpc.ServerStreamingServer[jobsv1.JobEvent], cfg Config) *sender {
-	frames := make(chan frame)
+	frames := make(chan []frame)
 	o := &sender{cfg: cfg, frames: frames, failed: make(chan error, 1), done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		for f := range frames {
-			if err := stream.SendMsg(f.message); err != nil {
-				o.failed <- err
-				return
-			}
-			if f.seq > 0 {
-				o.last.Store(f.seq)
+		for some := range frames {
+			for _, f := range some {
+				if err := stream.SendMsg(f.message); err != nil {
+					o.failed <- err
+					return
+				}
+				o.written.Add(1)
+				if f.seq > 0 {
+					o.last.Store(f.seq)
+				}
 			}
 		}
 	}()
 	return o
 }
 
-// send hands a frame over when the one before it was taken.
-func (o *sender) send(ctx context.Context, f frame) error {
-	select {
-	case o.frames <- f:
-		return nil
-	default:
-	}
-	select {
-	case o.frames <- f:
-		return nil
-	case err := <-o.failed:
-		return err
-	case <-o.cfg.After(o.cfg.Grace):
-		return o.tooSlow()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// send hands frames over when those before them were written.
+func (o *sender) send(ctx context.Context, some ...frame) error {
+	for {
+		written := o.written.Load()
+		select {
+		case o.frames <- some:
+			return nil
+		case err := <-o.failed:
+			return err
+		case <-o.cfg.After(o.cfg.Grace):
+			if o.written.Load() == written {
+				return o.tooSlow()
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
 
-// flush waits until the last frame was taken.
+// flush waits until the last frame was written.
 func (o *sender) flush(ctx context.Context) error {
 	o.close()
-	select {
-	case <-o.done:
-	case <-o.cfg.After(o.cfg.Grace):
-		return o.tooSlow()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	select {
-	case err := <-o.failed:
-		return err
-	default:
-		return nil
+	for {
+		written := o.written.Load()
+		select {
+		case <-o.done:
+			select {
+			case err := <-o.failed:
+				return err
+			default:
+				return nil
+			}
+		case <-o.cfg.After(o.cfg.Grace):
+			if o.written.Load() == written {
+				return o.tooSlow()
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
 
@@ -247,7 +257,7 @@ func (o *sender) tooSlow() error {
 	return jobs.ErrViewerTooSlow.With("seq", strconv.FormatInt(o.last.Load(), 10))
 }
 
-// close lets the goroutine end after the frame that it holds. A write that blocks ends with the stream, when the handler
+// close lets the goroutine end after the frames that it holds. A write that blocks ends with the stream, when the handler
 // has returned.
 func (o *sender) close() {
 	if o.frames != nil {
