@@ -145,8 +145,18 @@ func describeReview(e *reviewv1.ReviewEvent) string {
 		return strings.TrimSpace(fmt.Sprintf("%s: %s, %s %s", r.GetName(), count(int(r.GetProposals()), "proposal"), lower(r.GetStatus().String()), r.GetReason()))
 	case *reviewv1.ReviewEvent_DeliberationStarted:
 		return "the council deliberates: " + event.DeliberationStarted.GetJob()
+	case *reviewv1.ReviewEvent_Paused:
+		return describePause(event.Paused)
 	}
 	return ""
+}
+
+func describePause(p *reviewv1.Paused) string {
+	why := "the forge does not answer"
+	if p.GetReason() == "FORGE_LIMIT" {
+		why = "the forge's rate limit is reached"
+	}
+	return fmt.Sprintf("%s waits, %s: next try at %s", p.GetStage(), why, p.GetUntilTime().AsTime().Local().Format("15:04:05"))
 }
 
 func describeIndex(e *retrievalv1.IndexEvent) string {

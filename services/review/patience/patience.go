@@ -38,8 +38,16 @@ type Patience struct {
 	Limit time.Duration
 	// MaxPause bounds the time between two tries with a forge that does not answer; 0: a minute.
 	MaxPause time.Duration
+	// Tell, where it is set, says that a pause begins. Its key is the pause's own, the same in each execution that comes to it.
+	Tell func(ctx context.Context, key string, p Waiting) error
 
 	waited time.Duration
+}
+
+// Waiting is why a step is tried again, and how long after now.
+type Waiting struct {
+	Reason string // ReasonLimit or ReasonUnavailable
+	For    time.Duration
 }
 
 // Again runs a step, and once more under the next name each time when the forge kept it waiting, after a durable sleep. When
@@ -58,15 +66,19 @@ func (p *Patience) Again(name string, run func(name string) (*engine.Failure, er
 		if over != nil || err != nil {
 			return over, err
 		}
-		if err := p.Run.Sleep(current+"/pause", d); err != nil {
+		pause := current + "/pause"
+		if err := p.tell(p.Run.Context(), pause, f, d); err != nil {
+			return nil, err
+		}
+		if err := p.Run.Sleep(pause, d); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// Within is Again for what leaves nothing that a step could keep: it pauses within this execution, and counts only what this
-// one waited. It goes on when the job is cancelled, but waits no more. The error is why the execution ends.
-func (p *Patience) Within(run func(ctx context.Context) (*engine.Failure, error)) (*engine.Failure, error) {
+// Within is Again for what leaves nothing that a step could keep: it pauses within this execution, and counts and tells only
+// what this one waited. name is its own in the job. It goes on when the job is cancelled, but waits no more. The error is why the execution ends.
+func (p *Patience) Within(name string, run func(ctx context.Context) (*engine.Failure, error)) (*engine.Failure, error) {
 	ctx, stop := p.Run.UntilDraining(context.WithoutCancel(p.Run.Context()))
 	defer stop()
 	for n := 1; ; n++ {
@@ -81,6 +93,9 @@ func (p *Patience) Within(run func(ctx context.Context) (*engine.Failure, error)
 		if over != nil || err != nil {
 			return over, err
 		}
+		if err := p.tell(ctx, fmt.Sprintf("%s/pause/%d/%d", name, p.Run.Epoch(), n), f, d); err != nil {
+			return nil, err
+		}
 		if over, err := p.pause(ctx, d); over != nil || err != nil {
 			return over, err
 		}
@@ -89,6 +104,13 @@ func (p *Patience) Within(run func(ctx context.Context) (*engine.Failure, error)
 
 // Plenty says whether half of the patience or more is left: for what the job can do without.
 func (p *Patience) Plenty() bool { return p.waited <= p.Limit/2 }
+
+func (p *Patience) tell(ctx context.Context, key string, f *engine.Failure, d time.Duration) error {
+	if p.Tell == nil {
+		return nil
+	}
+	return p.Tell(ctx, key, Waiting{Reason: f.Reason, For: d})
+}
 
 // pause waits on the clock.
 func (p *Patience) pause(ctx context.Context, d time.Duration) (*engine.Failure, error) {
@@ -142,14 +164,20 @@ func lengthOf(f *engine.Failure, n int, longest time.Duration) (time.Duration, e
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
+// Why the forge keeps a step waiting.
+const (
+	ReasonLimit       = "FORGE_LIMIT"
+	ReasonUnavailable = "FORGE_UNAVAILABLE"
+)
+
 // Pause is the failure that makes Again wait for what an error of the forge asks for; nil for every other error.
 func Pause(err error, now time.Time) *engine.Failure {
 	if limit, ok := errors.AsType[*review.LimitError](err); ok {
 		d := max(limit.Until.Sub(now), 0) + slack
-		return &engine.Failure{Class: ClassPause, Reason: "FORGE_LIMIT", Message: strconv.FormatInt(d.Milliseconds(), 10)}
+		return &engine.Failure{Class: ClassPause, Reason: ReasonLimit, Message: strconv.FormatInt(d.Milliseconds(), 10)}
 	}
 	if errors.Is(err, review.ErrUnavailable) {
-		return &engine.Failure{Class: ClassPause, Reason: "FORGE_UNAVAILABLE"}
+		return &engine.Failure{Class: ClassPause, Reason: ReasonUnavailable}
 	}
 	return nil
 }

@@ -3,6 +3,9 @@ package worker
 import (
 	"context"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/patience"
@@ -20,4 +23,15 @@ func (s *session) failureOf(ctx context.Context, err error) *engine.Failure {
 		return pause
 	}
 	return failureOf(ctx, err)
+}
+
+// paused tells viewers that the forge keeps the review waiting, and until when.
+func (s *session) paused(ctx context.Context, key string, w patience.Waiting) error {
+	event, err := newEvent(key, &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Paused{Paused: &reviewv1.Paused{
+		Stage: stageOf(key), Reason: w.Reason, UntilTime: timestamppb.New(s.p.Clock().Add(w.For)),
+	}}})
+	if err != nil {
+		return err
+	}
+	return s.run.Append(ctx, event)
 }

@@ -52,7 +52,7 @@ func (s *session) publish(got *progress) error {
 
 // reload reads the change where this execution has not read it. The forge may be away just then.
 func (s *session) reload() (in *review.Inspection, f *engine.Failure, err error) {
-	f, err = s.patience.Within(func(ctx context.Context) (*engine.Failure, error) {
+	f, err = s.patience.Within(stepPublish+"/reload", func(ctx context.Context) (*engine.Failure, error) {
 		in, err = s.load(ctx)
 		if f := s.failureOf(ctx, err); f != nil {
 			return f, nil

@@ -205,9 +205,15 @@ func TestAForgeThatIsAwayIsWaitedForAndNotForEver(t *testing.T) {
 		return nil
 	}
 	p := openPulls(t, h, t.TempDir(), quick())
-	r, _ := p.end(t, p.must(t, review.TriggerOpened, "a"))
+	before := time.Now()
+	id := p.must(t, review.TriggerOpened, "a")
+	r, _ := p.end(t, id)
 	require.Equal(t, review.DispositionReviewed, r.Disposition)
 	require.GreaterOrEqual(t, failures, 2)
+	told := p.events(t, id)["review.paused"].GetPaused()
+	require.Equal(t, "resolve", told.GetStage(), "who watches sees what the review waits for")
+	require.Equal(t, "FORGE_LIMIT", told.GetReason())
+	require.WithinRange(t, told.GetUntilTime().AsTime(), before, time.Now())
 
 	limits := quick()
 	limits.Patience = time.Second
@@ -218,6 +224,7 @@ func TestAForgeThatIsAwayIsWaitedForAndNotForEver(t *testing.T) {
 	require.Equal(t, job.StateFailed, j.State)
 	require.Equal(t, "FORGE_UNAVAILABLE", j.StateReason)
 	require.Contains(t, j.Error.Message, "longer than 1s")
+	require.NotContains(t, p.events(t, j.ID), "review.paused", "the first pause was longer than its patience")
 	h.change(func() { h.fails = nil })
 	r, _ = p.end(t, p.must(t, review.TriggerPushed, "b"))
 	require.Equal(t, review.DispositionReviewed, r.Disposition, "what failed holds nobody up")

@@ -139,6 +139,7 @@ func (w *Worker) Body(r *job.Run) error {
 	s := &session{
 		Worker: w, run: r, review: rev, resolution: local(rev), patience: &patience.Patience{Run: r, Limit: w.p.Patience},
 	}
+	s.patience.Tell = s.paused
 	f, err := s.steps()
 	if err != nil || f == nil {
 		return err

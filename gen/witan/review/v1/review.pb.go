@@ -687,6 +687,7 @@ type ReviewEvent struct {
 	//	*ReviewEvent_CommentPublished
 	//	*ReviewEvent_PublicationFellBack
 	//	*ReviewEvent_Published
+	//	*ReviewEvent_Paused
 	Event         isReviewEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -837,6 +838,15 @@ func (x *ReviewEvent) GetPublished() *Published {
 	return nil
 }
 
+func (x *ReviewEvent) GetPaused() *Paused {
+	if x != nil {
+		if x, ok := x.Event.(*ReviewEvent_Paused); ok {
+			return x.Paused
+		}
+	}
+	return nil
+}
+
 type isReviewEvent_Event interface {
 	isReviewEvent_Event()
 }
@@ -901,6 +911,11 @@ type ReviewEvent_Published struct {
 	Published *Published `protobuf:"bytes,12,opt,name=published,proto3,oneof"`
 }
 
+type ReviewEvent_Paused struct {
+	// The forge keeps the review waiting.
+	Paused *Paused `protobuf:"bytes,13,opt,name=paused,proto3,oneof"`
+}
+
 func (*ReviewEvent_Resolved) isReviewEvent_Event() {}
 
 func (*ReviewEvent_Declined) isReviewEvent_Event() {}
@@ -924,6 +939,8 @@ func (*ReviewEvent_CommentPublished) isReviewEvent_Event() {}
 func (*ReviewEvent_PublicationFellBack) isReviewEvent_Event() {}
 
 func (*ReviewEvent_Published) isReviewEvent_Event() {}
+
+func (*ReviewEvent_Paused) isReviewEvent_Event() {}
 
 // The source was pinned.
 type Resolved struct {
@@ -1657,6 +1674,70 @@ func (x *Published) GetUrl() string {
 	return ""
 }
 
+// The forge keeps the review waiting. It goes on by itself.
+type Paused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stage that is tried again.
+	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
+	// `FORGE_LIMIT`: the forge's rate limit is used up. `FORGE_UNAVAILABLE`: it does not answer.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it is tried again.
+	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Paused) Reset() {
+	*x = Paused{}
+	mi := &file_witan_review_v1_review_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Paused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Paused) ProtoMessage() {}
+
+func (x *Paused) ProtoReflect() protoreflect.Message {
+	mi := &file_witan_review_v1_review_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Paused.ProtoReflect.Descriptor instead.
+func (*Paused) Descriptor() ([]byte, []int) {
+	return file_witan_review_v1_review_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Paused) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *Paused) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Paused) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
 var File_witan_review_v1_review_proto protoreflect.FileDescriptor
 
 const file_witan_review_v1_review_proto_rawDesc = "" +
@@ -1737,7 +1818,7 @@ const file_witan_review_v1_review_proto_rawDesc = "" +
 	"\x06medium\x18\x03 \x01(\x05R\x06medium\x12\x10\n" +
 	"\x03low\x18\x04 \x01(\x05R\x03low\x12\x12\n" +
 	"\x04held\x18\x05 \x01(\x05R\x04held\x12\x1a\n" +
-	"\brejected\x18\x06 \x01(\x05R\brejected\"\xf5\x06\n" +
+	"\brejected\x18\x06 \x01(\x05R\brejected\"\xa8\a\n" +
 	"\vReviewEvent\x127\n" +
 	"\bresolved\x18\x01 \x01(\v2\x19.witan.review.v1.ResolvedH\x00R\bresolved\x127\n" +
 	"\bdeclined\x18\x02 \x01(\v2\x19.witan.review.v1.DeclinedH\x00R\bdeclined\x12=\n" +
@@ -1753,7 +1834,8 @@ const file_witan_review_v1_review_proto_rawDesc = "" +
 	"\x11comment_published\x18\n" +
 	" \x01(\v2!.witan.review.v1.CommentPublishedH\x00R\x10commentPublished\x12Z\n" +
 	"\x15publication_fell_back\x18\v \x01(\v2$.witan.review.v1.PublicationFellBackH\x00R\x13publicationFellBack\x12:\n" +
-	"\tpublished\x18\f \x01(\v2\x1a.witan.review.v1.PublishedH\x00R\tpublishedB\a\n" +
+	"\tpublished\x18\f \x01(\v2\x1a.witan.review.v1.PublishedH\x00R\tpublished\x121\n" +
+	"\x06paused\x18\r \x01(\v2\x17.witan.review.v1.PausedH\x00R\x06pausedB\a\n" +
 	"\x05event\"\xc3\x01\n" +
 	"\bResolved\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
@@ -1805,7 +1887,12 @@ const file_witan_review_v1_review_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
 	"\tPublished\x12\x1a\n" +
 	"\bcomments\x18\x01 \x01(\x05R\bcomments\x12\x10\n" +
-	"\x03url\x18\x02 \x01(\tR\x03urlB(Z&witan.dev/gen/witan/review/v1;reviewv1b\x06proto3"
+	"\x03url\x18\x02 \x01(\tR\x03url\"q\n" +
+	"\x06Paused\x12\x14\n" +
+	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x129\n" +
+	"\n" +
+	"until_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTimeB(Z&witan.dev/gen/witan/review/v1;reviewv1b\x06proto3"
 
 var (
 	file_witan_review_v1_review_proto_rawDescOnce sync.Once
@@ -1820,7 +1907,7 @@ func file_witan_review_v1_review_proto_rawDescGZIP() []byte {
 }
 
 var file_witan_review_v1_review_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_witan_review_v1_review_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_witan_review_v1_review_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_witan_review_v1_review_proto_goTypes = []any{
 	(Review_View)(0),              // 0: witan.review.v1.Review.View
 	(Review_Disposition)(0),       // 1: witan.review.v1.Review.Disposition
@@ -1841,30 +1928,31 @@ var file_witan_review_v1_review_proto_goTypes = []any{
 	(*CommentPublished)(nil),      // 16: witan.review.v1.CommentPublished
 	(*PublicationFellBack)(nil),   // 17: witan.review.v1.PublicationFellBack
 	(*Published)(nil),             // 18: witan.review.v1.Published
-	nil,                           // 19: witan.review.v1.Review.LabelsEntry
-	(*Source)(nil),                // 20: witan.review.v1.Source
-	(v1.Severity)(0),              // 21: witan.type.v1.Severity
-	(*Coverage)(nil),              // 22: witan.review.v1.Coverage
-	(*Finding)(nil),               // 23: witan.review.v1.Finding
-	(*v1.Usage)(nil),              // 24: witan.type.v1.Usage
-	(*Publication)(nil),           // 25: witan.review.v1.Publication
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*v11.Estimate)(nil),          // 27: witan.council.v1.Estimate
-	(*ReviewerCoverage)(nil),      // 28: witan.review.v1.ReviewerCoverage
-	(Finding_Status)(0),           // 29: witan.review.v1.Finding.Status
-	(Finding_StatusReason)(0),     // 30: witan.review.v1.Finding.StatusReason
+	(*Paused)(nil),                // 19: witan.review.v1.Paused
+	nil,                           // 20: witan.review.v1.Review.LabelsEntry
+	(*Source)(nil),                // 21: witan.review.v1.Source
+	(v1.Severity)(0),              // 22: witan.type.v1.Severity
+	(*Coverage)(nil),              // 23: witan.review.v1.Coverage
+	(*Finding)(nil),               // 24: witan.review.v1.Finding
+	(*v1.Usage)(nil),              // 25: witan.type.v1.Usage
+	(*Publication)(nil),           // 26: witan.review.v1.Publication
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*v11.Estimate)(nil),          // 28: witan.council.v1.Estimate
+	(*ReviewerCoverage)(nil),      // 29: witan.review.v1.ReviewerCoverage
+	(Finding_Status)(0),           // 30: witan.review.v1.Finding.Status
+	(Finding_StatusReason)(0),     // 31: witan.review.v1.Finding.StatusReason
 }
 var file_witan_review_v1_review_proto_depIdxs = []int32{
-	20, // 0: witan.review.v1.Review.source:type_name -> witan.review.v1.Source
-	21, // 1: witan.review.v1.Review.fail_on:type_name -> witan.type.v1.Severity
+	21, // 0: witan.review.v1.Review.source:type_name -> witan.review.v1.Source
+	22, // 1: witan.review.v1.Review.fail_on:type_name -> witan.type.v1.Severity
 	1,  // 2: witan.review.v1.Review.disposition:type_name -> witan.review.v1.Review.Disposition
-	22, // 3: witan.review.v1.Review.coverage:type_name -> witan.review.v1.Coverage
-	23, // 4: witan.review.v1.Review.findings:type_name -> witan.review.v1.Finding
-	24, // 5: witan.review.v1.Review.usage:type_name -> witan.type.v1.Usage
-	25, // 6: witan.review.v1.Review.publication:type_name -> witan.review.v1.Publication
-	26, // 7: witan.review.v1.Review.create_time:type_name -> google.protobuf.Timestamp
-	26, // 8: witan.review.v1.Review.expire_time:type_name -> google.protobuf.Timestamp
-	19, // 9: witan.review.v1.Review.labels:type_name -> witan.review.v1.Review.LabelsEntry
+	23, // 3: witan.review.v1.Review.coverage:type_name -> witan.review.v1.Coverage
+	24, // 4: witan.review.v1.Review.findings:type_name -> witan.review.v1.Finding
+	25, // 5: witan.review.v1.Review.usage:type_name -> witan.type.v1.Usage
+	26, // 6: witan.review.v1.Review.publication:type_name -> witan.review.v1.Publication
+	27, // 7: witan.review.v1.Review.create_time:type_name -> google.protobuf.Timestamp
+	27, // 8: witan.review.v1.Review.expire_time:type_name -> google.protobuf.Timestamp
+	20, // 9: witan.review.v1.Review.labels:type_name -> witan.review.v1.Review.LabelsEntry
 	5,  // 10: witan.review.v1.Review.counts:type_name -> witan.review.v1.FindingCounts
 	2,  // 11: witan.review.v1.Review.trigger:type_name -> witan.review.v1.Review.Trigger
 	3,  // 12: witan.review.v1.Review.scope:type_name -> witan.review.v1.Review.Scope
@@ -1880,17 +1968,19 @@ var file_witan_review_v1_review_proto_depIdxs = []int32{
 	16, // 22: witan.review.v1.ReviewEvent.comment_published:type_name -> witan.review.v1.CommentPublished
 	17, // 23: witan.review.v1.ReviewEvent.publication_fell_back:type_name -> witan.review.v1.PublicationFellBack
 	18, // 24: witan.review.v1.ReviewEvent.published:type_name -> witan.review.v1.Published
-	27, // 25: witan.review.v1.Planned.estimate:type_name -> witan.council.v1.Estimate
-	28, // 26: witan.review.v1.ReviewerFinished.reviewer:type_name -> witan.review.v1.ReviewerCoverage
-	23, // 27: witan.review.v1.FindingLocated.finding:type_name -> witan.review.v1.Finding
-	29, // 28: witan.review.v1.FindingStatusChanged.from:type_name -> witan.review.v1.Finding.Status
-	29, // 29: witan.review.v1.FindingStatusChanged.to:type_name -> witan.review.v1.Finding.Status
-	30, // 30: witan.review.v1.FindingStatusChanged.reason:type_name -> witan.review.v1.Finding.StatusReason
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	19, // 25: witan.review.v1.ReviewEvent.paused:type_name -> witan.review.v1.Paused
+	28, // 26: witan.review.v1.Planned.estimate:type_name -> witan.council.v1.Estimate
+	29, // 27: witan.review.v1.ReviewerFinished.reviewer:type_name -> witan.review.v1.ReviewerCoverage
+	24, // 28: witan.review.v1.FindingLocated.finding:type_name -> witan.review.v1.Finding
+	30, // 29: witan.review.v1.FindingStatusChanged.from:type_name -> witan.review.v1.Finding.Status
+	30, // 30: witan.review.v1.FindingStatusChanged.to:type_name -> witan.review.v1.Finding.Status
+	31, // 31: witan.review.v1.FindingStatusChanged.reason:type_name -> witan.review.v1.Finding.StatusReason
+	27, // 32: witan.review.v1.Paused.until_time:type_name -> google.protobuf.Timestamp
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_witan_review_v1_review_proto_init() }
@@ -1913,6 +2003,7 @@ func file_witan_review_v1_review_proto_init() {
 		(*ReviewEvent_CommentPublished)(nil),
 		(*ReviewEvent_PublicationFellBack)(nil),
 		(*ReviewEvent_Published)(nil),
+		(*ReviewEvent_Paused)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1920,7 +2011,7 @@ func file_witan_review_v1_review_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_witan_review_v1_review_proto_rawDesc), len(file_witan_review_v1_review_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
