@@ -79,6 +79,7 @@ func TestP01_AReviewOutlivesAForgeThatFailsAndModelsThatAreAway(t *testing.T) {
 		n := w.serve()
 		h.deliver(n.HTTP, 0)
 		n.outlives(h, whole)
+		require.Contains(t, n.run("attach", n.reviewOf(h).GetJob()).Stderr, "waits, the forge does not answer: next try at ")
 	})
 	t.Run("in a cluster", func(t *testing.T) {
 		t.Parallel()
@@ -113,6 +114,7 @@ func (n *node) outlives(h *hub, whole []string) {
 	require.Positive(n.t, posted.Hits(), "it failed in its end")
 	require.Greater(n.t, len(n.log()), answered, "members were asked after the outage")
 	require.Equal(n.t, whole, n.publishes(h, "over outages"))
+	require.Contains(n.t, names(n.events(made.GetJob())), "review.paused", "who watched saw what it waited for")
 }
 
 // checkRuns are those at the pull request.

@@ -28,10 +28,11 @@ import (
 	"witan.dev/tools/lastruns"
 )
 
-// limit bounds one run of tests: a mutation may make one of them wait for ever. Tests that build programs get systemLimit.
+// limit bounds one run of tests: a mutation may make one of them wait for ever. Tests that build programs, perhaps two of
+// them with nothing cached, get systemLimit.
 const (
 	limit       = "3m"
-	systemLimit = "10m"
+	systemLimit = "20m"
 )
 
 func main() {
@@ -53,6 +54,7 @@ const (
 	caught   verdict = "caught"
 	survived verdict = "SURVIVED"
 	broken   verdict = "does not compile"
+	unsound  verdict = "its tests fail without it"
 )
 
 // result is one mutation with its verdict.
@@ -83,7 +85,7 @@ func run(ctx context.Context, only, report string, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
-	m := &mutator{root: root, folder: folder, sound: map[string]error{}, out: out}
+	m := &mutator{root: root, folder: folder, sound: map[string]bool{}, out: out}
 	stamp, err := lastruns.Stamp(ctx)
 	if err != nil {
 		return err
@@ -131,8 +133,8 @@ func failure(results []result) error {
 // mutator runs tests with and without changes.
 type mutator struct {
 	root, folder string
-	// sound holds what tests said to the unchanged code.
-	sound map[string]error
+	// sound says of tests whether the unchanged code passes them.
+	sound map[string]bool
 	out   io.Writer
 }
 
@@ -146,13 +148,17 @@ func (m *mutator) try(ctx context.Context, mutation mutations.Mutation) (result,
 	tests := mutation.Package + " " + mutation.Run
 	if _, known := m.sound[tests]; !known {
 		text, err := m.test(ctx, mutation, "")
+		if ctx.Err() != nil {
+			return r, context.Cause(ctx)
+		}
 		if err != nil {
 			_, _ = m.out.Write(text)
 		}
-		m.sound[tests] = err
+		m.sound[tests] = err == nil
 	}
-	if err := m.sound[tests]; err != nil {
-		return r, fmt.Errorf("%s fails without a mutation: %w", tests, err)
+	if !m.sound[tests] {
+		r.verdict = unsound
+		return r, nil
 	}
 	overlay, err := m.overlay(mutation.File, changed)
 	if err != nil {

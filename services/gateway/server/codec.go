@@ -26,8 +26,8 @@ func encodeLine(m proto.Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var line bytes.Buffer
-	if err := json.Compact(&line, raw); err != nil {
+	line := bytes.NewBuffer(make([]byte, 0, len(raw)+1)) // a line's end may follow
+	if err := json.Compact(line, raw); err != nil {
 		return nil, err
 	}
 	return line.Bytes(), nil

@@ -68,7 +68,7 @@ func TestG14_ViewersShareOnlyWithThoseWhoShowTheSame(t *testing.T) {
 // TestG03_WhoFallsBehindAFeedMissesNothing: a viewer that does not read while the others are shown more than a feed keeps.
 func TestG03_WhoFallsBehindAFeedMissesNothing(t *testing.T) {
 	t.Parallel()
-	f := setup(t, server.Config{})
+	f := setup(t, server.Config{WriteTimeout: time.Hour}) // the slow one is not to be cut off
 	f.jobs.add(false, "one")
 	slow, fast := f.view("?after_seq=0", "Accept", acceptSSE), f.view("?after_seq=0", "Accept", acceptSSE)
 	for _, v := range []*viewer{slow, fast} {
