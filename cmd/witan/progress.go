@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	councilv1 "witan.dev/gen/witan/council/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	retrievalv1 "witan.dev/gen/witan/retrieval/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
+	"witan.dev/internal/apierr"
 )
 
 // progressPrinter tells a person what a job does: a line for each event worth one, on standard error. The chairman's
@@ -145,18 +147,21 @@ func describeReview(e *reviewv1.ReviewEvent) string {
 		return strings.TrimSpace(fmt.Sprintf("%s: %s, %s %s", r.GetName(), count(int(r.GetProposals()), "proposal"), lower(r.GetStatus().String()), r.GetReason()))
 	case *reviewv1.ReviewEvent_DeliberationStarted:
 		return "the council deliberates: " + event.DeliberationStarted.GetJob()
-	case *reviewv1.ReviewEvent_Paused:
-		return describePause(event.Paused)
+	case *reviewv1.ReviewEvent_Waiting:
+		return describeWaiting(event.Waiting)
 	}
 	return ""
 }
 
-func describePause(p *reviewv1.Paused) string {
-	why := "the forge does not answer"
-	if p.GetReason() == "FORGE_LIMIT" {
+func describeWaiting(w *reviewv1.Waiting) string {
+	why := lower(w.GetReason())
+	switch w.GetReason() {
+	case "FORGE_LIMIT":
 		why = "the forge's rate limit is reached"
+	case string(apierr.ReasonForgeUnavailable):
+		why = "the forge does not answer"
 	}
-	return fmt.Sprintf("%s waits, %s: next try at %s", p.GetStage(), why, p.GetUntilTime().AsTime().Local().Format("15:04:05"))
+	return fmt.Sprintf("%s waits, %s: next try at %s", w.GetStage(), why, w.GetUntilTime().AsTime().Local().Format(time.TimeOnly))
 }
 
 func describeIndex(e *retrievalv1.IndexEvent) string {

@@ -114,7 +114,7 @@ func (n *node) outlives(h *hub, whole []string) {
 	require.Positive(n.t, posted.Hits(), "it failed in its end")
 	require.Greater(n.t, len(n.log()), answered, "members were asked after the outage")
 	require.Equal(n.t, whole, n.publishes(h, "over outages"))
-	require.Contains(n.t, names(n.events(made.GetJob())), "review.paused", "who watched saw what it waited for")
+	require.Contains(n.t, names(n.events(made.GetJob())), "review.waiting", "who watched saw what it waited for")
 }
 
 // checkRuns are those at the pull request.

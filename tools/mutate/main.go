@@ -152,7 +152,7 @@ func (m *mutator) try(ctx context.Context, mutation mutations.Mutation) (result,
 			return r, context.Cause(ctx)
 		}
 		if err != nil {
-			_, _ = m.out.Write(text)
+			_, _ = fmt.Fprintf(m.out, "%s%s fails without a mutation: %v\n", text, tests, err)
 		}
 		m.sound[tests] = err == nil
 	}

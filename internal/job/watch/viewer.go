@@ -12,10 +12,10 @@ import (
 
 const (
 	// batch is how many events a viewer takes at once.
-	batch = 256
+	batch = 128
 	// viewerBytes bounds their payloads, give or take the last one, where they are the viewer's alone: what one holds
-	// that does not read is bounded so.
-	viewerBytes = 1 << 20
+	// that does not read is bounded so. Whoever sends them holds two such batches, one that is written and one that waits.
+	viewerBytes = 512 << 10
 )
 
 // Viewer is one position in one log. For one goroutine at a time, except Close.

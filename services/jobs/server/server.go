@@ -31,9 +31,11 @@ const (
 type Config struct {
 	// Heartbeat is the longest silence of a stream; default 15 s.
 	Heartbeat time.Duration
-	// MaxAge ends a stream so that proxies can drain, give or take a tenth; default 15 min.
+	// MaxAge ends a stream so that proxies can drain, give or take a tenth, and not before the viewer has read what waits for
+	// it; default 15 min.
 	MaxAge time.Duration
-	// Grace is how long a viewer may not read at all before its stream ends, within twice this time; default 30 s.
+	// Grace is how long a viewer may read nothing at all while something new waits for it; within twice this time its stream
+	// ends. Default 30 s.
 	Grace time.Duration
 	// After is the streams' clock; default time.After.
 	After watch.After

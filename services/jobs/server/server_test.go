@@ -425,12 +425,13 @@ func TestG09_AViewerThatDoesNotReadIsSentAwayAndHurtsNobody(t *testing.T) {
 	require.NoError(t, err)
 	f.delta(t, fence, "m1", 1, 40, "x")
 	require.Equal(t, int64(43), receive(t, other).GetSeq())
-	for !f.sentAway(t) {
-		select { // taken while a write blocks
-		case c[30*time.Second] <- time.Time{}:
-		case <-time.After(time.Millisecond):
+	require.Eventually(t, func() bool {
+		select {
+		case c[30*time.Second] <- time.Time{}: // taken while a write blocks
+		default:
 		}
-	}
+		return f.sentAway(t)
+	}, 20*time.Second, time.Millisecond)
 
 	last := first.GetSeq()
 	for {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -114,7 +115,7 @@ func (s *Server) follow(ctx context.Context, v *watch.Viewer, filter jobs.Filter
 		case errors.Is(err, io.EOF), errors.Is(err, watch.ErrStopped):
 			return out.flush(ctx)
 		case err != nil:
-			return err
+			return out.last(ctx, err)
 		}
 		if err := sendAll(ctx, events, filter, out); err != nil {
 			return err
@@ -150,6 +151,7 @@ func about(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // a spread, no secret
 }
 
+// sendAll sends those that the filter shows. Those before one that cannot be read are sent all the same.
 func sendAll(ctx context.Context, events []*watch.Entry, filter jobs.Filter, out *sender) error {
 	frames := make([]frame, 0, len(events))
 	for _, e := range events {
@@ -158,12 +160,12 @@ func sendAll(ctx context.Context, events []*watch.Entry, filter jobs.Filter, out
 		}
 		raw, err := e.Frame(encodeFrame)
 		if err != nil {
-			return err
+			if away := out.send(ctx, frames...); away != nil {
+				return away
+			}
+			return out.last(ctx, err)
 		}
 		frames = append(frames, frame{message: rpc.Encoded(raw), seq: e.Seq})
-	}
-	if len(frames) == 0 {
-		return nil
 	}
 	return out.send(ctx, frames...)
 }
@@ -186,8 +188,10 @@ type sender struct {
 	frames chan []frame
 	failed chan error
 	done   chan struct{}
-	// written counts the frames that were written, and last is the number of the newest event among them.
-	written, last atomic.Int64
+	// written counts the frames that were written, and newest is the number of the last event among them.
+	written, newest atomic.Int64
+	// left: nobody is to be written to any more.
+	left atomic.Bool
 }
 
 func newSender(stream grpc.ServerStreamingServer[jobsv1.JobEvent], cfg Config) *sender {
@@ -197,13 +201,16 @@ func newSender(stream grpc.ServerStreamingServer[jobsv1.JobEvent], cfg Config) *
 		defer close(o.done)
 		for some := range frames {
 			for _, f := range some {
+				if o.left.Load() {
+					return
+				}
 				if err := stream.SendMsg(f.message); err != nil {
 					o.failed <- err
 					return
 				}
 				o.written.Add(1)
 				if f.seq > 0 {
-					o.last.Store(f.seq)
+					o.newest.Store(f.seq)
 				}
 			}
 		}
@@ -213,6 +220,14 @@ func newSender(stream grpc.ServerStreamingServer[jobsv1.JobEvent], cfg Config) *
 
 // send hands frames over when those before them were written.
 func (o *sender) send(ctx context.Context, some ...frame) error {
+	if len(some) == 0 {
+		return nil
+	}
+	select {
+	case o.frames <- some:
+		return nil
+	default:
+	}
 	for {
 		written := o.written.Load()
 		select {
@@ -230,36 +245,43 @@ func (o *sender) send(ctx context.Context, some ...frame) error {
 	}
 }
 
-// flush waits until the last frame was written.
+// flush waits until the last frame was written, for one grace in all. Nothing can be sent after it.
 func (o *sender) flush(ctx context.Context) error {
-	o.close()
-	for {
-		written := o.written.Load()
-		select {
-		case <-o.done:
-			select {
-			case err := <-o.failed:
-				return err
-			default:
-				return nil
-			}
-		case <-o.cfg.After(o.cfg.Grace):
-			if o.written.Load() == written {
-				return o.tooSlow()
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	o.end()
+	select {
+	case <-o.done:
+	case <-o.cfg.After(o.cfg.Grace):
+		return o.tooSlow()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-o.failed:
+		return err
+	default:
+		return nil
 	}
 }
 
-func (o *sender) tooSlow() error {
-	return jobs.ErrViewerTooSlow.With("seq", strconv.FormatInt(o.last.Load(), 10))
+// last is flush where the stream ends with an error, which the viewer gets behind all frames.
+func (o *sender) last(ctx context.Context, err error) error {
+	return cmp.Or(o.flush(ctx), err)
 }
 
-// close lets the goroutine end after the frames that it holds. A write that blocks ends with the stream, when the handler
-// has returned.
+// tooSlow gives the viewer up. Nothing is written behind the place that the error names, but for a write under way.
+func (o *sender) tooSlow() error {
+	o.left.Store(true)
+	return jobs.ErrViewerTooSlow.With("seq", strconv.FormatInt(o.newest.Load(), 10))
+}
+
+// close gives up what was not written yet. A write that blocks ends with the stream, when the handler has returned.
 func (o *sender) close() {
+	o.left.Store(true)
+	o.end()
+}
+
+// end lets the goroutine end behind the frames that it has.
+func (o *sender) end() {
 	if o.frames != nil {
 		close(o.frames)
 		o.frames = nil

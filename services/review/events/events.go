@@ -128,7 +128,7 @@ type session struct {
 
 // Body is the job.Body of kind delivery.
 func (w *Worker) Body(r *job.Run) error {
-	s := &session{Worker: w, run: r, event: &reviewv1.ForgeEvent{}, patience: &patience.Patience{Run: r, Limit: w.p.Patience}}
+	s := &session{Worker: w, run: r, event: &reviewv1.ForgeEvent{}, patience: &patience.Patience{Run: r, Limit: w.p.Patience, Clock: w.p.Clock}}
 	if err := json.Unmarshal(r.Job().Spec, &s.spec); err != nil {
 		return fmt.Errorf("decode the spec of job %s: %w", r.Job().ID, err)
 	}

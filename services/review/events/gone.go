@@ -56,7 +56,7 @@ func (s *session) installed(e *reviewv1.InstallationChanged) (*engine.Failure, e
 // gone stops the jobs of subjects, waits for their ends, and forgets the code of their repositories and of those named. That
 // happens at once: the code of others is not ours to keep, and an index is made again by the next review.
 func (s *session) gone(rows []string, queries ...review.SubjectQuery) (*engine.Failure, error) {
-	s.patience = &patience.Patience{Run: s.run, Limit: goneFor, MaxPause: longestLook}
+	s.patience = &patience.Patience{Run: s.run, Limit: goneFor, MaxPause: longestLook, Clock: s.p.Clock}
 	repositories, left := map[string]bool{}, []job.ID(nil)
 	for _, row := range rows {
 		repositories[row] = row != ""

@@ -106,7 +106,7 @@ func (s *session) endLate(late *LateCheck) (*engine.Failure, error) {
 	if s.p.Publisher == nil {
 		return nil, nil //nolint:nilnil // nobody writes
 	}
-	s.patience = &patience.Patience{Run: s.run, Limit: lateFor, MaxPause: latePause}
+	s.patience = &patience.Patience{Run: s.run, Limit: lateFor, MaxPause: latePause, Clock: s.p.Clock}
 	var placed publish.Placed
 	return step(s, "check", &placed, func(ctx context.Context) (publish.Placed, error) {
 		j, err := s.p.Kept.Get(ctx, late.Review, "")

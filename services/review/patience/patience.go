@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"witan.dev/internal/apierr"
@@ -16,7 +17,8 @@ import (
 	"witan.dev/services/review"
 )
 
-// ClassPause marks a step that the forge keeps waiting. Its message is for how many milliseconds, where the forge said so.
+// ClassPause marks a step that the forge keeps waiting. Its message is "<milliseconds>@<when it failed>", the first one empty
+// where the forge did not say for how long, the second one in milliseconds of Unix time.
 const ClassPause engine.Class = "PAUSE"
 
 // ClassUnavailable marks the end of all patience.
@@ -38,16 +40,19 @@ type Patience struct {
 	Limit time.Duration
 	// MaxPause bounds the time between two tries with a forge that does not answer; 0: a minute.
 	MaxPause time.Duration
-	// Tell, where it is set, says that a pause begins. Its key is the pause's own, the same in each execution that comes to it.
-	Tell func(ctx context.Context, key string, p Waiting) error
+	// Clock is the time; nil: time.Now.
+	Clock func() time.Time
+	// Tell, where it is set, says that a pause begins. Each execution that comes to it before its end says the same, under the
+	// same key.
+	Tell func(ctx context.Context, key string, w Waiting) error
 
 	waited time.Duration
 }
 
-// Waiting is why a step is tried again, and how long after now.
+// Waiting is why a step is tried again, and when.
 type Waiting struct {
 	Reason string // ReasonLimit or ReasonUnavailable
-	For    time.Duration
+	Until  time.Time
 }
 
 // Again runs a step, and once more under the next name each time when the forge kept it waiting, after a durable sleep. When
@@ -62,22 +67,23 @@ func (p *Patience) Again(name string, run func(name string) (*engine.Failure, er
 		if err != nil || f == nil || f.Class != ClassPause {
 			return f, err
 		}
-		d, over, err := p.spend(f, n)
+		until, over, err := p.spend(f, n)
 		if over != nil || err != nil {
 			return over, err
 		}
 		pause := current + "/pause"
-		if err := p.tell(p.Run.Context(), pause, f, d); err != nil {
+		if err := p.tell(p.Run.Context(), pause, f, until); err != nil {
 			return nil, err
 		}
-		if err := p.Run.Sleep(pause, d); err != nil {
+		if err := p.Run.Sleep(pause, p.left(until)); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // Within is Again for what leaves nothing that a step could keep: it pauses within this execution, and counts and tells only
-// what this one waited. name is its own in the job. It goes on when the job is cancelled, but waits no more. The error is why the execution ends.
+// what this one waited. name is its own in the job. It goes on when the job is cancelled, but waits no more. The error is
+// why the execution ends.
 func (p *Patience) Within(name string, run func(ctx context.Context) (*engine.Failure, error)) (*engine.Failure, error) {
 	ctx, stop := p.Run.UntilDraining(context.WithoutCancel(p.Run.Context()))
 	defer stop()
@@ -89,14 +95,14 @@ func (p *Patience) Within(name string, run func(ctx context.Context) (*engine.Fa
 		if err != nil || f == nil || f.Class != ClassPause {
 			return f, err
 		}
-		d, over, err := p.spend(f, n)
+		until, over, err := p.spend(f, n)
 		if over != nil || err != nil {
 			return over, err
 		}
-		if err := p.tell(ctx, fmt.Sprintf("%s/pause/%d/%d", name, p.Run.Epoch(), n), f, d); err != nil {
+		if err := p.tell(ctx, fmt.Sprintf("%s/pause/%d/%d", name, p.Run.Epoch(), n), f, until); err != nil {
 			return nil, err
 		}
-		if over, err := p.pause(ctx, d); over != nil || err != nil {
+		if over, err := p.pause(ctx, p.left(until)); over != nil || err != nil {
 			return over, err
 		}
 	}
@@ -105,11 +111,22 @@ func (p *Patience) Within(name string, run func(ctx context.Context) (*engine.Fa
 // Plenty says whether half of the patience or more is left: for what the job can do without.
 func (p *Patience) Plenty() bool { return p.waited <= p.Limit/2 }
 
-func (p *Patience) tell(ctx context.Context, key string, f *engine.Failure, d time.Duration) error {
-	if p.Tell == nil {
+// tell says until when the job waits: not when that is over, which a later execution finds, nor when the job is.
+func (p *Patience) tell(ctx context.Context, key string, f *engine.Failure, until time.Time) error {
+	if p.Tell == nil || p.left(until) <= 0 || p.Run.Context().Err() != nil {
 		return nil
 	}
-	return p.Tell(ctx, key, Waiting{Reason: f.Reason, For: d})
+	return p.Tell(ctx, key, Waiting{Reason: f.Reason, Until: until})
+}
+
+// left is how long it is until then.
+func (p *Patience) left(until time.Time) time.Duration { return max(until.Sub(p.now()), 0) }
+
+func (p *Patience) now() time.Time {
+	if p.Clock == nil {
+		return time.Now()
+	}
+	return p.Clock()
 }
 
 // pause waits on the clock.
@@ -136,48 +153,59 @@ func Over() *engine.Failure {
 	}
 }
 
-// spend takes the n-th pause from what patience is left. The failure is that none is.
-func (p *Patience) spend(f *engine.Failure, n int) (time.Duration, *engine.Failure, error) {
-	d, err := lengthOf(f, n, cmp.Or(p.MaxPause, maxPause))
+// spend takes the n-th pause from what patience is left, and returns its end. The failure is that none is.
+func (p *Patience) spend(f *engine.Failure, n int) (time.Time, *engine.Failure, error) {
+	d, begun, err := lengthOf(f, n, cmp.Or(p.MaxPause, maxPause))
 	if err != nil {
-		return 0, nil, err
+		return time.Time{}, nil, err
 	}
 	if p.waited += d; p.waited > p.Limit {
-		return 0, &engine.Failure{
+		return time.Time{}, &engine.Failure{
 			Class: ClassUnavailable, Reason: string(apierr.ReasonForgeUnavailable),
 			Message: fmt.Sprintf("the forge did not answer, or asked for pauses, for longer than %s", p.Limit),
 		}, nil
 	}
-	return d, nil, nil
+	if begun.IsZero() {
+		begun = p.now()
+	}
+	return begun.Add(d), nil, nil
 }
 
-// lengthOf is how long a step waits after its n-th try. It follows from what was stored, so that each execution counts the
-// same.
-func lengthOf(f *engine.Failure, n int, longest time.Duration) (time.Duration, error) {
-	if f.Message == "" {
-		return min(firstPause<<min(n-1, 10), longest), nil
+// lengthOf is how long a step waits after its n-th try, and from when on: zero where an older build stored no time. It follows
+// from what was stored, so that each execution counts the same.
+func lengthOf(f *engine.Failure, n int, longest time.Duration) (d time.Duration, begun time.Time, err error) {
+	length, at, timed := strings.Cut(f.Message, "@")
+	if timed {
+		ms, err := strconv.ParseInt(at, 10, 64)
+		if err != nil {
+			return 0, time.Time{}, fmt.Errorf("read when a step paused: %w", err)
+		}
+		begun = time.UnixMilli(ms)
 	}
-	ms, err := strconv.ParseInt(f.Message, 10, 64)
+	if length == "" {
+		return min(firstPause<<min(n-1, 10), longest), begun, nil
+	}
+	ms, err := strconv.ParseInt(length, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("read the pause of a step: %w", err)
+		return 0, time.Time{}, fmt.Errorf("read the pause of a step: %w", err)
 	}
-	return time.Duration(ms) * time.Millisecond, nil
+	return time.Duration(ms) * time.Millisecond, begun, nil
 }
 
 // Why the forge keeps a step waiting.
 const (
 	ReasonLimit       = "FORGE_LIMIT"
-	ReasonUnavailable = "FORGE_UNAVAILABLE"
+	ReasonUnavailable = string(apierr.ReasonForgeUnavailable)
 )
 
 // Pause is the failure that makes Again wait for what an error of the forge asks for; nil for every other error.
 func Pause(err error, now time.Time) *engine.Failure {
 	if limit, ok := errors.AsType[*review.LimitError](err); ok {
 		d := max(limit.Until.Sub(now), 0) + slack
-		return &engine.Failure{Class: ClassPause, Reason: ReasonLimit, Message: strconv.FormatInt(d.Milliseconds(), 10)}
+		return &engine.Failure{Class: ClassPause, Reason: ReasonLimit, Message: fmt.Sprintf("%d@%d", d.Milliseconds(), now.UnixMilli())}
 	}
 	if errors.Is(err, review.ErrUnavailable) {
-		return &engine.Failure{Class: ClassPause, Reason: ReasonUnavailable}
+		return &engine.Failure{Class: ClassPause, Reason: ReasonUnavailable, Message: fmt.Sprintf("@%d", now.UnixMilli())}
 	}
 	return nil
 }

@@ -25,10 +25,10 @@ func (s *session) failureOf(ctx context.Context, err error) *engine.Failure {
 	return failureOf(ctx, err)
 }
 
-// paused tells viewers that the forge keeps the review waiting, and until when.
-func (s *session) paused(ctx context.Context, key string, w patience.Waiting) error {
-	event, err := newEvent(key, &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Paused{Paused: &reviewv1.Paused{
-		Stage: stageOf(key), Reason: w.Reason, UntilTime: timestamppb.New(s.p.Clock().Add(w.For)),
+// waits tells viewers that the forge keeps the review waiting, and until when.
+func (s *session) waits(ctx context.Context, key string, w patience.Waiting) error {
+	event, err := newEvent(key, &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Waiting{Waiting: &reviewv1.Waiting{
+		Stage: stageOf(key), Reason: w.Reason, UntilTime: timestamppb.New(w.Until),
 	}}})
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func TestP01_APublisherThatReadsTheChangeAgainWaitsForTheForge(t *testing.T) {
 	require.EqualValues(t, 2, j.Epoch, "the second execution waited, and went on")
 	by, _ := a.comments()
 	require.Len(t, by, 3)
-	told := (&pulls{jobs: s.jobs}).events(t, id)["review.paused"].GetPaused()
+	told := (&pulls{jobs: s.jobs}).events(t, id)["review.waiting"].GetWaiting()
 	require.Equal(t, "publish", told.GetStage())
 	require.Equal(t, "FORGE_LIMIT", told.GetReason())
 }

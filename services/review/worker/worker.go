@@ -137,9 +137,10 @@ func (w *Worker) Body(r *job.Run) error {
 		return fmt.Errorf("decode the spec of review %s: %w", r.Job().ID, err)
 	}
 	s := &session{
-		Worker: w, run: r, review: rev, resolution: local(rev), patience: &patience.Patience{Run: r, Limit: w.p.Patience},
+		Worker: w, run: r, review: rev, resolution: local(rev),
+		patience: &patience.Patience{Run: r, Limit: w.p.Patience, Clock: w.p.Clock},
 	}
-	s.patience.Tell = s.paused
+	s.patience.Tell = s.waits
 	f, err := s.steps()
 	if err != nil || f == nil {
 		return err

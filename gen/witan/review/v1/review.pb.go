@@ -687,7 +687,7 @@ type ReviewEvent struct {
 	//	*ReviewEvent_CommentPublished
 	//	*ReviewEvent_PublicationFellBack
 	//	*ReviewEvent_Published
-	//	*ReviewEvent_Paused
+	//	*ReviewEvent_Waiting
 	Event         isReviewEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -838,10 +838,10 @@ func (x *ReviewEvent) GetPublished() *Published {
 	return nil
 }
 
-func (x *ReviewEvent) GetPaused() *Paused {
+func (x *ReviewEvent) GetWaiting() *Waiting {
 	if x != nil {
-		if x, ok := x.Event.(*ReviewEvent_Paused); ok {
-			return x.Paused
+		if x, ok := x.Event.(*ReviewEvent_Waiting); ok {
+			return x.Waiting
 		}
 	}
 	return nil
@@ -911,9 +911,9 @@ type ReviewEvent_Published struct {
 	Published *Published `protobuf:"bytes,12,opt,name=published,proto3,oneof"`
 }
 
-type ReviewEvent_Paused struct {
+type ReviewEvent_Waiting struct {
 	// The forge keeps the review waiting.
-	Paused *Paused `protobuf:"bytes,13,opt,name=paused,proto3,oneof"`
+	Waiting *Waiting `protobuf:"bytes,13,opt,name=waiting,proto3,oneof"`
 }
 
 func (*ReviewEvent_Resolved) isReviewEvent_Event() {}
@@ -940,7 +940,7 @@ func (*ReviewEvent_PublicationFellBack) isReviewEvent_Event() {}
 
 func (*ReviewEvent_Published) isReviewEvent_Event() {}
 
-func (*ReviewEvent_Paused) isReviewEvent_Event() {}
+func (*ReviewEvent_Waiting) isReviewEvent_Event() {}
 
 // The source was pinned.
 type Resolved struct {
@@ -1675,7 +1675,7 @@ func (x *Published) GetUrl() string {
 }
 
 // The forge keeps the review waiting. It goes on by itself.
-type Paused struct {
+type Waiting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Stage that is tried again.
 	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
@@ -1687,20 +1687,20 @@ type Paused struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Paused) Reset() {
-	*x = Paused{}
+func (x *Waiting) Reset() {
+	*x = Waiting{}
 	mi := &file_witan_review_v1_review_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Paused) String() string {
+func (x *Waiting) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Paused) ProtoMessage() {}
+func (*Waiting) ProtoMessage() {}
 
-func (x *Paused) ProtoReflect() protoreflect.Message {
+func (x *Waiting) ProtoReflect() protoreflect.Message {
 	mi := &file_witan_review_v1_review_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1712,26 +1712,26 @@ func (x *Paused) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Paused.ProtoReflect.Descriptor instead.
-func (*Paused) Descriptor() ([]byte, []int) {
+// Deprecated: Use Waiting.ProtoReflect.Descriptor instead.
+func (*Waiting) Descriptor() ([]byte, []int) {
 	return file_witan_review_v1_review_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *Paused) GetStage() string {
+func (x *Waiting) GetStage() string {
 	if x != nil {
 		return x.Stage
 	}
 	return ""
 }
 
-func (x *Paused) GetReason() string {
+func (x *Waiting) GetReason() string {
 	if x != nil {
 		return x.Reason
 	}
 	return ""
 }
 
-func (x *Paused) GetUntilTime() *timestamppb.Timestamp {
+func (x *Waiting) GetUntilTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UntilTime
 	}
@@ -1818,7 +1818,7 @@ const file_witan_review_v1_review_proto_rawDesc = "" +
 	"\x06medium\x18\x03 \x01(\x05R\x06medium\x12\x10\n" +
 	"\x03low\x18\x04 \x01(\x05R\x03low\x12\x12\n" +
 	"\x04held\x18\x05 \x01(\x05R\x04held\x12\x1a\n" +
-	"\brejected\x18\x06 \x01(\x05R\brejected\"\xa8\a\n" +
+	"\brejected\x18\x06 \x01(\x05R\brejected\"\xab\a\n" +
 	"\vReviewEvent\x127\n" +
 	"\bresolved\x18\x01 \x01(\v2\x19.witan.review.v1.ResolvedH\x00R\bresolved\x127\n" +
 	"\bdeclined\x18\x02 \x01(\v2\x19.witan.review.v1.DeclinedH\x00R\bdeclined\x12=\n" +
@@ -1834,8 +1834,8 @@ const file_witan_review_v1_review_proto_rawDesc = "" +
 	"\x11comment_published\x18\n" +
 	" \x01(\v2!.witan.review.v1.CommentPublishedH\x00R\x10commentPublished\x12Z\n" +
 	"\x15publication_fell_back\x18\v \x01(\v2$.witan.review.v1.PublicationFellBackH\x00R\x13publicationFellBack\x12:\n" +
-	"\tpublished\x18\f \x01(\v2\x1a.witan.review.v1.PublishedH\x00R\tpublished\x121\n" +
-	"\x06paused\x18\r \x01(\v2\x17.witan.review.v1.PausedH\x00R\x06pausedB\a\n" +
+	"\tpublished\x18\f \x01(\v2\x1a.witan.review.v1.PublishedH\x00R\tpublished\x124\n" +
+	"\awaiting\x18\r \x01(\v2\x18.witan.review.v1.WaitingH\x00R\awaitingB\a\n" +
 	"\x05event\"\xc3\x01\n" +
 	"\bResolved\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
@@ -1887,8 +1887,8 @@ const file_witan_review_v1_review_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
 	"\tPublished\x12\x1a\n" +
 	"\bcomments\x18\x01 \x01(\x05R\bcomments\x12\x10\n" +
-	"\x03url\x18\x02 \x01(\tR\x03url\"q\n" +
-	"\x06Paused\x12\x14\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\"r\n" +
+	"\aWaiting\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x129\n" +
 	"\n" +
@@ -1928,7 +1928,7 @@ var file_witan_review_v1_review_proto_goTypes = []any{
 	(*CommentPublished)(nil),      // 16: witan.review.v1.CommentPublished
 	(*PublicationFellBack)(nil),   // 17: witan.review.v1.PublicationFellBack
 	(*Published)(nil),             // 18: witan.review.v1.Published
-	(*Paused)(nil),                // 19: witan.review.v1.Paused
+	(*Waiting)(nil),               // 19: witan.review.v1.Waiting
 	nil,                           // 20: witan.review.v1.Review.LabelsEntry
 	(*Source)(nil),                // 21: witan.review.v1.Source
 	(v1.Severity)(0),              // 22: witan.type.v1.Severity
@@ -1968,14 +1968,14 @@ var file_witan_review_v1_review_proto_depIdxs = []int32{
 	16, // 22: witan.review.v1.ReviewEvent.comment_published:type_name -> witan.review.v1.CommentPublished
 	17, // 23: witan.review.v1.ReviewEvent.publication_fell_back:type_name -> witan.review.v1.PublicationFellBack
 	18, // 24: witan.review.v1.ReviewEvent.published:type_name -> witan.review.v1.Published
-	19, // 25: witan.review.v1.ReviewEvent.paused:type_name -> witan.review.v1.Paused
+	19, // 25: witan.review.v1.ReviewEvent.waiting:type_name -> witan.review.v1.Waiting
 	28, // 26: witan.review.v1.Planned.estimate:type_name -> witan.council.v1.Estimate
 	29, // 27: witan.review.v1.ReviewerFinished.reviewer:type_name -> witan.review.v1.ReviewerCoverage
 	24, // 28: witan.review.v1.FindingLocated.finding:type_name -> witan.review.v1.Finding
 	30, // 29: witan.review.v1.FindingStatusChanged.from:type_name -> witan.review.v1.Finding.Status
 	30, // 30: witan.review.v1.FindingStatusChanged.to:type_name -> witan.review.v1.Finding.Status
 	31, // 31: witan.review.v1.FindingStatusChanged.reason:type_name -> witan.review.v1.Finding.StatusReason
-	27, // 32: witan.review.v1.Paused.until_time:type_name -> google.protobuf.Timestamp
+	27, // 32: witan.review.v1.Waiting.until_time:type_name -> google.protobuf.Timestamp
 	33, // [33:33] is the sub-list for method output_type
 	33, // [33:33] is the sub-list for method input_type
 	33, // [33:33] is the sub-list for extension type_name
@@ -2003,7 +2003,7 @@ func file_witan_review_v1_review_proto_init() {
 		(*ReviewEvent_CommentPublished)(nil),
 		(*ReviewEvent_PublicationFellBack)(nil),
 		(*ReviewEvent_Published)(nil),
-		(*ReviewEvent_Paused)(nil),
+		(*ReviewEvent_Waiting)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
