@@ -47,13 +47,22 @@ func (m recorded) Generate(ctx context.Context, req llm.Request, sink func(strin
 	return m.Model.Generate(ctx, req, sink)
 }
 
-// replay makes the calls of one job again, a stage's calls at once and the stages after each other, and nothing else.
-// It returns how long that took and forgets them.
+// replay makes the calls of one job again and forgets them. It returns how long that took.
 func (r *recorder) replay(b *testing.B) time.Duration {
 	b.Helper()
+	start := time.Now()
+	r.play(b)
+	took := time.Since(start)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	start := time.Now()
+	clear(r.calls)
+	return took
+}
+
+// play makes the calls of one job again, a stage's calls at once and the stages after each other, and nothing else. Nobody
+// records meanwhile.
+func (r *recorder) play(b *testing.B) {
+	b.Helper()
 	for _, stage := range []string{"answer", "rank", "synthesise"} {
 		var wg sync.WaitGroup
 		for _, c := range r.calls[stage] {
@@ -65,8 +74,6 @@ func (r *recorder) replay(b *testing.B) time.Duration {
 		}
 		wg.Wait()
 	}
-	clear(r.calls)
-	return time.Since(start)
 }
 
 // question asks n members, each ranking the answers of the others, and one chairman.
@@ -145,8 +152,8 @@ func overhead(b *testing.B, members int, latency time.Duration) {
 
 // BenchmarkCouncilJobs runs whole deliberations of five members, each recused from its own answer, and a chairman: eleven
 // calls that answer at once, every commit on the disk, 32 jobs at a time. As clients: 32 callers that each wait for the
-// end of one before they create the next. As backlog: all are created first and wait in the queue. The processor time
-// includes that of the callers and of the simulated models, and says more than the rate where other work runs beside.
+// end of one before they create the next. As backlog: all are created first and wait in the queue. Bare: 32 callers that
+// make the eleven calls of a job with the same prompts, without a council, and keep nothing. The processor time includes that of the callers and of the simulated models, and says more than the rate where other work runs beside.
 func BenchmarkCouncilJobs(b *testing.B) {
 	b.Run("clients", func(b *testing.B) {
 		jobRate(b, params{}, func(s *system) {
@@ -161,6 +168,12 @@ func BenchmarkCouncilJobs(b *testing.B) {
 			for name := range names {
 				s.await(b, name, 11)
 			}
+		})
+	})
+	b.Run("bare", func(b *testing.B) {
+		r := &recorder{calls: map[string][]recordedCall{}}
+		jobRate(b, params{wrap: r.wrap}, func(*system) {
+			atOnce(b, func() { r.play(b) })
 		})
 	})
 }

@@ -203,7 +203,7 @@ The built program (` + "`witan serve`, with the tag `crashpoints`" + `) computes
 GitHub, the review of a push that mends what was found, and hands webhooks over that come to no comment, an answer or nothing:
 on a data folder (SQLite), and on Postgres and Redis. A run that nobody disturbs counts how often each crash point is reached.
 Then, for each of these times, a new system is killed there by SIGKILL from inside, and started again on what it left. Timers
-are a tenth of the usual ones.
+are a tenth of the usual ones, or less.
 
 Held against the undisturbed run: how all jobs ended, what their logs and results say, what stands at GitHub, what became of each
 webhook. Held against the moment of the kill: each stored log is the beginning of the one at the end, column by column; a

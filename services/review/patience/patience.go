@@ -113,7 +113,8 @@ func (p *Patience) Plenty() bool { return p.waited <= p.Limit/2 }
 
 // tell says until when the job waits: not when that is over, which a later execution finds, nor when the job is.
 func (p *Patience) tell(ctx context.Context, key string, f *engine.Failure, until time.Time) error {
-	if p.Tell == nil || p.left(until) <= 0 || p.Run.Context().Err() != nil {
+	over := p.left(until) <= 0 || p.Run.Context().Err() != nil
+	if p.Tell == nil || over {
 		return nil
 	}
 	return p.Tell(ctx, key, Waiting{Reason: f.Reason, Until: until})

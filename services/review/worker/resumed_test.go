@@ -64,9 +64,10 @@ func TestP01_APublisherThatReadsTheChangeAgainWaitsForTheForge(t *testing.T) {
 	require.EqualValues(t, 2, j.Epoch, "the second execution waited, and went on")
 	by, _ := a.comments()
 	require.Len(t, by, 3)
-	told := (&pulls{jobs: s.jobs}).events(t, id)["review.waiting"].GetWaiting()
-	require.Equal(t, "publish", told.GetStage())
-	require.Equal(t, "FORGE_LIMIT", told.GetReason())
+	told := (&pulls{jobs: s.jobs}).waited(t, id)
+	require.Len(t, told, 2, "each pause once")
+	require.Equal(t, "publish", told[1].GetStage())
+	require.Equal(t, "FORGE_LIMIT", told[1].GetReason())
 }
 
 func TestAPublisherThatReadsTheChangeAgainDoesNotWaitForEver(t *testing.T) {
