@@ -337,8 +337,8 @@ func bareFrame(n int64) []byte {
 	return fmt.Appendf(nil, "id: %d\nevent: council.member_delta\ndata: {%q}\n\n", n, strings.Repeat("a line of an answer ", 40))
 }
 
-// BenchmarkIdleViewers reports the memory of the process for each of 1,000 viewers of a job in which nothing happens, by
-// server-sent events, and for each connection of a bare broadcaster. Both include their client.
+// BenchmarkIdleViewers reports the memory of the process for each of 1,000 viewers of a job in which nothing happens: by
+// WatchJob over one connection, by server-sent events, and for each connection of a bare broadcaster. All include their client.
 func BenchmarkIdleViewers(b *testing.B) {
 	const viewers = 1000
 	for range b.N {
@@ -347,10 +347,17 @@ func BenchmarkIdleViewers(b *testing.B) {
 		client := &http.Client{Transport: &http.Transport{}}
 		_, bare := serveBare(b)
 		var crowds []*crowd
-		for name, url := range map[string]string{"sse": s.url + "/v1/" + jobName(runs[0]) + ":watch?from=NOW", "bare-sse": bare} {
+		for _, kind := range []struct {
+			name string
+			open func(int) func() bool
+		}{
+			{"rpc", func(int) func() bool { return s.watch(ctx, b, jobName(runs[0])) }},
+			{"sse", func(int) func() bool { return follow(ctx, b, client, s.url+"/v1/"+jobName(runs[0])+":watch?from=NOW") }},
+			{"bare-sse", func(int) func() bool { return follow(ctx, b, client, bare) }},
+		} {
 			before := memory()
-			crowds = append(crowds, newCrowd(viewers, func(int) func() bool { return follow(ctx, b, client, url) }))
-			b.ReportMetric((memory()-before)/viewers/1024, name+"-KiB/viewer")
+			crowds = append(crowds, newCrowd(viewers, kind.open))
+			b.ReportMetric((memory()-before)/viewers/1024, kind.name+"-KiB/viewer")
 		}
 		leave()
 		gather(crowds)
