@@ -68,7 +68,7 @@ const (
 	ReasonHistoryExpired Reason = "HISTORY_EXPIRED"
 	// ReasonSequenceAhead: the position lies beyond the log; use a seq that this job has sent.
 	ReasonSequenceAhead Reason = "SEQUENCE_AHEAD"
-	// ReasonViewerTooSlow: the stream was not read fast enough; watch again from the seq in the metadata.
+	// ReasonViewerTooSlow: the stream was not read at all for too long; watch again from the seq in the metadata.
 	ReasonViewerTooSlow Reason = "VIEWER_TOO_SLOW"
 	// ReasonRecoveryAttemptsExceeded: the job was taken over too often without progress; look at the log, then retry it.
 	ReasonRecoveryAttemptsExceeded Reason = "RECOVERY_ATTEMPTS_EXCEEDED"
