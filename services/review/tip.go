@@ -26,9 +26,12 @@ type Tip struct {
 	// FirstPush and LastPush are when the pushes came that Job is for.
 	FirstPush time.Time `json:"first_push,omitzero"`
 	LastPush  time.Time `json:"last_push,omitzero"`
-	// Commit is the tip that was indexed last, and Index its index.
-	Commit string `json:"commit,omitempty"`
-	Index  string `json:"index,omitempty"`
+	// Turn counts such jobs: it is Job's.
+	Turn int `json:"turn,omitempty"`
+	// Commit is the newest tip that was indexed, Index its index, and IndexedTurn that of the job that did it.
+	Commit      string `json:"commit,omitempty"`
+	Index       string `json:"index,omitempty"`
+	IndexedTurn int    `json:"indexed_turn,omitempty"`
 	// Earlier are the indexes of tips before that one, the oldest first.
 	Earlier []EarlierTip `json:"earlier,omitempty"`
 }
@@ -46,6 +49,7 @@ func (t *Tip) Pushed(branch string, id job.ID, now time.Time, unfinished bool) (
 		return t.Job
 	}
 	t.Job, t.Begun, t.FirstPush = id, false, now
+	t.Turn++
 	return id
 }
 
@@ -62,13 +66,21 @@ func (t *Tip) Begin(id job.ID, now time.Time, pause, limit time.Duration) (wait 
 	return wait, true
 }
 
-// Indexed makes an index that of the tip.
-func (t *Tip) Indexed(commit, index string, now time.Time) {
+// Indexed makes an index that of the tip, and says whether it is: a job of a later turn that was faster has indexed a newer
+// one, and then this one is earlier from the beginning.
+func (t *Tip) Indexed(commit, index string, turn int, now time.Time) bool {
 	t.Earlier = slices.DeleteFunc(t.Earlier, func(e EarlierTip) bool { return e.Index == index })
-	if t.Index != "" && t.Index != index {
+	switch {
+	case turn < t.IndexedTurn:
+		if t.Index != index {
+			t.Earlier = append(t.Earlier, EarlierTip{Index: index, Until: now})
+		}
+		return t.Index == index
+	case t.Index != "" && t.Index != index:
 		t.Earlier = append(t.Earlier, EarlierTip{Index: t.Index, Until: now})
 	}
-	t.Commit, t.Index = commit, index
+	t.Commit, t.Index, t.IndexedTurn = commit, index, turn
+	return true
 }
 
 // Leave lets an index that is none of a tip be removed like those of long ago.
@@ -135,5 +147,7 @@ func (s *Subject) ForgetIndexes(indexes ...string) {
 	}
 }
 
-// ForgetCode forgets all that was indexed of the repository, in its row.
-func (s *Subject) ForgetCode() { s.Snapshot, s.Index, s.Indexers, s.Tip = "", "", nil, Tip{} }
+// ForgetCode forgets all that was indexed of the repository, in its row. Turns go on: jobs from before may still run.
+func (s *Subject) ForgetCode() {
+	s.Snapshot, s.Index, s.Indexers, s.Tip = "", "", nil, Tip{Turn: s.Tip.Turn}
+}

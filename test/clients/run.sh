@@ -64,12 +64,13 @@ cuts() {
   PYTHON="$cache/venv/bin/python" PYTHONPATH="$cache/stubs" CUTS_CLIENT="$PWD/test/clients/cuts_client.py" node "$node/cuts.mjs"
 }
 if [ "${ONLY:-}" = cuts ]; then cuts; exit; fi
+go build -o "$cache/fakegithub" ./tools/fakegithub
+export FAKEGITHUB="$cache/fakegithub"
 node --test --test-reporter=spec "$node/sse.test.mjs" "$node/page.test.mjs"
 cuts
 
 packages test/clients/github "$cache/github"
 cp test/clients/github/schema.test.mjs "$cache/github/"
-go build -o "$cache/fakegithub" ./tools/fakegithub
 rm -rf "$cache/requests" && mkdir -p "$cache/requests"
 WITAN_TEST_GITHUB_REQUESTS="$cache/requests" go test -count=1 ./services/review/github >/dev/null
-REQUESTS="$cache/requests" FAKEGITHUB="$cache/fakegithub" node --test --test-reporter=spec "$cache/github/schema.test.mjs"
+REQUESTS="$cache/requests" node --test --test-reporter=spec "$cache/github/schema.test.mjs"

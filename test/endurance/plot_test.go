@@ -52,6 +52,9 @@ func plot(title, unit string, curves []curve) string {
 		for _, piece := range c.pieces {
 			var path strings.Builder
 			for k, p := range piece {
+				if k > 0 && k%8 == 0 {
+					path.WriteByte('\n') // lines that a diff can show
+				}
 				fmt.Fprintf(&path, "%c%.1f %.1f", "ML"[min(k, 1)], x(p[0]), y(p[1]))
 			}
 			if len(piece) == 1 {

@@ -11,7 +11,7 @@ export const stageName = (stage) => stageNames[stage] ?? stage;
 export function begin() {
   return {
     state: "", reason: "", error: null, attempt: 0, stages: [], members: new Map(), answers: new Map(), ballots: new Map(),
-    ranking: null, answer: { text: "", attempt: 0, writing: false, chairman: "", origin: "" }, title: "", progress: null, children: [],
+    ranking: null, answer: { text: "", attempt: 0, writing: false, chairman: "", origin: "" }, title: "", progress: null, waiting: null, children: [],
   };
 }
 
@@ -19,6 +19,8 @@ export function begin() {
 export function fold(to, event) {
   if (event.stateChanged) return stateChanged(to, event.stateChanged);
   if (event.progress) to.progress = event.progress;
+  to.waiting = event.review?.waiting ?? null; // whatever comes next, the wait is over
+  if (to.waiting) return `${stageName(to.waiting.stage)} waits: ${reasonOfWait(to.waiting)}.`;
   if (event.review?.deliberationStarted) to.children.push(event.review.deliberationStarted.job);
   return event.council ? council(to, event.council) : "";
 }
@@ -30,6 +32,7 @@ function stateChanged(to, change) {
   }
   to.attempt = Math.max(to.attempt, change.attempt);
   to.state = change.state;
+  to.waiting = null;
   to.reason = change.stateReason;
   to.error = change.error ?? null;
   if (!["QUEUED", "RUNNING", "CANCELLING"].includes(to.state)) {
@@ -42,6 +45,10 @@ function stateChanged(to, change) {
 
 // words spells an enum's value for people.
 export const words = (value) => String(value ?? "").toLowerCase().replaceAll("_", " ");
+
+// reasonOfWait says why the forge keeps a review waiting.
+export const reasonOfWait = ({ reason }) =>
+  ({ FORGE_LIMIT: "the forge’s rate limit is reached", FORGE_UNAVAILABLE: "the forge does not answer" })[reason] ?? words(reason);
 
 function seat(to, id) {
   if (!to.members.has(id)) to.members.set(id, { id, model: "", state: "waiting", note: "", took: "", text: "", attempt: 0, answer: null });

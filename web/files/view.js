@@ -1,7 +1,7 @@
 // Draws a job. Every text of models and jobs reaches the page as text, never as markup.
 
 import { hasEnded } from "./follow.js";
-import { stageName, summary, words } from "./fold.js";
+import { reasonOfWait, stageName, summary, words } from "./fold.js";
 
 export const byID = (id) => document.getElementById(id);
 
@@ -48,6 +48,7 @@ export function draw(folded, { job, question, kind, name }) {
   state(byID("job-state"), folded.state || job?.state || "QUEUED");
   stages(folded);
   progress(folded, job);
+  waiting(folded);
   reasons(folded);
   ranking(folded);
   members(folded);
@@ -91,6 +92,13 @@ function progress(folded, job) {
   bar.max = total || 1;
   bar.value = Number(p.done);
   text(byID("job-progress-text"), `${p.done} of ${p.total} ${p.unit}`);
+}
+
+// waiting says what a review waits for. The review goes on by itself.
+function waiting(folded) {
+  const w = folded.waiting;
+  byID("job-waiting").hidden = !w;
+  text(byID("job-waiting"), w ? `${stageName(w.stage)} waits: ${reasonOfWait(w)}. Next try: ${time(w.untilTime)}` : "");
 }
 
 function reasons(folded) {
@@ -177,7 +185,7 @@ export function record(type, event, here) {
 export function clear() {
   for (const id of ["events", "cards", "stages", "messages", "ballots", "ranking-rows", "findings-list", "held-list", "files-rows", "reviewers-rows", "review-facts"]) byID(id).replaceChildren();
   for (const id of ["stages", "ranking", "job-problem"]) delete byID(id).dataset.key;
-  for (const id of ["history", "answer", "ranking", "members", "review", "findings", "held", "files", "reviewers", "job-problem", "job-progress", "reconnect"]) byID(id).hidden = true;
+  for (const id of ["history", "answer", "ranking", "members", "review", "findings", "held", "files", "reviewers", "job-problem", "job-progress", "job-waiting", "reconnect"]) byID(id).hidden = true;
   text(byID("log-count"), "");
   text(byID("job-ledger"), "");
 }

@@ -34,13 +34,13 @@ func (s *session) pushed() (*engine.Failure, error) {
 	if s.p.Forge == nil || s.p.Indexes == nil {
 		return nil, nil //nolint:nilnil // nobody indexes anything
 	}
-	branch, f, err := s.calm()
-	if f != nil || err != nil || branch == "" {
+	calm, f, err := s.calm()
+	if f != nil || err != nil || calm.Branch == "" {
 		return f, err
 	}
 	var commit string
 	f, err = step(s, "tip", &commit, func(ctx context.Context) (string, error) {
-		tip, err := s.p.Forge.Tip(ctx, s.repo(), branch)
+		tip, err := s.p.Forge.Tip(ctx, s.repo(), calm.Branch)
 		if errors.Is(err, review.ErrRevisionUnknown) { // it was deleted, or has another name now
 			return "", nil
 		}
@@ -54,17 +54,19 @@ func (s *session) pushed() (*engine.Failure, error) {
 	if f != nil || err != nil || made.Index == "" {
 		return f, err
 	}
-	return s.keep(commit, made)
+	return s.keep(commit, calm.Turn, made)
 }
 
 // calmed is one look at the row of a repository. Without a branch there is nothing to do.
 type calmed struct {
 	Branch string        `json:"branch,omitempty"`
+	Turn   int           `json:"turn,omitempty"`
 	Wait   time.Duration `json:"wait,omitempty"`
 }
 
-// calm waits, durably, until nobody pushed for a while, and returns the branch; none when a newer job looks after it.
-func (s *session) calm() (branch string, f *engine.Failure, err error) {
+// calm waits, durably, until nobody pushed for a while, and returns the last look; one without a branch when a newer job looks
+// after the tip.
+func (s *session) calm() (last calmed, f *engine.Failure, err error) {
 	for n := 1; ; n++ {
 		var l calmed
 		name := fmt.Sprintf("calm/%d", n)
@@ -72,16 +74,16 @@ func (s *session) calm() (branch string, f *engine.Failure, err error) {
 			err = s.change(ctx, s.repo().Row(), func(row *review.Subject) {
 				wait, ok := row.Tip.Begin(s.run.Job().ID, s.p.Clock(), s.p.Calm, s.p.CalmMax)
 				if l = (calmed{Wait: wait}); ok {
-					l.Branch = row.Tip.Branch
+					l.Branch, l.Turn = row.Tip.Branch, row.Tip.Turn
 				}
 			})
 			return l, err
 		})
 		if f != nil || err != nil || l.Wait == 0 {
-			return l.Branch, f, err
+			return l, f, err
 		}
 		if err := s.run.Sleep(name+"/sleep", l.Wait); err != nil {
-			return "", nil, err
+			return calmed{}, nil, err
 		}
 	}
 }
@@ -139,9 +141,10 @@ type kept struct {
 	Forgotten bool     `json:"forgotten,omitempty"`
 }
 
-// keep waits for the index and makes it what the next one of the repository begins with. One that did not come to be is
-// removed, and so are those of tips of long ago, and one of a repository whose code was forgotten meanwhile.
-func (s *session) keep(commit string, made madeTip) (*engine.Failure, error) {
+// keep waits for the index and makes it what the next one of the repository begins with, unless a newer one is that already.
+// One that did not come to be is removed, and so are those of tips of long ago, and one of a repository whose code was
+// forgotten meanwhile.
+func (s *session) keep(commit string, turn int, made madeTip) (*engine.Failure, error) {
 	var done bool
 	f, err := step(s, "indexed", &done, func(ctx context.Context) (bool, error) { return s.await(ctx, made.Job, s.p.IndexTime) })
 	if err != nil {
@@ -160,8 +163,8 @@ func (s *session) keep(commit string, made madeTip) (*engine.Failure, error) {
 			if after = (kept{Forgotten: !slices.Contains(row.Indexers, s.run.Job().Owner)}); after.Forgotten {
 				return
 			}
-			row.Tip.Indexed(commit, made.Index, s.p.Clock().UTC())
-			if row.Index != made.Index { // else a review stored it, whose snapshot is kept
+			newest := row.Tip.Indexed(commit, made.Index, turn, s.p.Clock().UTC())
+			if newest && row.Index != made.Index { // else a review stored it, whose snapshot is kept
 				row.Snapshot, row.Index = made.Snapshot, made.Index
 			}
 			row.IndexedFor(s.run.Job().Owner, s.repo())

@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 
 import { chromium } from "playwright-core";
 
-import { World, binary, nameOf, patience } from "./world.mjs";
+import { World, binary, fakeGitHub, nameOf, patience } from "./world.mjs";
 
 const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
@@ -194,6 +194,27 @@ new file mode 100644
   await tab.waitForFunction((job) => document.getElementById("job-name").textContent === job, job);
   await connection(tab, "finished");
   assert.equal(await tab.isVisible("#review"), false);
+  assert.deepEqual(wrong, []);
+});
+
+test("a review that the forge keeps waiting says what it waits for, until it goes on", async (t) => {
+  const world = await World.open();
+  t.after(() => world.close());
+  const scenario = { repositories: [{ owner: "acme", name: "shop", files: { "go.mod": "module example.com/shop\n" },
+    pulls: [{ title: "Add a shop", author: "mallory", head: "topic", files: { "shop.go": "package shop\n" } }] }] };
+  const { server, control } = await fakeGitHub(t, world.dir, scenario);
+  await world.configure({ github: { base_url: server.url, token_file: join(world.dir, "github", "token") } });
+  await world.serve();
+  const limit = { kind: "primary limit", path: "/repos/*/*/pulls/*", times: 1, retry_after: "10s" };
+  await control("/faults", limit);
+  const { tab, wrong } = await open(world);
+  const { job } = await world.api("/v1/reviews", { method: "POST", body: { source: { pull_request: { owner: "acme", repo: "shop", number: 1 } } } });
+  await tab.goto(`${world.base}/#/${job}`);
+  await tab.waitForSelector("#job-waiting:not([hidden]):has-text('rate limit is reached')");
+  assert.match(await tab.textContent("#job-waiting"), /Next try: .*\d/);
+  await connection(tab, "finished");
+  assert.equal(await tab.isVisible("#job-waiting"), false);
+  await requireLog(world, tab, job);
   assert.deepEqual(wrong, []);
 });
 

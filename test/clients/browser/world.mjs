@@ -3,13 +3,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 
 export const patience = 90_000;
 export const binary = resolve(process.env.WITAN);
+const fakeGitHubBinary = process.env.FAKEGITHUB;
 
 // within fails where something takes longer than anything here should.
 export async function within(promise, what) {
@@ -104,6 +105,25 @@ export class World {
     events.forEach((e, i) => assert.equal(e.seq, String(i + 1), "the log is dense"));
     return events;
   }
+}
+
+// fakeGitHub starts the simulated GitHub with what a scenario says, until the test t ends; its App and tokens are in
+// folder/github. control calls its control address.
+export async function fakeGitHub(t, folder, scenario) {
+  const file = join(folder, "scenario.yaml");
+  await writeFile(file, JSON.stringify(scenario)); // JSON is YAML
+  const out = join(folder, "github");
+  const process = spawn(fakeGitHubBinary, ["-scenario", file, "-out", out], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => process.kill("SIGKILL"));
+  const gone = once(process, "exit").then(() => { throw new Error("the simulated GitHub ended"); });
+  gone.catch(() => {}); // it ends with the test
+  await within(Promise.race([once(createInterface(process.stdout), "line"), gone]), "the simulated GitHub");
+  const server = JSON.parse(await readFile(join(out, "server.json"), "utf8"));
+  const control = async (path, body) => {
+    const response = await fetch(server.control_url + path, { method: "POST", body: JSON.stringify(body), signal: AbortSignal.timeout(patience) });
+    assert.equal(response.status, 200, await response.text());
+  };
+  return { server, control };
 }
 
 // nameOf is an event's name as server-sent events spell it.

@@ -103,7 +103,7 @@ func (r *Reviewer) propose(s *scanned, hits []hit) []review.Proposal {
 			}
 			continue
 		}
-		if h.overlaps(kept) {
+		if h.overlaps(kept) || h.elided() {
 			continue
 		}
 		kept = append(kept, h)
@@ -140,6 +140,10 @@ func generality(h hit) int {
 	}
 	return 0
 }
+
+// elided reports whether the value is written with a part left out, as documentation shows one. The generic rule only: a key
+// whose form is known is none then. It is still masked.
+func (h hit) elided() bool { return h.rule == RuleGeneric && strings.Contains(h.secret, "...") }
 
 // overlaps reports whether the secret shares bytes with one of the others: two rules know the same thing.
 func (h hit) overlaps(others []hit) bool {
