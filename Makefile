@@ -104,6 +104,10 @@ ingest-load: needs ## 500 webhooks a second and as many as go, beside @octokit/w
 ingest-storm: needs ## kill what takes webhooks at random for five minutes; each accepted one ends as one review
 	WITAN_TEST_LONG=1 go run ./tools/testservers go test -count=1 -timeout 30m -v -run '^TestP01_Killed' ./test/e2e
 
+.PHONY: kills
+kills: needs ## kill each process of a cluster, Postgres and Redis too, at each step of a review that a webhook starts; the comments are the same, once
+	WITAN_TEST_LONG=1 go run ./tools/testservers go test -count=1 -timeout 60m -v -run '^TestP01_EachProcess' ./test/e2e | grep -vE '^ *=== '
+
 .PHONY: chaos
 chaos: needs ## kill and freeze workers and services, stop Postgres and kill Redis under load; nothing is lost or doubled: JOBS=500 SEED=7
 	WITAN_TEST_JOBS=$(or $(JOBS),500) WITAN_TEST_SEED=$(SEED) WITAN_TEST_REPORT=$(CURDIR)/docs/reports/chaos.md \

@@ -39,6 +39,7 @@ type clustered struct {
 	*cluster.Cluster
 
 	postgres *testserver.Server
+	redis    *testserver.Server
 	db       *pgxpool.Pool
 }
 

@@ -291,37 +291,35 @@ func (w *world) inCluster(before ...func()) (*clustered, *hub, *qdranttest.Serve
 		stop()
 		require.NoError(w.t, <-ended)
 	})
+	postgres, redis := testserver.StartPostgres(w.t), testserver.StartRedis(w.t, "--appendonly", "yes", "--appendfsync", "always")
 	c := w.joinCluster(cluster.Params{
-		Binary: process.Plain(w.t), Folder: w.Dir, Database: testserver.StartPostgres(w.t).URL,
-		Redis: testserver.StartRedis(w.t, "--appendonly", "yes", "--appendfsync", "always").URL, Qdrant: "http://" + listener.Addr().String(),
+		Binary: process.Plain(w.t), Folder: w.Dir, Database: postgres.URL, Redis: redis.URL, Qdrant: "http://" + listener.Addr().String(),
 		Config: readFile(w.t, w.Config), Workers: 2,
 	})
+	c.postgres, c.redis = postgres, redis
 	h.secret = c.WebhookSecret()
 	h.deliver(c.Webhooks(), 1)
 	return c, h, search
 }
 
-// strike kills processes and starts them again.
+// strike kills processes, those of Postgres and Redis too, and starts them again in the order in which a cluster starts.
 func (c *clustered) strike(names ...string) {
 	c.t.Helper()
+	servers := map[string]*testserver.Server{"postgres": c.postgres, "redis": c.redis}
 	for _, name := range names {
+		if server := servers[name]; server != nil {
+			require.NoError(c.t, server.Kill())
+			continue
+		}
 		require.NoError(c.t, c.Cluster.Process(name).Kill())
 	}
 	for _, name := range names {
+		if server := servers[name]; server != nil {
+			require.NoError(c.t, server.Start(c.t.Context()))
+			continue
+		}
 		require.NoError(c.t, c.Restart(c.t.Context(), name))
 	}
-}
-
-// strikeAll kills every process and starts it again.
-func (c *clustered) strikeAll() {
-	c.t.Helper()
-	names := []string{"parser", "retrieval", "council", "jobs", "review", "ingest", "gateway"}
-	for _, queue := range []string{"intake", "review", "council", "index"} {
-		for _, worker := range c.Workers(queue) {
-			names = append(names, worker.Name)
-		}
-	}
-	c.strike(names...)
 }
 
 // around is the heading of code that a member is shown beside the change: the file, and why.
@@ -356,7 +354,7 @@ func (c *clustered) requireShownWhatQdrantFound(search *qdranttest.Server) {
 
 // TestP01_AWebhookBecomesCommentsInACluster is the same with every service in a process of its own, on Postgres, Redis and
 // a Qdrant that holds the code around the change: the same comments as alone, once left to itself, and once with each process
-// killed at some step. With WITAN_TEST_LONG all are killed at each step as well.
+// killed at some step. TestP01_EachProcessKilledAtEachStep kills each at each.
 func TestP01_AWebhookBecomesCommentsInACluster(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, doubly)
@@ -387,17 +385,45 @@ func TestP01_AWebhookBecomesCommentsInACluster(t *testing.T) {
 	}
 	require.Equal(t, whole, c.publishes(h, "each killed"), "each process was killed")
 	require.NoError(t, c.Kill())
+}
 
+// TestP01_EachProcessKilledAtEachStep kills one process of a cluster, Postgres and Redis among them, at each step that a review
+// tells of, and once all of them at each; each time the same comments stand there in the end, once. It takes one process at
+// one step as a sample; WITAN_TEST_LONG takes all.
+func TestP01_EachProcessKilledAtEachStep(t *testing.T) {
+	t.Parallel()
+	c, h, _ := newWorld(t, doubly).inCluster()
+	whole := c.publishes(h, "left to itself")
+	var steps []string
+	for _, e := range c.events(c.reviewOf(h).GetJob()) {
+		if step := name(e); strings.HasPrefix(step, "review.") && !slices.Contains(steps, step) {
+			steps = append(steps, step)
+		}
+	}
+	require.Subset(t, steps, reviewSteps())
+	victims := append([]string{"postgres", "redis"}, c.Names()...)
+	require.NoError(t, c.Kill())
+
+	kill := func(step string, names ...string) {
+		t.Run(fmt.Sprintf("%s/%s", strings.TrimPrefix(step, "review."), strings.Join(names, ",")), func(t *testing.T) {
+			t.Parallel()
+			c, h, _ := newWorld(t, doubly).inCluster()
+			c.until(c.reviewOf(h).GetJob(), nth(1, step))
+			c.strike(names...)
+			h.deliver(c.Webhooks(), 0) // GitHub sends it once more
+			require.Equal(t, whole, c.publishes(h, "killed"))
+			require.NoError(t, c.Kill())
+		})
+	}
 	if os.Getenv("WITAN_TEST_LONG") == "" {
+		kill("review.comment_published", "postgres")
 		return
 	}
-	for _, event := range reviewSteps() {
-		c, h, _ := newWorld(t, doubly).inCluster()
-		made := c.reviewOf(h)
-		c.until(made.GetJob(), nth(1, event))
-		c.strikeAll()
-		h.deliver(c.Webhooks(), 0)
-		require.Equal(t, whole, c.publishes(h, "all killed after "+event), "all killed after %s", event)
-		require.NoError(t, c.Kill())
+	for _, step := range steps {
+		for _, victim := range victims {
+			kill(step, victim)
+		}
+		kill(step, victims...)
 	}
+	t.Logf("%d steps %v, %d processes %v", len(steps), steps, len(victims), victims)
 }
