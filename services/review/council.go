@@ -126,9 +126,11 @@ type Verdict struct {
 	Parts     []PartOutcome     `json:"parts"`
 	Quorum    bool              `json:"quorum"`
 	// BudgetStop says that the budget ended it early.
-	BudgetStop bool      `json:"budget_stop,omitempty"`
-	Missing    []string  `json:"missing,omitempty"` // members that did not deliver in a judging stage
-	Usage      job.Usage `json:"usage"`
+	BudgetStop bool     `json:"budget_stop,omitempty"`
+	Missing    []string `json:"missing,omitempty"` // who did not deliver, with the stage
+	// VotesMissing says that some of them were to judge what others had found.
+	VotesMissing bool      `json:"votes_missing,omitempty"`
+	Usage        job.Usage `json:"usage"`
 	// Report is the council's own coverage as its service encodes it; opaque to the domain.
 	Report []byte `json:"report,omitempty"`
 }
@@ -156,6 +158,7 @@ func Judge(v *Verdict, parts []Part, members int) CouncilOutcome {
 		out.Coverage.PartsPlanned = len(parts)
 		judgeParts(v, parts, &out)
 	}
+	out.Unjudged = members > 0 && (!v.Quorum || v.BudgetStop || v.VotesMissing)
 	out.Coverage.Complete = members == 0 ||
 		out.Coverage.Reason == "" && out.Coverage.PartsCovered == len(parts) && v.Quorum && len(v.Missing) == 0
 	if !out.Coverage.Complete && out.Coverage.Reason == "" {

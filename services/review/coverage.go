@@ -59,6 +59,8 @@ type CouncilOutcome struct {
 	Limits ByPath[[]Reason] `json:"limits,omitempty"`
 	// Read says which files at least one member read.
 	Read ByPath[bool] `json:"read,omitempty"`
+	// Unjudged says that not everybody voted on what was found: who reads the same files again may find it confirmed.
+	Unjudged bool `json:"unjudged,omitempty"`
 	// Carried names the earlier review (its resource name) whose reading of a file still holds.
 	Carried ByPath[string] `json:"carried,omitempty"`
 }

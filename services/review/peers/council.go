@@ -27,6 +27,9 @@ import (
 // defaultCouncil is the preset that the council service has whenever any model is configured.
 const defaultCouncil = "councils/default"
 
+// stageVotes is the stage in which members vote on each other's findings.
+const stageVotes = "cross_examine"
+
 // Limits of the council's contract, in bytes or characters.
 const (
 	maxCode   = 8 << 10
@@ -314,6 +317,7 @@ func verdict(r *councilv1.DeliberationResult) review.Verdict {
 		})
 	}
 	for _, s := range r.GetCoverage().GetStages() {
+		v.VotesMissing = v.VotesMissing || s.GetStage() == stageVotes && len(s.GetMissing())+int(s.GetAbstained()) > 0
 		for _, m := range s.GetMissing() {
 			v.Missing = append(v.Missing, s.GetStage()+"/"+m.GetSubject()+": "+m.GetClass().String())
 		}

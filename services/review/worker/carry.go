@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"witan.dev/internal/finding"
@@ -79,7 +80,8 @@ func (p *planned) limit(path review.Path, why review.Reason) {
 	}
 }
 
-// settle leaves to the next review of the subject what this one read, in the transaction that publishes it.
+// settle leaves to the next review of the subject what this one read, in the transaction that publishes it: only what it
+// took over itself where votes are missing, since nobody would ask for them again.
 func (s *session) settle(ctx context.Context, tx job.Tx, got *progress, in *review.Inspection, coverage finding.Coverage) error {
 	pull := s.resolution.Pull
 	if pull == nil || !s.shared() || s.p.Subjects == nil || got.planned.Basis == (review.Basis{}) {
@@ -92,6 +94,9 @@ func (s *session) settle(ctx context.Context, tx job.Tx, got *progress, in *revi
 	read := review.Reading{
 		Review: s.review.ID, CreatedAt: s.review.CreatedAt, Head: s.resolution.Pinned.Head, Basis: got.planned.Basis,
 		Files: review.Covered(s.review.ID, in.Change, coverage.Files, got.planned.Carried),
+	}
+	if got.located.Council.Unjudged {
+		maps.DeleteFunc(read.Files, func(_ review.Path, f review.CoveredFile) bool { return f.Review == s.review.ID })
 	}
 	if !subject.Finish(read) {
 		return nil

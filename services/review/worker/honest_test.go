@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -236,6 +237,52 @@ func (r reading) Verdict(ctx context.Context, name string) (review.Verdict, erro
 		v.Parts = append(v.Parts, review.PartOutcome{Part: p.ID, Status: review.PartCovered})
 	}
 	v.Models = 2
+	return v, err
+}
+
+// TestP07_MissingVotesAreAskedForAgain has a member fail where the members judge: everything was read, not everything was
+// voted on, and the next review of the same head must not take it for done.
+func TestP07_MissingVotesAreAskedForAgain(t *testing.T) {
+	t.Parallel()
+	a := openAt(t, map[string]string{"README.md": "hello\n"}, map[string]string{"a.go": "package p\n"})
+	var missing atomic.Bool
+	missing.Store(true)
+	s := a.start(t, func(p *worker.Params) { p.Council = unvoted{reading{paid{a.council}}, &missing} })
+	for _, round := range []struct {
+		missing    bool
+		state      job.State
+		conclusion string
+		asked      int
+	}{{true, job.StatePartiallySucceeded, "neutral", 1}, {true, job.StatePartiallySucceeded, "neutral", 2}, {false, job.StateSucceeded, "success", 3}, {false, job.StateSucceeded, "success", 3}} {
+		missing.Store(round.missing)
+		r, j := s.end(t, s.ask(t))
+		require.Equal(t, round.state, j.State, "%s %v", j.StateReason, j.Error)
+		require.Equal(t, !round.missing, r.Coverage.Complete)
+		var last githubtest.Post
+		for _, p := range a.PostedBy(a.app.Bot) {
+			if p.Kind == githubtest.KindCheckRun {
+				last = p
+			}
+		}
+		require.Equal(t, round.conclusion, last.Conclusion)
+		a.council.mu.Lock()
+		require.Len(t, a.council.tasks, round.asked)
+		a.council.mu.Unlock()
+	}
+}
+
+// unvoted is a council of which a member may not vote.
+type unvoted struct {
+	reading
+
+	missing *atomic.Bool
+}
+
+func (u unvoted) Verdict(ctx context.Context, name string) (review.Verdict, error) {
+	v, err := u.reading.Verdict(ctx, name)
+	if u.missing.Load() {
+		v.VotesMissing, v.Missing = true, []string{"cross_examine/cyd: AUTH"}
+	}
 	return v, err
 }
 

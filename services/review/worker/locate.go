@@ -79,6 +79,7 @@ func (s *session) judged(
 	out.Council = review.Judge(&v, parts, got.planned.Members)
 	if why := cmp.Or(got.planned.Away, got.deliberated.Partial); why != "" {
 		out.Council.Coverage.Complete, out.Council.Coverage.Reason = false, cmp.Or(out.Council.Coverage.Reason, why)
+		out.Council.Unjudged = out.Council.Unjudged || len(v.Missing) == 0 // something else ended it early
 	}
 	out.Verdict = verdictPart{Summary: v.Summary, Usage: v.Usage}
 	return review.Findings(&v, own, set, parent), nil

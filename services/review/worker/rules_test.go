@@ -162,6 +162,7 @@ func TestUnchangedFilesAreCarriedOver(t *testing.T) {
 		}
 	}
 	info := &review.CouncilInfo{Members: 2, Digest: "1"}
+	votesMissing := false
 	round := func(id job.ID, change *review.Change, edit func(s *session, p *planned)) (planned, finding.Coverage) {
 		s := testSession(t, review.DefaultSettings())
 		s.p.Subjects = subjects
@@ -178,10 +179,10 @@ func TestUnchangedFilesAreCarriedOver(t *testing.T) {
 		if p.Away != "" {
 			p.missed(unread(change, p.Carried), finding.ReasonCouncilUnavailable)
 		}
-		council := review.CouncilOutcome{Coverage: review.CouncilCoverage{Complete: p.Away == ""}, Carried: carriedFrom(p.Carried)}
+		council := review.CouncilOutcome{Coverage: review.CouncilCoverage{Complete: p.Away == ""}, Carried: carriedFrom(p.Carried), Unjudged: votesMissing}
 		addLimits(&council, p.Limits)
 		coverage := review.Cover(change, true, nil, council)
-		require.NoError(t, s.settle(t.Context(), nil, &progress{planned: p}, in, coverage))
+		require.NoError(t, s.settle(t.Context(), nil, &progress{planned: p, located: located{Council: council}}, in, coverage))
 		return p, coverage
 	}
 	both := &review.Change{Files: []review.File{file("a", "1"), file("b", "1")}}
@@ -207,6 +208,13 @@ func TestUnchangedFilesAreCarriedOver(t *testing.T) {
 	require.Equal(t, []review.Reason{finding.ReasonCouncilUnavailable}, coverage.Files[1].Reasons)
 	require.False(t, coverage.Complete)
 	require.NotContains(t, subjects.subject.Files, review.Path("b"), "what nobody read is read the next time")
+
+	votesMissing = true
+	p, _ = round("unjudged", again, nil)
+	require.Len(t, p.Carried, 1)
+	require.Contains(t, subjects.subject.Files, review.Path("a"), "it was read before")
+	require.NotContains(t, subjects.subject.Files, review.Path("b"), "what was found there is to be voted on the next time")
+	votesMissing = false
 
 	p, _ = round("whole", again, func(s *session, _ *planned) { s.review.Scope = review.ScopeWhole })
 	require.Empty(t, p.Carried)
