@@ -25,7 +25,11 @@ func (s *session) carry(ctx context.Context, in *review.Inspection, info *review
 	if err != nil && !errors.Is(err, review.ErrNotFound) {
 		return err
 	}
-	p.Basis = review.Basis{Config: s.resolution.Settings.Digest, Branch: pull.BaseBranch, Council: p.Council + "@" + info.Digest}
+	rules, err := s.rulesDigest(ctx, in)
+	if err != nil {
+		return err
+	}
+	p.Basis = review.Basis{Config: rules, Branch: pull.BaseBranch, Council: p.Council + "@" + info.Digest}
 	switch {
 	case p.Away != "":
 		p.Basis.Council = subject.DoneCouncil // whoever it is now does not read anything

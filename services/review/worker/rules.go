@@ -2,6 +2,8 @@ package worker
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -74,6 +76,24 @@ func (s *session) rules(
 		}
 	}
 	return out, nil
+}
+
+// rulesDigest tells the repository's configuration from every other one, the guidelines that it names included.
+func (s *session) rulesDigest(ctx context.Context, in *review.Inspection) (string, error) {
+	settings := &s.resolution.Settings
+	if len(settings.Guidelines) == 0 {
+		return settings.Digest, nil
+	}
+	h := sha256.New()
+	for _, path := range settings.Guidelines {
+		text, why, err := s.atBase(ctx, in, path)
+		if err != nil {
+			return "", err
+		}
+		of := sha256.Sum256(text)
+		fmt.Fprintf(h, "%q %q %x\n", path, why, of)
+	}
+	return settings.Digest + "+" + hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
 // atBase reads a file of the repository where its configuration is read: at the tip of the base branch of a pull request,

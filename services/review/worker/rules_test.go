@@ -222,6 +222,18 @@ func TestUnchangedFilesAreCarriedOver(t *testing.T) {
 	info.Digest = "2"
 	p, _ = round("other", again, nil)
 	require.Contains(t, p.Notes[0], review.WholeCouncil)
+
+	guided := func(text string) func(*session, *planned) {
+		return func(s *session, _ *planned) {
+			s.resolution.Settings.Guidelines, s.resolution.Pull.BaseTip = []string{"AGENTS.md"}, "tip"
+			s.p.Forge = baseForge{commit: "tip", files: map[string]string{"AGENTS.md": text}}
+		}
+	}
+	round("guided", again, guided("be kind"))
+	p, _ = round("still", again, guided("be kind"))
+	require.Len(t, p.Carried, 2)
+	p, _ = round("strict", again, guided("be strict"))
+	require.Contains(t, p.Notes[0], review.WholeConfig, "what was read was not read under this guideline")
 }
 
 // awayForge does not answer for a file.
