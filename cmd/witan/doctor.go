@@ -218,19 +218,22 @@ func (c *checkup) jobs(ctx context.Context, conn grpc.ClientConnInterface) {
 		c.bad("jobs", "%s", explain(err))
 		return
 	}
-	failed, err := client.ListJobs(ctx, &jobsv1.ListJobsRequest{PageSize: 1000, States: []jobsv1.Job_State{jobsv1.Job_FAILED}})
+	ended, err := client.ListJobs(ctx, &jobsv1.ListJobsRequest{PageSize: 1000, States: []jobsv1.Job_State{jobsv1.Job_FAILED, jobsv1.Job_PARTIALLY_SUCCEEDED}})
 	if err != nil {
 		c.bad("jobs", "%s", explain(err))
 		return
 	}
-	dead := 0
-	for _, j := range failed.GetJobs() {
+	dead, failed := 0, 0
+	for _, j := range ended.GetJobs() {
+		if j.GetState() == jobsv1.Job_FAILED {
+			failed++
+		}
 		if job.IsDeadLetter(j.GetStateReason()) {
 			dead++
 		}
 	}
-	c.ok("jobs", "%d unfinished, %d failed", len(unfinished.GetJobs()), len(failed.GetJobs()))
+	c.ok("jobs", "%d unfinished, %d failed", len(unfinished.GetJobs()), failed)
 	if dead > 0 {
-		c.bad("jobs", "%d were given up, after ten recoveries without progress or because the forge did not answer for too long; see `witan jobs list --state FAILED`, then `witan jobs retry`", dead)
+		c.bad("jobs", "%d were given up, after ten recoveries without progress or because the forge or the models did not answer for too long; see `witan jobs list --state FAILED` and `--state PARTIALLY_SUCCEEDED`, then `witan jobs retry`", dead)
 	}
 }

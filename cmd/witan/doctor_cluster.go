@@ -122,7 +122,7 @@ func (c *checkup) database(ctx context.Context, conf config.Config) {
 	case err != nil:
 		c.bad("jobs", "%s", explain(err))
 	case dead > 0:
-		c.bad("jobs", "%d were given up, after ten recoveries without progress or because the forge did not answer for too long; see `witan jobs list --state FAILED`, then `witan jobs retry`", dead)
+		c.bad("jobs", "%d were given up, after ten recoveries without progress or because the forge or the models did not answer for too long; see `witan jobs list --state FAILED` and `--state PARTIALLY_SUCCEEDED`, then `witan jobs retry`", dead)
 	default:
 		c.ok("jobs", "none was given up")
 	}

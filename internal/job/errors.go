@@ -52,11 +52,14 @@ const (
 	ReasonQueueExpired = string(apierr.ReasonQueueExpired)
 )
 
-// IsDeadLetter says whether a job that FAILED for this reason was given up though nothing is wrong with what it was asked for:
-// it began again and again without getting on, or others stayed away for longer than it waits. Someone has to look, and retry
-// it.
+// ReasonCouncilUnavailable: a review went on without its council, which stayed away for longer than reviews ask for it.
+const ReasonCouncilUnavailable = "COUNCIL_UNAVAILABLE"
+
+// IsDeadLetter says whether a job that ended FAILED or PARTIALLY_SUCCEEDED for this reason was given up though nothing is wrong
+// with what it was asked for: it began again and again without getting on, or others stayed away for longer than it waits.
+// Someone has to look, and retry it.
 func IsDeadLetter(reason string) bool {
-	return reason == ReasonRecoveryAttempts || reason == string(apierr.ReasonForgeUnavailable)
+	return reason == ReasonRecoveryAttempts || reason == string(apierr.ReasonForgeUnavailable) || reason == ReasonCouncilUnavailable
 }
 
 // CodeInternal is google.rpc.Code INTERNAL.

@@ -195,7 +195,7 @@ type Reader interface {
 	// Expired returns jobs of any state whose ExpireAt has come, oldest first, at most limit, behind one that it returned
 	// before; the zero value is the beginning.
 	Expired(ctx context.Context, now time.Time, after Expiry, limit int) ([]Expiry, error)
-	// DeadLetters counts the jobs that are FAILED for a reason that IsDeadLetter is true of.
+	// DeadLetters counts the jobs that are FAILED or PARTIALLY_SUCCEEDED for a reason that IsDeadLetter is true of.
 	DeadLetters(ctx context.Context) (int64, error)
 }
 

@@ -251,7 +251,7 @@ func (h *Hunk) diff() diff.Hunk {
 	return out
 }
 
-// Summarise is the summary of a review that no council has concluded.
+// Summarise is the summary of a review that no council has concluded, with the reason where one should have.
 func Summarise(findings []finding.Finding, files int, why string) string {
 	published := 0
 	for i := range findings {
@@ -261,7 +261,11 @@ func Summarise(findings []finding.Finding, files int, why string) string {
 	}
 	text := fmt.Sprintf("%d %s by static reviewers in %d changed %s.",
 		published, plural(published, "finding"), files, plural(files, "file"))
-	if why != "" {
+	switch why {
+	case "":
+	case string(finding.ReasonCouncilUnavailable):
+		text += " The council did not take part: neither it nor any of its models answered for as long as a review asks."
+	default:
 		text += " The council did not take part: " + why + "."
 	}
 	return text

@@ -170,3 +170,36 @@ func (n *node) requireDeadLetter(name string) {
 	require.Contains(n.t, listed, strings.TrimPrefix(name, "jobs/"))
 	require.Contains(n.t, listed, "FORGE_UNAVAILABLE")
 }
+
+// TestP07_ModelsThatStayAwayAreSaidByTheCheckRunAndWhereOperatorsLook has the models go away for longer than a review asks for
+// them: what static reviewers and the change itself tell is shown, the check run is neutral and says what is missing, operators
+// find the review where they look for jobs that were given up, and whoever retries it when the models are back gets all of it.
+func TestP07_ModelsThatStayAwayAreSaidByTheCheckRunAndWhereOperatorsLook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, doubly)
+	h := w.startHub()
+	w.write("witan.yaml", strings.Replace(readFile(t, w.Config), "reviews: {", "reviews: {council_pause: 1s, ", 1))
+	n := w.serve()
+	at, err := url.Parse(w.endpoint)
+	require.NoError(t, err)
+	w.simulator.Kill()
+	h.deliver(n.HTTP, 0)
+	made := n.reviewOf(h)
+	ended := n.wait(made.GetJob())
+	require.Equal(t, jobsv1.Job_PARTIALLY_SUCCEEDED, ended.GetState())
+	require.Equal(t, "COUNCIL_UNAVAILABLE", ended.GetStateReason())
+	runs := h.checkRuns()
+	require.Len(t, runs, 1)
+	require.Equal(t, "completed", runs[0].Status)
+	require.Equal(t, "neutral", runs[0].Conclusion)
+	require.Contains(t, strings.ReplaceAll(runs[0].Body, `\`, ""), "The council did not take part: neither it nor any of its models answered")
+	require.Contains(t, n.run("doctor").Stdout, "1 were given up")
+	require.Contains(t, n.run("jobs", "list", "--state", "PARTIALLY_SUCCEEDED").Stdout, strings.TrimPrefix(made.GetJob(), "jobs/"))
+
+	w.simulate(at.Host)
+	n = n.restart() // a process waits half a minute before it asks models again that were away
+	_, err = n.Jobs.RetryJob(bounded(t), &jobsv1.RetryJobRequest{Name: made.GetJob()})
+	require.NoError(t, err)
+	n.publishes(h, "retried")
+	require.NotContains(t, n.run("doctor").Stdout, "given up")
+}

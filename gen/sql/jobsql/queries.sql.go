@@ -100,7 +100,8 @@ func (q *Queries) CloseCall(ctx context.Context, arg CloseCallParams) error {
 }
 
 const countGivenUp = `-- name: CountGivenUp :one
-SELECT count(*) FROM jobs WHERE state = 'FAILED' AND state_reason IN ('RECOVERY_ATTEMPTS_EXCEEDED', 'FORGE_UNAVAILABLE')
+SELECT count(*) FROM jobs
+WHERE state IN ('FAILED', 'PARTIALLY_SUCCEEDED') AND state_reason IN ('RECOVERY_ATTEMPTS_EXCEEDED', 'FORGE_UNAVAILABLE', 'COUNCIL_UNAVAILABLE')
 `
 
 func (q *Queries) CountGivenUp(ctx context.Context) (int64, error) {

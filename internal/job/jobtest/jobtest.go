@@ -246,14 +246,22 @@ var fencing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 		require.Equal(t, job.StateRunning, j.State)
 		require.False(t, j.StartedAt.IsZero())
 	},
-	"a job whose forge stays away is a dead letter": func(t *testing.T, s job.Store) {
-		for _, reason := range []string{"FORGE_UNAVAILABLE", "BUDGET_EXCEEDED"} {
+	"what stayed away makes a job a dead letter": func(t *testing.T, s job.Store) {
+		want := int64(0)
+		for _, o := range []job.Outcome{
+			{State: job.StateFailed, Reason: "FORGE_UNAVAILABLE"}, {State: job.StateFailed, Reason: "BUDGET_EXCEEDED"},
+			{State: job.StatePartiallySucceeded, Reason: "COUNCIL_UNAVAILABLE"}, {State: job.StatePartiallySucceeded, Reason: "MEMBER_FAILED"},
+		} {
 			f := began(t, s)
-			finish(t, s, f, job.Outcome{State: job.StateFailed, Reason: reason})
+			finish(t, s, f, o)
+			if job.IsDeadLetter(o.Reason) {
+				want++
+			}
+			n, err := s.DeadLetters(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, want, n, "%v", o)
 		}
-		n, err := s.DeadLetters(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, int64(1), n)
+		require.Equal(t, int64(2), want)
 	},
 	"a job that never gets on is given up": func(t *testing.T, s job.Store) {
 		f := began(t, s)

@@ -23,7 +23,7 @@ type Jobs interface {
 func Register(reg prometheus.Registerer, jobs Jobs, logger *slog.Logger) error {
 	return reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "witan_jobs_dead_letters",
-		Help: "Jobs that were given up, after too many recoveries without progress or because the forge stayed away, and wait for a retry or their deletion.",
+		Help: "Jobs that were given up, after too many recoveries without progress or because the forge or the models stayed away, and wait for a retry or their deletion.",
 	}, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

@@ -147,7 +147,8 @@ SELECT id, expire_time FROM jobs WHERE expire_time <= @now AND (expire_time, id)
 ORDER BY expire_time, id LIMIT @n;
 
 -- name: CountGivenUp :one
-SELECT count(*) FROM jobs WHERE state = 'FAILED' AND state_reason IN ('RECOVERY_ATTEMPTS_EXCEEDED', 'FORGE_UNAVAILABLE');
+SELECT count(*) FROM jobs
+WHERE state IN ('FAILED', 'PARTIALLY_SUCCEEDED') AND state_reason IN ('RECOVERY_ATTEMPTS_EXCEEDED', 'FORGE_UNAVAILABLE', 'COUNCIL_UNAVAILABLE');
 
 -- Lists begin behind a place; empty lists of kinds and states mean all. Three queries, because each has its index; without spec
 -- and result, which no list shows.

@@ -244,8 +244,8 @@ func idsOf(ctx context.Context, q querier, query string, args ...any) ([]job.ID,
 // DeadLetters implements job.Reader.
 func (s *Store) DeadLetters(ctx context.Context) (int64, error) {
 	var n int64
-	err := s.db.Reader().QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE state = 'FAILED'
-		AND state_reason IN ('RECOVERY_ATTEMPTS_EXCEEDED', 'FORGE_UNAVAILABLE')`).Scan(&n)
+	err := s.db.Reader().QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE state IN ('FAILED', 'PARTIALLY_SUCCEEDED')
+		AND state_reason IN ('RECOVERY_ATTEMPTS_EXCEEDED', 'FORGE_UNAVAILABLE', 'COUNCIL_UNAVAILABLE')`).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count jobs that were given up: %w", err)
 	}

@@ -139,14 +139,24 @@ func anchors(out []finding.Anchor, code *review.Code, side finding.Side) []findi
 func absent(got *progress, parts []review.Part) review.CouncilOutcome {
 	out := review.CouncilOutcome{Limits: map[review.Path][]review.Reason{}}
 	out.Coverage.PartsPlanned = len(parts)
-	out.Coverage.Reason = got.deliberated.Away
+	away := got.deliberated.absence()
+	out.Coverage.Reason = away
 	for i := range parts {
 		for _, path := range parts[i].Paths {
-			out.Limits[path] = []review.Reason{awayReason(got.deliberated.Away)}
+			out.Limits[path] = []review.Reason{awayReason(away)}
 		}
 	}
-	out.Coverage.Text = "0 models: " + got.deliberated.Away
+	out.Coverage.Text = "0 models: " + away
 	return out
+}
+
+// absence is why the council did not take part, empty where it did. Where nothing came that may still come by itself, it was
+// not to be had: a retry is worth it.
+func (d *deliberated) absence() string {
+	if d.Away != "" && d.Again == askAll {
+		return string(finding.ReasonCouncilUnavailable)
+	}
+	return d.Away
 }
 
 func awayReason(away string) review.Reason {
