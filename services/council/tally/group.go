@@ -90,10 +90,12 @@ func (g *gathered) add(p placed) {
 	g.prints[p.print], g.sources[source{p.Source, p.Outside}] = true, true
 }
 
-// Group forms the distinct findings, each proposal in one of them, never across files. Proposals with one fingerprint
-// are one problem. Otherwise two are when they stand at near lines and have one category or similar claims, or stand in
-// one symbol and have similar claims; two reports of one source are told apart by it, and two that quote different code
-// mean different code, so these need similar claims in any case. The result does not depend on the order of the proposals. Findings are named f1, f2 … by path and line.
+// Group forms the distinct findings, each proposal in one of them, never across files. Two reports of one source are two
+// problems where they are about different places, however alike they are told: whoever reports one thing of forty lines means forty.
+// Otherwise proposals with one fingerprint are one problem, and so are two that stand at near lines and have one category or similar
+// claims, or stand in one symbol and have similar claims; two reports of one source, and two that quote different code, need similar
+// claims in any case. Of several findings that a proposal could belong to it joins the one whose code it quotes, then the nearest. The
+// result does not depend on the order of the proposals. Findings are named f1, f2 … by path and line.
 func (g Grouping) Group(proposals []council.Proposal) []council.Finding {
 	all := make([]placed, len(proposals))
 	texts, seen := g.texts(), numbers{}
@@ -109,12 +111,12 @@ func (g Grouping) Group(proposals []council.Proposal) []council.Finding {
 		if len(groups) > 0 && groups[first].all[0].Path != p.Path {
 			first = len(groups)
 		}
-		at := slices.IndexFunc(groups[first:], func(group *gathered) bool { return g.joins(p, group) })
-		if at < 0 {
-			groups = append(groups, &gathered{prints: map[string]bool{}, sources: map[source]bool{}})
-			at = len(groups) - 1 - first
+		group := g.closest(p, groups[first:])
+		if group == nil {
+			group = &gathered{prints: map[string]bool{}, sources: map[source]bool{}}
+			groups = append(groups, group)
 		}
-		groups[first+at].add(p)
+		group.add(p)
 	}
 	findings := make([]council.Finding, len(groups))
 	for i, group := range groups {
@@ -172,8 +174,32 @@ func (g Grouping) symbol(p council.Proposal) string {
 	return symbol
 }
 
-// joins compares with the group's first only: no chains of near places.
+// closest is the group that the proposal belongs to, nil where there is none.
+func (g Grouping) closest(p placed, groups []*gathered) *gathered {
+	var best *gathered
+	var apart, far int
+	for _, group := range groups {
+		if !g.joins(p, group) {
+			continue
+		}
+		q := group.all[0]
+		otherCode, distance := 0, max(p.StartLine-q.StartLine, q.StartLine-p.StartLine)
+		if elsewhere(p, q) {
+			otherCode = 1
+		}
+		if best == nil || cmp.Or(cmp.Compare(otherCode, apart), cmp.Compare(distance, far)) < 0 {
+			best, apart, far = group, otherCode, distance
+		}
+	}
+	return best
+}
+
+// joins compares with the group's first only: no chains of near places. Those of its own source are all looked at.
 func (g Grouping) joins(p placed, group *gathered) bool {
+	own := source{p.Source, p.Outside}
+	if group.sources[own] && slices.ContainsFunc(group.all, func(q placed) bool { return own == source{q.Source, q.Outside} && another(p, q) }) {
+		return false
+	}
 	if p.print != "" && group.prints[p.print] {
 		return true
 	}
@@ -184,7 +210,7 @@ func (g Grouping) joins(p placed, group *gathered) bool {
 		return false
 	case similarity(p.words, q.words) >= g.Threshold:
 		return true
-	case group.sources[source{p.Source, p.Outside}]:
+	case group.sources[own]:
 		return false
 	}
 	return near && p.Category != "" && p.Category == q.Category && !elsewhere(p, q)
@@ -193,6 +219,11 @@ func (g Grouping) joins(p placed, group *gathered) bool {
 // elsewhere says that both quote code and have no line of it in common.
 func elsewhere(p, q placed) bool {
 	return len(p.lines) > 0 && len(q.lines) > 0 && common(p.lines, q.lines) == 0
+}
+
+// another says that both are about lines of which they share none, or quote code and share no line of it.
+func another(p, q placed) bool {
+	return elsewhere(p, q) || p.StartLine > 0 && q.StartLine > 0 && (p.Side != q.Side || p.StartLine > last(q) || q.StartLine > last(p))
 }
 
 func near(p, q placed) bool {

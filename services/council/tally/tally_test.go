@@ -78,6 +78,34 @@ func TestGroup(t *testing.T) {
 			require.Len(t, got, tc.want)
 		})
 	}
+	t.Run("one source that tells of many places in the same words", func(t *testing.T) {
+		t.Parallel()
+		var ps []council.Proposal
+		for i := range 6 {
+			line, code := 10+6*i, fmt.Sprintf("query(%d)", i)
+			ps = append(ps, coded(fmt.Sprintf("a%d", i), "m1", line, "the query is put together from input", code))
+			if i%2 == 0 { // who else sees one of them means that one
+				ps = append(ps, coded(fmt.Sprintf("b%d", i), "m2", line+1, "a query is put together from input", code))
+			}
+		}
+		got := grouping(part).Group(ps)
+		require.Len(t, got, 6)
+		for i, f := range got {
+			want := []string{fmt.Sprintf("a%d", i)}
+			if i%2 == 0 {
+				want = append(want, fmt.Sprintf("b%d", i))
+			}
+			require.Equal(t, want, f.Proposals)
+		}
+	})
+	t.Run("one source that tells of the same line twice", func(t *testing.T) {
+		t.Parallel()
+		a := coded("p1", "m1", 10, "the result is not checked", "x := open()")
+		b := coded("p2", "m1", 50, "the result is not checked", "x := open()")
+		require.Len(t, grouping(part).Group([]council.Proposal{a, b}), 2, "it stands in two places")
+		b.StartLine = 10
+		require.Len(t, grouping(part).Group([]council.Proposal{a, b}), 1)
+	})
 	t.Run("one fingerprint whatever the lines", func(t *testing.T) {
 		t.Parallel()
 		a := with(base, func(p *council.Proposal) { p.Code, p.StartLine = "x := open()", 0 })
