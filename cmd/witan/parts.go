@@ -265,7 +265,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 	server := reviewserver.New(reviewserver.Params{
 		Jobs: p.jobs, Store: p.reviews, Repository: repository, Blobs: p.blobs, Council: members, Version: version(),
 		Subjects: p.reviews, Ledger: p.reviews, Logger: p.logger, Forge: hub != nil, Host: host,
-		ForgeOwner: forgeOwner(p.config), App: p.config.GitHub.Name,
+		ForgeOwner: forgeOwner(p.config), App: p.config.GitHub.Name, Secrets: leaks,
 	})
 	deliveries := events.New(events.Params{
 		Jobs: peers.NewJobs(p.conn), Store: p.reviews, Subjects: p.reviews, Ledger: p.reviews, Repository: repository, Advisor: members,

@@ -10,6 +10,9 @@ import (
 // MaxText is the largest text file that is read, in bytes (own choice).
 const MaxText = 1 << 20
 
+// MaxTexts bounds what is read of the text files of one change, both sides of all together, in bytes (own choice).
+const MaxTexts = 256 << 20
+
 // Repository reads what is reviewed. Safe for concurrent use.
 type Repository interface {
 	// Pin resolves the source to object IDs and freezes uncommitted work under the review's ID. Errors that the caller

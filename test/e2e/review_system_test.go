@@ -186,7 +186,7 @@ func startReviews(t *testing.T, council review.Council, change ...func(*reviewwo
 		jobsserver.New(jobsserver.Params{Jobs: jobs, Watcher: hub}).Register(r)
 		reviewserver.New(reviewserver.Params{
 			Jobs: jobs, Store: reviews, Repository: params.Repository, Blobs: blobs, Council: council, Version: "test",
-			Ledger: reviews, Forge: params.Forge != nil, Subjects: reviews, Logger: logger,
+			Ledger: reviews, Forge: params.Forge != nil, Subjects: reviews, Logger: logger, Secrets: scanner,
 		}).Register(r)
 	}))
 	require.NoError(t, server.Start(ctx))

@@ -3,6 +3,7 @@ package events_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -326,7 +327,7 @@ func (s *system) open(t *testing.T, path string, options []func(*events.Params))
 		require.NoError(t, db.Close())
 	}
 	s.jobs, s.store = manager, store
-	s.server = server.New(server.Params{Jobs: manager, Store: store, Subjects: store, Ledger: store, Forge: true, App: "owl", Clock: now.now})
+	s.server = server.New(server.Params{Jobs: manager, Store: store, Subjects: store, Ledger: store, Forge: true, App: "owl", Clock: now.now, Secrets: scanner})
 	s.write = func(fn func(ctx context.Context, tx job.Tx) error) error {
 		_, _, err := manager.Create(ctx, job.Creation{ID: job.NewID(), Kind: job.KindIndex, Owner: "local", Resource: "indexes/x", Write: fn})
 		return err
@@ -608,6 +609,28 @@ func TestP11_NoSecretReachesTheCouncilInAQuestion(t *testing.T) {
 	require.True(t, strings.HasSuffix(change, "\n(the change goes on)\n"), "cut at a line")
 	_, comments := s.seen()
 	require.Contains(t, comments[0], "So it is")
+}
+
+// TestP11_NoSecretOfACommentIsStoredWithItsJob: of a comment the commands are kept, without secrets, and nothing else.
+func TestP11_NoSecretOfACommentIsStoredWithItsJob(t *testing.T) {
+	t.Parallel()
+	key := "AK" + "IA" + strings.Join([]string{"QX3ZL7N5", "PWV2KTJD"}, "") // put together, so that these sources hold none
+	bare := strings.Join([]string{"k9Xq2", "vT7mB", "4zLp8", "Rw3Nf", "6Yc1"}, "")
+	s := start(t)
+	body := "api_key = \"" + bare + "\"\n\n/witan ask why is " + key + " refused, and " + bare + "?\n/witan review full\n"
+	answer := s.tell(t, "1", "wil", comment(1, body))
+	j, err := s.jobs.Get(t.Context(), job.ID(strings.TrimPrefix(answer.GetResource(), "jobs/")), "")
+	require.NoError(t, err)
+	var spec events.Spec
+	require.NoError(t, json.Unmarshal(j.Spec, &spec))
+	require.Len(t, spec.Commands, 2)
+	require.Regexp(t, `^why is \[secret:aws-access-token:[0-9a-f]{6}\] refused, and \[secret:[^ ]*\]\?$`, spec.Commands[0].Text)
+	require.Equal(t, "full", spec.Commands[1].Text)
+	require.NotContains(t, string(spec.Event), key[:8])
+	require.NotContains(t, string(spec.Event), bare[:8])
+	require.Len(t, s.council.asked, 1)
+	require.Contains(t, s.council.asked[0].Text, "[secret:aws-access-token:")
+	require.Len(t, s.reviews(t), 1, "both are carried out")
 }
 
 // TestCommandsInTheTextOfAReview has no reactions to give: what shows nowhere else is said.

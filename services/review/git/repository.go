@@ -170,6 +170,11 @@ func sourceError(err error, s review.Source) error {
 
 // Load implements review.Repository.
 func (r *Repository) Load(ctx context.Context, p review.Pinned) (*review.Change, error) {
+	return r.load(ctx, p, review.MaxTexts)
+}
+
+// load is Load with room for so many bytes of texts.
+func (r *Repository) load(ctx context.Context, p review.Pinned, room int) (*review.Change, error) {
 	if p.Source.Kind == review.SourceDiff {
 		return r.loadPatch(ctx, p)
 	}
@@ -182,7 +187,7 @@ func (r *Repository) Load(ctx context.Context, p review.Pinned) (*review.Change,
 		return nil, sourceError(err, p.Source)
 	}
 	c := &review.Change{Files: review.Files(change.Diff)}
-	if err := fill(ctx, repo, c); err != nil {
+	if err := fill(ctx, repo, c, room); err != nil {
 		return nil, fmt.Errorf("read changed files: %w", err)
 	}
 	return c, nil
@@ -221,47 +226,69 @@ func (r *Repository) loadPatch(ctx context.Context, p review.Pinned) (*review.Ch
 	return c, nil
 }
 
-// fill reads the contents of both sides of every text file. Pure renames are read as well: their definitions moved.
-func fill(ctx context.Context, repo *git.Repository, c *review.Change) error {
-	type side struct {
-		file *review.File
-		old  bool
-	}
-	var ids []string
-	var sides []side
-	want := func(f *review.File, blob string, old bool) {
-		if git.IsObjectID(blob) {
-			ids, sides = append(ids, blob), append(sides, side{f, old})
-		}
-	}
+// fill reads the contents of both sides of every text file, at most room bytes in all: the files after that are too large
+// together. Pure renames are read as well, since their definitions moved, but after the others.
+func fill(ctx context.Context, repo *git.Repository, c *review.Change, room int) error {
+	var texts, renames []*review.File
 	for i := range c.Files {
-		f := &c.Files[i]
-		if f.Nature != review.NatureText && (f.Nature != review.NatureUnchanged || f.Change != review.Renamed) {
-			continue
-		}
-		if f.Change != review.Added && f.Change != review.Copied {
-			want(f, f.OldBlob, true)
-		}
-		if f.Change != review.Deleted {
-			want(f, f.NewBlob, false)
+		switch f := &c.Files[i]; {
+		case f.Nature == review.NatureText:
+			texts = append(texts, f)
+		case f.Nature == review.NatureUnchanged && f.Change == review.Renamed:
+			renames = append(renames, f)
 		}
 	}
-	at := 0
-	err := repo.Blobs(ctx, ids, review.MaxText, func(b git.Blob) error {
-		s := sides[at]
-		at++
-		take(s.file, s.old, b)
-		return nil
-	})
-	for i := range c.Files {
-		if c.Files[i].Nature == review.NatureText {
-			c.Files[i].CheckText()
-		}
+	err := fillTexts(ctx, repo, append(texts, renames...), room)
+	for _, f := range texts {
+		f.CheckText()
 	}
 	if err != nil {
 		return err
 	}
 	return fillBinaries(ctx, repo, c)
+}
+
+func fillTexts(ctx context.Context, repo *git.Repository, files []*review.File, room int) error {
+	type side struct {
+		file *review.File
+		old  bool
+	}
+	var ids []string
+	var sides [][]side // by blob
+	for _, f := range files {
+		hasOld := f.Change != review.Added && f.Change != review.Copied && git.IsObjectID(f.OldBlob)
+		hasNew := f.Change != review.Deleted && git.IsObjectID(f.NewBlob)
+		switch {
+		case hasOld && hasNew && f.OldBlob == f.NewBlob: // is kept once
+			ids, sides = append(ids, f.NewBlob), append(sides, []side{{f, true}, {f, false}})
+			continue
+		case hasOld:
+			ids, sides = append(ids, f.OldBlob), append(sides, []side{{f, true}})
+		}
+		if hasNew {
+			ids, sides = append(ids, f.NewBlob), append(sides, []side{{f, false}})
+		}
+	}
+	at := 0
+	err := repo.Blobs(ctx, ids, review.MaxText, func(b git.Blob) error {
+		if room -= len(b.Data); room < 0 {
+			return errEnough
+		}
+		for _, s := range sides[at] {
+			take(s.file, s.old, b)
+		}
+		at++
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		return err
+	}
+	for _, unread := range sides[at:] {
+		f := unread[0].file
+		f.Limit(review.ReasonTooLarge)
+		f.Old, f.New, f.HasOld, f.HasNew = nil, nil, false, false // one side alone would look like an addition, or a removal
+	}
+	return nil
 }
 
 // fillBinaries reads the binaries for what they hold of text. Those after review.MaxBinaries are too large together.

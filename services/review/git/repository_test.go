@@ -3,6 +3,7 @@ package git_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,6 +77,53 @@ func TestWhatHasANULIsNoBinaryForThat(t *testing.T) {
 	}, got)
 	require.Equal(t, "a long string inside\n", change.File("logo.png").NewStrings)
 	require.Equal(t, "<?php /* \n", change.File("run.php").NewStrings)
+}
+
+// TestTextsAreReadWithinABudget renames a folder beside files that are changed: these are read first, a file is read on both
+// sides or on none, and what has the same content on both sides counts once.
+func TestTextsAreReadWithinABudget(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run(t, dir, "init", "-q", "-b", "main")
+	text := func(i int, word string) string { return fmt.Sprintf("%03d %s\n%0991d\n", i, word, i) } // 1,000 bytes
+	before, after := historytest.Commit{Write: map[string]string{}}, historytest.Commit{Write: map[string]string{}}
+	for i := range 10 {
+		before.Write[fmt.Sprintf("a/%d.txt", i)], after.Write[fmt.Sprintf("b/%d.txt", i)] = text(i, "aaa"), text(i, "aaa")
+		before.Write[fmt.Sprintf("c/%d.txt", i)], after.Write[fmt.Sprintf("c/%d.txt", i)] = text(100+i, "bbb"), text(100+i, "ccc")
+		after.Delete = append(after.Delete, fmt.Sprintf("a/%d.txt", i))
+	}
+	commit(t, dir, before)
+	commit(t, dir, after)
+	r, p := pinned(t, review.Source{Kind: review.SourceRange, Dir: dir, Base: "main~1", Head: "main"})
+	for room, want := range map[int]struct{ changed, renamed int }{
+		0: {0, 0}, 1000: {0, 0}, 2000: {1, 0}, 7500: {3, 0}, 20_000: {10, 0}, 20_999: {10, 0}, 21_000: {10, 1}, 30_000: {10, 10},
+	} {
+		change, err := r.LoadWithin(t.Context(), p, room)
+		require.NoError(t, err)
+		require.Len(t, change.Files, 20)
+		var changed, renamed, bytes int
+		for _, f := range change.Files {
+			require.Equal(t, f.HasOld, f.HasNew, f.Path)
+			if bytes += len(f.New); f.OldBlob != f.NewBlob {
+				bytes += len(f.Old)
+			}
+			switch {
+			case !f.HasNew:
+				require.Equal(t, []review.Reason{review.ReasonTooLarge}, f.Limits, f.Path)
+			case f.Change == review.Renamed:
+				renamed++
+			default:
+				changed++
+			}
+		}
+		require.Equal(t, want, struct{ changed, renamed int }{changed, renamed}, room)
+		require.LessOrEqual(t, bytes, room)
+	}
+	change, err := r.Load(t.Context(), p)
+	require.NoError(t, err)
+	for _, f := range change.Files {
+		require.Empty(t, f.Limits, f.Path)
+	}
 }
 
 // TestEachBranchIsASubject whichever is checked out, and a commit that is none of them is one of its own.

@@ -93,6 +93,10 @@ const maxPlaces = 200
 type view struct {
 	head  *Head
 	texts map[string]*file
+	// olds are the old sides of changed files' hunks.
+	olds map[string][]oldHunk
+	// moves are the changed files to which code may have moved; made when they are asked for.
+	moves *moves
 	// quoted counts the known findings that are not fixed, by where they stood and what they quote.
 	quoted map[string]int
 }
@@ -114,7 +118,14 @@ type file struct {
 	presence Presence
 	text     string
 	tokens   *tokens // without comments
-	plain    *tokens // with them, made when it is asked for
+	written  *tokens // with them, made when it is asked for
+}
+
+func (f *file) plain() *tokens {
+	if f.written == nil {
+		f.written = tokenise(finding.Syntax{}, f.text, 1)
+	}
+	return f.written
 }
 
 func (v *view) file(path string) (*file, error) {
@@ -138,10 +149,7 @@ func (f *file) find(q *quote, before, after string) []place {
 	if out := f.tokens.find(q.tokens, before, after); len(out) > 0 {
 		return out
 	}
-	if f.plain == nil {
-		f.plain = tokenise(finding.Syntax{}, f.text, 1)
-	}
-	return f.plain.find(q.plain, "", "")
+	return f.plain().find(q.plain, "", "")
 }
 
 // quote is the code that a finding quotes.
@@ -157,13 +165,81 @@ func quoteOf(l *finding.Location) *quote {
 // empty: only the file is known.
 func (q *quote) empty() bool { return len(q.plain) == 0 }
 
-// removed returns where the change takes the quote away from a file: places on its old side that hold a deleted line.
-func (v *view) removed(path string, q *quote, before, after string) []place {
-	f := v.head.Change.OldFile(path)
-	if f == nil {
+// moves are changed files by the tokens that they hold, so that each is read once and not for each finding.
+type moves struct {
+	files         []*review.File
+	tokens, plain map[string][]int
+}
+
+func (v *view) movable() (*moves, error) {
+	if v.moves != nil {
+		return v.moves, nil
+	}
+	m := &moves{tokens: map[string][]int{}, plain: map[string][]int{}}
+	for i := range v.head.Change.Files {
+		c := &v.head.Change.Files[i]
+		if c.Change == review.Deleted || c.Added == 0 && c.Change != review.Renamed {
+			continue
+		}
+		f, err := v.file(c.Path)
+		if err != nil {
+			return nil, err
+		}
+		if f.presence != Present {
+			continue
+		}
+		note(m.tokens, f.tokens, len(m.files))
+		note(m.plain, f.plain(), len(m.files))
+		m.files = append(m.files, c)
+	}
+	v.moves = m
+	return m, nil
+}
+
+func note(in map[string][]int, t *tokens, file int) {
+	for _, token := range t.texts {
+		if files := in[token]; len(files) == 0 || files[len(files)-1] != file {
+			in[token] = append(files, file)
+		}
+	}
+}
+
+// holding are the files that may hold a quote: those with the rarest of its tokens.
+func (m *moves) holding(q *quote) []*review.File {
+	at := append(slices.Clone(rarest(m.tokens, q.tokens)), rarest(m.plain, q.plain)...)
+	slices.Sort(at)
+	at = slices.Compact(at)
+	out := make([]*review.File, len(at))
+	for i, n := range at {
+		out[i] = m.files[n]
+	}
+	return out
+}
+
+func rarest(in map[string][]int, quote []string) []int {
+	if len(quote) == 0 {
 		return nil
 	}
-	var out []place
+	best := in[quote[0]]
+	for _, token := range quote[1:] {
+		if files := in[token]; len(files) < len(best) {
+			best = files
+		}
+	}
+	return best
+}
+
+// oldHunk is the old side of a hunk.
+type oldHunk struct {
+	deleted       map[int]bool // lines
+	tokens, plain *tokens
+}
+
+func (v *view) oldHunks(f *review.File) []oldHunk {
+	if out, ok := v.olds[f.OldPath]; ok {
+		return out
+	}
+	out := make([]oldHunk, 0, len(f.Hunks))
 	for i := range f.Hunks {
 		h := &f.Hunks[i]
 		var old []string
@@ -177,13 +253,29 @@ func (v *view) removed(path string, q *quote, before, after string) []place {
 			}
 		}
 		text := strings.Join(old, "\n")
-		places := tokenise(finding.SyntaxOf(path), text, h.OldStart).find(q.tokens, before, after)
+		out = append(out, oldHunk{
+			deleted, tokenise(finding.SyntaxOf(f.OldPath), text, h.OldStart), tokenise(finding.Syntax{}, text, h.OldStart),
+		})
+	}
+	v.olds[f.OldPath] = out
+	return out
+}
+
+// removed returns where the change takes the quote away from a file: places on its old side that hold a deleted line.
+func (v *view) removed(path string, q *quote, before, after string) []place {
+	f := v.head.Change.OldFile(path)
+	if f == nil {
+		return nil
+	}
+	var out []place
+	for _, h := range v.oldHunks(f) {
+		places := h.tokens.find(q.tokens, before, after)
 		if len(places) == 0 {
-			places = tokenise(finding.Syntax{}, text, h.OldStart).find(q.plain, "", "")
+			places = h.plain.find(q.plain, "", "")
 		}
 		for _, p := range places {
 			for n := p.start; n <= p.end; n++ {
-				if deleted[n] {
+				if h.deleted[n] {
 					out = append(out, p)
 					break
 				}

@@ -59,20 +59,17 @@ type Result struct {
 
 // Apply compares a review's findings with those of its subject. An error is one of reading the head.
 func Apply(in Input) (Result, error) {
-	a := &application{in: in, view: &view{head: &in.Head, texts: map[string]*file{}}, rows: map[string]*finding.FileCoverage{}}
+	a := &application{in: in, view: &view{head: &in.Head, texts: map[string]*file{}, olds: map[string][]oldHunk{}}, rows: map[string]*finding.FileCoverage{}}
 	for i := range in.Coverage.Files {
 		a.rows[in.Coverage.Files[i].Path] = &in.Coverage.Files[i]
 	}
 	a.known = slices.Clone(in.Known)
 	a.view.count(a.known)
-	for k := range a.known {
-		s, err := a.view.stand(&a.known[k])
-		if err != nil {
-			return Result{}, err
-		}
-		a.standings = append(a.standings, s)
-	}
 	a.findings = slices.Clone(in.Findings)
+	var err error
+	if a.standings, err = a.view.stands(a.known, a.findings); err != nil {
+		return Result{}, err
+	}
 	a.match = newMatcher(a.view, a.findings, a.known, a.standings)
 	a.match.run(func(f *finding.Finding) bool { return f.Outcome == finding.Published })
 	a.reported = slices.Clone(a.match.by)

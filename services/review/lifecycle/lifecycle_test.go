@@ -316,3 +316,36 @@ func TestEqualCodeOfAnotherFindingIsNotWhereOneWent(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, out.Changes, "where nobody else has it, it was moved")
 }
+
+// TestWhatIsFixedCostsAReviewNothing unless one of its findings may be it again.
+func TestWhatIsFixedCostsAReviewNothing(t *testing.T) {
+	t.Parallel()
+	text := "int first(void) { return 1; }\nint second(void) { return 2; }\n"
+	h, cov := head(map[string]string{"b.c": ""}, map[string]string{"a.c": text, "b.c": "int other(void);\n"})
+	reads, read := 0, h.Read
+	h.Read = func(path string) (string, lifecycle.Presence, error) {
+		reads++
+		return read(path)
+	}
+	var fixed []review.Known
+	for range 100 {
+		k := known(text, "second")
+		k.Finding.Status, k.Finding.Location.Symbol = finding.Fixed, "function second"
+		fixed = append(fixed, k)
+	}
+	fixed = append(fixed, review.Known{ID: "whole", Finding: finding.Finding{Category: finding.Correctness, Status: finding.Fixed}})
+	for name, c := range map[string]struct {
+		findings []finding.Finding
+		reads    int
+	}{
+		"no findings":      {nil, 0},
+		"another category": {[]finding.Finding{{Category: finding.Security, Outcome: finding.Published, Location: finding.Location{Path: "b.c"}}}, 0},
+		"the category":     {[]finding.Finding{{Category: finding.Correctness, Outcome: finding.Published, Location: finding.Location{Path: "b.c"}}}, 1},
+	} {
+		reads = 0
+		out, err := lifecycle.Apply(lifecycle.Input{Review: "reviews/r1", Subject: "s", Findings: c.findings, Known: fixed, Coverage: cov, Head: h})
+		require.NoError(t, err)
+		require.Equal(t, c.reads, reads, name)
+		require.Len(t, out.Known, len(c.findings), "nothing becomes of what was fixed")
+	}
+}

@@ -28,6 +28,29 @@ const (
 	telling = 8
 )
 
+// stands are the standings of the known findings. What is fixed is looked for only where one of the review's findings may be
+// it again, as the rules of matching have it: by its category, or its symbol.
+func (v *view) stands(known []review.Known, findings []finding.Finding) ([]standing, error) {
+	categories, symbols := map[finding.Category]bool{}, map[string]bool{}
+	for i := range findings {
+		categories[findings[i].Category], symbols[findings[i].Location.Symbol] = true, true
+	}
+	out := make([]standing, 0, len(known))
+	for k := range known {
+		f := &known[k].Finding
+		if f.Status == finding.Fixed && !categories[f.Category] && !symbols[f.Location.Symbol] {
+			out = append(out, standing{path: append(v.paths(&f.Location), "")[0], unknown: true})
+			continue
+		}
+		s, err := v.stand(&known[k])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
 // stand looks for the code of a known finding in the head.
 func (v *view) stand(k *review.Known) (standing, error) {
 	l := &k.Finding.Location
@@ -57,7 +80,7 @@ func (v *view) stand(k *review.Known) (standing, error) {
 	if first == nil {
 		return standing{path: l.Path, unknown: true}, nil
 	}
-	if !first.unknown {
+	if !first.unknown && k.Finding.Status != finding.Fixed { // what is fixed does not become so
 		var err error
 		if first.moved, err = v.movedElsewhere(l, first.path, q); err != nil {
 			return standing{}, err
@@ -112,16 +135,19 @@ func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (bool,
 	if q.empty() || l.Symbol == "" && len(q.plain) < telling {
 		return false, nil
 	}
-	for i := range v.head.Change.Files {
-		c := &v.head.Change.Files[i]
-		if c.Path == here || c.Change == review.Deleted || c.Added == 0 && c.Change != review.Renamed {
+	m, err := v.movable()
+	if err != nil {
+		return false, err
+	}
+	for _, c := range m.holding(q) {
+		if c.Path == here {
 			continue
 		}
 		f, err := v.file(c.Path)
 		if err != nil {
 			return false, err
 		}
-		if f.presence != Present || len(f.find(q, "", "")) <= v.quoted[quotedAt(c.Path, q)] {
+		if len(f.find(q, "", "")) <= v.quoted[quotedAt(c.Path, q)] {
 			continue
 		}
 		if l.Symbol == "" || len(q.plain) >= telling || v.defines(c.Path, l.Symbol) {

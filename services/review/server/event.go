@@ -19,6 +19,7 @@ import (
 	"witan.dev/services/review/events"
 	"witan.dev/services/review/lifecycle"
 	"witan.dev/services/review/publish"
+	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
 
@@ -93,8 +94,12 @@ func (s *Server) deliver(ctx context.Context, req *reviewv1.HandleEventRequest, 
 	if err != nil {
 		return "", fmt.Errorf("encode the event of %s: %w", req.GetEvent().GetDelivery(), err)
 	}
+	kept, err := encode.Marshal(withoutWords(req.GetEvent()))
+	if err != nil {
+		return "", fmt.Errorf("encode the event of %s: %w", req.GetEvent().GetDelivery(), err)
+	}
 	owner := auth.Owner(ctx)
-	spec := events.Spec{Event: event, Commands: e.commands}
+	spec := events.Spec{Event: kept, Commands: e.commands}
 	raw, err := json.Marshal(spec)
 	if err != nil {
 		return "", fmt.Errorf("encode the spec of %s: %w", req.GetEvent().GetDelivery(), err)
@@ -122,6 +127,17 @@ func (s *Server) deliver(ctx context.Context, req *reviewv1.HandleEventRequest, 
 	}
 	j, _, err := s.p.Jobs.Create(ctx, c)
 	return j.ID, err
+}
+
+// withoutWords is an event as a job is told it: the commands of a comment are all that it needs, and what people write may hold
+// secrets.
+func withoutWords(e *reviewv1.ForgeEvent) *reviewv1.ForgeEvent {
+	if e.GetComment() == nil {
+		return e
+	}
+	kept := proto.CloneOf(e)
+	kept.GetComment().Body = ""
+	return kept
 }
 
 // admitTip takes a push in at the row of its repository.
@@ -239,7 +255,7 @@ func (s *Server) comment(ctx context.Context, e *reviewv1.ForgeEvent, c *reviewv
 		if !s.p.Forge {
 			return effect{ignored: ignoredNoForge}, nil
 		}
-		return effect{commands: found}, nil
+		return effect{commands: found}, s.redact(ctx, c.GetBody(), found)
 	}
 	if c.GetInReplyTo() == 0 {
 		return effect{ignored: ignoredNoCommand}, nil
@@ -249,6 +265,34 @@ func (s *Server) comment(ctx context.Context, e *reviewv1.ForgeEvent, c *reviewv
 		out.ignored = ignoredNoCommand
 	}
 	return out, err
+}
+
+// redact takes the secrets of a comment out of its commands, which are stored with the job. Of what cannot be scanned for them
+// nothing is kept but the commands' names.
+func (s *Server) redact(ctx context.Context, body string, found []commands.Command) error {
+	var redactor *secrets.Redactor
+	if s.p.Secrets != nil {
+		redactor = s.p.Secrets.NewRedactor()
+		texts := []secrets.Text{{Text: body}}
+		for i := range found {
+			texts = append(texts, secrets.Text{Text: found[i].Text})
+		}
+		if err := redactor.Learn(ctx, texts...); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			s.p.Logger.WarnContext(ctx, "a comment could not be scanned for secrets: its commands lose their words", "error", err)
+			redactor = nil
+		}
+	}
+	for i := range found {
+		if redactor == nil {
+			found[i].Text = ""
+			continue
+		}
+		found[i].Text = redactor.ApplyCut(found[i].Text) // it is cut at its length
+	}
+	return nil
 }
 
 // onFinding is the effect on the finding whose comment is among some. What is closed is frozen.

@@ -23,6 +23,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
 	"witan.dev/services/review/reviewers/linters"
+	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/starter"
 	"witan.dev/services/review/wire"
 )
@@ -45,6 +46,8 @@ type Params struct {
 	ForgeOwner string
 	// App is the account's name without "[bot]", by which comments mention us; empty: they do not.
 	App string
+	// Secrets are taken out of what is stored of comments; nil: of their commands only the names are stored.
+	Secrets *secrets.Reviewer
 	// Host is the forge of pull requests that name none; empty: github.com.
 	Host   string
 	Logger *slog.Logger // nil: nothing is logged

@@ -165,20 +165,24 @@ func (s *session) plan(ctx context.Context, got *progress, in *review.Inspection
 		surroundings.Inspection.BaseIndex, surroundings.Inspection.HeadIndex = got.fetched.BaseIndex, got.fetched.Index
 		surroundings.Index = s.p.Index
 	}
-	var err error
+	texts := make([]*string, 0, len(plan.Parts))
 	for i := range plan.Parts {
-		part := &plan.Parts[i]
-		if err := surroundings.Add(ctx, part); err != nil {
+		if err := surroundings.Add(ctx, &plan.Parts[i]); err != nil {
 			return plan, err
 		}
-		if part.Text, err = redactor.Redact(ctx, secrets.Text{Text: part.Text}); err != nil {
-			return s.unscanned(ctx, plan, err, p)
-		}
-		p.Redactions += strings.Count(part.Text, "[secret:")
+		texts = append(texts, &plan.Parts[i].Text)
+	}
+	if err := learn(ctx, redactor, texts); err != nil {
+		return s.unscanned(ctx, plan, err, p)
+	}
+	for _, t := range texts {
+		*t = redactor.Apply(*t)
+		p.Redactions += strings.Count(*t, "[secret:")
 	}
 	for _, why := range surroundings.Gaps {
 		p.Notes = append(p.Notes, "the code around the change that members are shown may lack something: "+why)
 	}
+	var err error
 	if plan.Parts, err = s.afford(ctx, plan.Parts, p); err != nil {
 		return plan, err
 	}

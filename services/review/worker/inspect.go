@@ -193,7 +193,7 @@ func guarded(ctx context.Context, r review.Reviewer, in review.Inspection) (repo
 }
 
 // clean takes the secrets out of the proposals and gives them their fingerprints. After an error the proposals are as
-// they were up to some of them.
+// they were.
 func (s *session) clean(ctx context.Context, in *review.Inspection, proposals []review.Proposal) error {
 	if len(proposals) == 0 {
 		return nil
@@ -202,11 +202,32 @@ func (s *session) clean(ctx context.Context, in *review.Inspection, proposals []
 	if err != nil {
 		return err
 	}
+	var texts []*string
 	for i := range proposals {
-		if err := redactProposal(ctx, redactor, &proposals[i]); err != nil {
+		texts = append(texts, quotes(&proposals[i])...)
+	}
+	if err := learn(ctx, redactor, texts); err != nil {
+		return err
+	}
+	for _, t := range texts {
+		*t = redactor.ApplyCut(*t) // quotes are cut at their length
+	}
+	for i := range proposals {
+		identify(&proposals[i])
+	}
+	return nil
+}
+
+// learn teaches a redactor all texts before it is applied to the first of them: what it learns in between makes it prepare
+// anew.
+func learn(ctx context.Context, redactor *secrets.Redactor, texts []*string) error {
+	for _, t := range texts {
+		if *t == "" {
+			continue
+		}
+		if err := redactor.Learn(ctx, secrets.Text{Text: *t}); err != nil {
 			return err
 		}
-		identify(&proposals[i])
 	}
 	return nil
 }
@@ -287,22 +308,13 @@ func place(l finding.Location) string {
 	return l.Path
 }
 
-// redactProposal takes secrets out of everything that a reviewer quotes, from whatever file.
-func redactProposal(ctx context.Context, r *secrets.Redactor, p *review.Proposal) (err error) {
+// quotes are the texts of a proposal that may say something of the code, from whatever file.
+func quotes(p *review.Proposal) []*string {
 	texts := []*string{&p.Claim, &p.Reason, &p.Rule, &p.Location.Code, &p.Location.Symbol}
 	for i := range p.Related {
 		texts = append(texts, &p.Related[i].Code)
 	}
-	for _, t := range texts {
-		if *t == "" {
-			continue
-		}
-		if *t, err = r.Redact(ctx, secrets.Text{Text: *t}); err != nil {
-			return err
-		}
-		*t = r.ApplyCut(*t) // quotes are cut at their length
-	}
-	return nil
+	return texts
 }
 
 func (s *session) announceReviewers(ctx context.Context, c *review.Change, outcomes []review.ReviewerOutcome) error {

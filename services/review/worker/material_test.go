@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,6 +35,37 @@ func TestNoPartHoldsHalfASecret(t *testing.T) {
 	require.Len(t, plan.Parts, 1)
 	require.Contains(t, plan.Parts[0].Text, "[secret:")
 	require.NotContains(t, plan.Parts[0].Text, key()[:5])
+}
+
+// TestQuotesOfManySecretsAreTakenOutAtOnce: with a redactor that prepares anew for each quote it would take half an hour.
+func TestQuotesOfManySecretsAreTakenOutAtOnce(t *testing.T) {
+	t.Parallel()
+	reviewer, err := secrets.New([]byte(strings.Repeat("k", 32)))
+	require.NoError(t, err)
+	next := 0
+	id := func() string {
+		next++
+		return "AKIA" + strings.NewReplacer("0", "Q", "1", "Z", "8", "L", "9", "M").Replace(fmt.Sprintf("%05d", next)) + "NFWRJKXVBTC"
+	}
+	var known strings.Builder
+	for range 10_000 {
+		known.WriteString(id() + "\n")
+	}
+	s := &session{redactor: reviewer.NewRedactor()}
+	require.NoError(t, s.redactor.Learn(t.Context(), secrets.Text{Text: known.String()}))
+	proposals := make([]review.Proposal, maxProposals)
+	for i := range proposals {
+		proposals[i].Location.Code = "id = " + id()
+		for range 10 {
+			proposals[i].Related = append(proposals[i].Related, finding.Location{Code: "id = " + id()})
+		}
+	}
+	require.NoError(t, s.clean(t.Context(), &review.Inspection{Change: &review.Change{}}, proposals))
+	for i := range proposals {
+		require.Regexp(t, `^id = \[secret:aws-access-token:[0-9a-f]{6}\]$`, proposals[i].Location.Code)
+		require.Regexp(t, `^id = \[secret:`, proposals[i].Related[9].Code)
+		require.NotEmpty(t, proposals[i].Fingerprint)
+	}
 }
 
 func TestProposalsThatAreLeftOutShowInTheCoverage(t *testing.T) {

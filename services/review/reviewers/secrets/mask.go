@@ -1,8 +1,8 @@
 package secrets
 
 import (
-	"bytes"
 	"context"
+	"strings"
 )
 
 // masking is what stands for a byte of a secret: a letter, so that a literal stays one.
@@ -12,33 +12,36 @@ const masking = 'x'
 // lengths and lines stay as they are. Binary contents are scanned like texts. After an error the content must not be
 // kept.
 func (r *Reviewer) Mask(ctx context.Context, content []byte) ([]byte, error) {
-	hits, err := r.scan(ctx, "", string(content))
+	text := string(content)
+	hits, err := r.scan(ctx, "", text)
 	if err != nil {
 		return nil, err
 	}
+	masked := make(map[string]string)
 	for _, h := range hits {
 		for _, line := range secretLines(h.secret) {
-			overwrite(content, []byte(line))
+			masked[line] = overwritten(line)
+		}
+	}
+	copy(content, replacerOf(masked).Replace(text))
+	for _, h := range hits { // those that share bytes with another one are replaced in part only
+		if !strings.HasPrefix(text[h.offset:], h.secret) {
+			continue
+		}
+		for _, line := range secretLines(h.secret) {
+			copy(content[h.offset+strings.Index(h.secret, line):], masked[line])
 		}
 	}
 	return content, nil
 }
 
-func overwrite(content, secret []byte) {
-	if len(secret) == 0 {
-		return
-	}
-	for at := 0; ; {
-		i := bytes.Index(content[at:], secret)
-		if i < 0 {
-			return
+// overwritten is what stands for a line of a secret. A carriage return in it stays.
+func overwritten(line string) string {
+	out := []byte(line)
+	for i, c := range out {
+		if c != '\n' && c != '\r' {
+			out[i] = masking
 		}
-		at += i
-		for j := range secret {
-			if c := content[at+j]; c != '\n' && c != '\r' {
-				content[at+j] = masking
-			}
-		}
-		at += len(secret)
 	}
+	return string(out)
 }

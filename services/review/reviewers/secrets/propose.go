@@ -2,6 +2,8 @@ package secrets
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,6 +31,10 @@ type scanned struct {
 	text    string
 	starts  []int
 	numbers []int
+	// hits are those of the text, and compared those whose values were looked for on the other side of the change; known says
+	// which of these values it holds as well.
+	hits, compared []hit
+	known          map[string]bool
 }
 
 func newScanned(f *review.File, side finding.Side, in review.Inspection) *scanned {
@@ -91,35 +97,69 @@ func (s *scanned) lineAt(offset int) int {
 	return max(at, 0)
 }
 
-// propose makes one proposal of each value in a file, with the further places of the same value.
-func (r *Reviewer) propose(s *scanned, hits []hit) []review.Proposal {
+// propose makes one proposal of each value in a file that was compared, with the further places of the same value.
+func (r *Reviewer) propose(ctx context.Context, s *scanned) ([]review.Proposal, error) {
 	var out []review.Proposal
-	var kept []hit
+	redactor := r.NewRedactor()
+	if err := redactor.remember(ctx, s.hits); errors.Is(err, ErrTooMany) {
+		redactor = nil // what cannot be taken out is not quoted
+	} else if err != nil {
+		return nil, err
+	}
+	var kept intervals
 	bySecret := make(map[string]int)
-	for _, h := range specificFirst(hits) {
+	for i, h := range s.compared {
+		if i%checkEvery == 0 && ctx.Err() != nil {
+			return nil, fmt.Errorf("report secrets: %w", context.Cause(ctx))
+		}
 		if h.secret == "" {
 			if s.side == finding.Right && s.file.Change == review.Added {
 				out = append(out, byName(s, h))
 			}
 			continue
 		}
-		if h.overlaps(kept) || h.elided() {
+		if h.elided() || s.known[h.secret] || kept.overlap(h.offset, h.offset+len(h.secret)) {
 			continue
 		}
-		kept = append(kept, h)
 		at, seen := bySecret[h.secret]
+		kept.add(h.offset, h.offset+len(h.secret))
 		if !seen {
 			bySecret[h.secret] = len(out)
-			out = append(out, r.proposal(s, h, hits))
+			out = append(out, r.proposal(s, h, redactor))
 			continue
 		}
-		p, loc := &out[at], r.location(s, h, hits)
-		if loc.StartLine != p.Location.StartLine && len(p.Related) < maxPlaces {
+		p := &out[at]
+		if len(p.Related) == maxPlaces {
+			continue
+		}
+		if loc := s.location(h, redactor); loc.StartLine != p.Location.StartLine {
 			p.Related = append(p.Related, loc)
 		}
 	}
-	return out
+	return out, nil
 }
+
+// intervals are stretches of a text that share no byte, in their order.
+type intervals [][2]int
+
+// after is the place of the first interval that ends after the offset.
+func (v intervals) after(offset int) int {
+	at, _ := slices.BinarySearchFunc(v, offset, func(i [2]int, offset int) int {
+		if i[1] <= offset {
+			return -1
+		}
+		return 1
+	})
+	return at
+}
+
+// overlap reports whether the stretch shares bytes with one of the intervals: two rules know the same thing.
+func (v intervals) overlap(from, to int) bool {
+	at := v.after(from)
+	return at < len(v) && v[at][0] < to
+}
+
+func (v *intervals) add(from, to int) { *v = slices.Insert(*v, v.after(from), [2]int{from, to}) }
 
 // specificFirst orders hits: those of specific rules before those of the generic one, then by place, the longer first.
 // The detector's own order is that of a map.
@@ -145,19 +185,9 @@ func generality(h hit) int {
 // whose form is known is none then. It is still masked.
 func (h hit) elided() bool { return h.rule == RuleGeneric && strings.Contains(h.secret, "...") }
 
-// overlaps reports whether the secret shares bytes with one of the others: two rules know the same thing.
-func (h hit) overlaps(others []hit) bool {
-	for _, o := range others {
-		if h.offset < o.offset+len(o.secret) && o.offset < h.offset+len(h.secret) {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Reviewer) proposal(s *scanned, h hit, all []hit) review.Proposal {
+func (r *Reviewer) proposal(s *scanned, h hit, redactor *Redactor) review.Proposal {
 	p := review.Proposal{
-		Source: Name, Location: r.location(s, h, all), Category: finding.Security, Severity: finding.SeverityHigh,
+		Source: Name, Location: s.location(h, redactor), Category: finding.Security, Severity: finding.SeverityHigh,
 		Certainty: 0.95, Rule: h.rule, Certain: true, // members see the replacement only: they cannot judge it
 	}
 	what := fmt.Sprintf("a secret of the kind %s%s", h.rule, beginning(h.secret))
@@ -184,8 +214,8 @@ func beginning(secret string) string {
 	return fmt.Sprintf(" that begins with %q", secret[:shownPart])
 }
 
-// location is where the secret stands, with the lines' text as it may be shown.
-func (r *Reviewer) location(s *scanned, h hit, all []hit) finding.Location {
+// location is where the secret stands, with the lines' text as it may be shown; without it where there is no redactor.
+func (s *scanned) location(h hit, redactor *Redactor) finding.Location {
 	if len(s.starts) == 0 {
 		return finding.Location{Path: s.file.Path, OldPath: s.file.OldPath, Side: s.side, Placement: finding.PlacedFile}
 	}
@@ -198,11 +228,12 @@ func (r *Reviewer) location(s *scanned, h hit, all []hit) finding.Location {
 	if last+1 < len(s.starts) {
 		end = s.starts[last+1]
 	}
-	redactor := r.NewRedactor()
-	redactor.remember(all)
 	loc := finding.Location{
 		Path: s.file.Path, OldPath: s.file.OldPath, Side: s.side, StartLine: s.numbers[first], EndLine: s.numbers[last],
-		Code: strings.TrimSuffix(redactor.Apply(s.text[s.starts[first]:end]), "\n"), Placement: finding.PlacedExact, InDiff: true,
+		Placement: finding.PlacedExact, InDiff: true,
+	}
+	if redactor != nil {
+		loc.Code = strings.TrimSuffix(redactor.Apply(s.text[s.starts[first]:end]), "\n")
 	}
 	if s.code.Usable() {
 		if i := s.code.Enclosing(loc.StartLine, loc.EndLine); i >= 0 {

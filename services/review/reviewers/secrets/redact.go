@@ -1,10 +1,14 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,7 +21,15 @@ const (
 	minKeyLine = 8
 	// marks is how many hex digits of the HMAC tell two secrets apart in one text.
 	marks = 6
+	// maxPiece is how much of a line of a secret is looked for at once, so that texts of a single long line cost no more than
+	// others (own choice; a line of a private key has 64 bytes).
+	maxPiece = 1 << 10
+	// maxKnown and maxKnownBytes bound what a redactor knows (own choices: no change that a person means has as many).
+	maxKnown, maxKnownBytes = 20_000, 8 << 20
 )
+
+// ErrTooMany is the error of a redactor that was given more secrets than it can know. Nothing may be sent then.
+var ErrTooMany = errors.New("secrets: more secrets than can be taken out")
 
 // Redactor replaces secrets in texts by "[secret:<rule>:<6 hex digits>]", the same secret by the same words, and keeps
 // line breaks where they are. It knows the secrets of all texts that it has learned, also where they stand without the
@@ -26,8 +38,11 @@ type Redactor struct {
 	reviewer *Reviewer
 
 	mu       sync.Mutex
-	known    map[string]string // secret, or a line of it, to replacement
+	known    map[string]string // secret, or a piece of it, to replacement
+	bytes    int               // of known
 	replacer *strings.Replacer // nil after known has changed
+	sorted   []string          // known, in the order of bytes; nil after known has changed
+	heads    map[string]bool   // how those in sorted begin
 }
 
 // NewRedactor returns a redactor that knows no secret yet.
@@ -36,14 +51,17 @@ func (r *Reviewer) NewRedactor() *Redactor {
 }
 
 // Learn scans texts and remembers their secrets. Give it everything that is known of a review before the first text is
-// redacted: what one text gives away may stand bare in another. After an error nothing may be sent.
+// redacted: what one text gives away may stand bare in another. After an error, which may be ErrTooMany, nothing may be
+// sent.
 func (d *Redactor) Learn(ctx context.Context, texts ...Text) error {
 	for _, t := range texts {
 		hits, err := d.reviewer.scanAll(ctx, t)
 		if err != nil {
 			return err
 		}
-		d.remember(hits)
+		if err := d.remember(ctx, hits); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -104,59 +122,82 @@ func (d *Redactor) ApplyCut(text string) string {
 // beginning is the length of the longest beginning of a secret with which a line ends, and what stands for that secret;
 // 0 for none that shows more than may be shown. The caller holds mu.
 func (d *Redactor) beginning(line string) (longest int, words string) {
-	for secret, replacement := range d.known {
-		for n := min(len(secret)-1, len(line)); n > shownPart && n >= longest; n-- {
-			if !strings.HasSuffix(line, secret[:n]) {
-				continue
+	if d.sorted == nil {
+		d.sorted, d.heads = slices.Sorted(maps.Keys(d.known)), make(map[string]bool)
+		for _, secret := range d.sorted {
+			if len(secret) > shownPart {
+				d.heads[secret[:shownPart+1]] = true
 			}
-			if n > longest || before(replacement, words) { // the same words whatever the order of the map
-				longest, words = n, replacement
-			}
-			break
 		}
 	}
-	return longest, words
+	for n := min(maxPiece+minKeyLine, len(line)); n > shownPart; n-- {
+		end := line[len(line)-n:]
+		if !d.heads[end[:shownPart+1]] {
+			continue
+		}
+		at, whole := slices.BinarySearch(d.sorted, end)
+		if whole {
+			at++
+		}
+		if at < len(d.sorted) && strings.HasPrefix(d.sorted[at], end) {
+			return n, d.known[d.sorted[at]]
+		}
+	}
+	return 0, ""
 }
 
 func (d *Redactor) current() *strings.Replacer {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.replacer == nil {
-		secrets := make([]string, 0, len(d.known))
-		for secret := range d.known {
-			secrets = append(secrets, secret)
-		}
-		// The longest first: of two secrets that begin alike the replacer takes the one named first.
-		slices.SortFunc(secrets, func(a, b string) int {
-			if len(a) != len(b) {
-				return len(b) - len(a)
-			}
-			return strings.Compare(a, b)
-		})
-		pairs := make([]string, 0, 2*len(secrets))
-		for _, secret := range secrets {
-			pairs = append(pairs, secret, d.known[secret])
-		}
-		d.replacer = strings.NewReplacer(pairs...)
+		d.replacer = replacerOf(d.known)
 	}
 	return d.replacer
 }
 
+// replacerOf replaces the keys by the values.
+func replacerOf(known map[string]string) *strings.Replacer {
+	// The longest first: of two secrets that begin alike the replacer takes the one named first.
+	secrets := slices.SortedFunc(maps.Keys(known), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
+	})
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, secret := range secrets {
+		pairs = append(pairs, secret, known[secret])
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// checkEvery is after how many steps of a loop its context is looked at.
+const checkEvery = 1000
+
 // remember names each secret by the first of its rules, specific ones before the generic one, so that the words do not
 // depend on the order of learning.
-func (d *Redactor) remember(hits []hit) {
+func (d *Redactor) remember(ctx context.Context, hits []hit) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, h := range hits {
+	for i, h := range hits {
+		if i%checkEvery == 0 && ctx.Err() != nil {
+			return fmt.Errorf("remember secrets: %w", context.Cause(ctx))
+		}
 		words := d.reviewer.replacement(h)
 		for _, line := range secretLines(h.secret) {
-			if old, ok := d.known[line]; ok && !before(words, old) {
+			old, ok := d.known[line]
+			if ok && !before(words, old) {
 				continue
 			}
+			if !ok {
+				line = strings.Clone(line) // the text may be large
+				d.bytes += len(line)
+			}
 			d.known[line] = words
-			d.replacer = nil
+			d.replacer, d.sorted = nil, nil
+		}
+		if len(d.known) > maxKnown || d.bytes > maxKnownBytes {
+			return ErrTooMany
 		}
 	}
+	return nil
 }
 
 func before(a, b string) bool {
@@ -167,14 +208,14 @@ func before(a, b string) bool {
 	return a < b
 }
 
-// secretLines returns what has to be replaced: the secret, or its lines where it has several. Markers of a diff and
-// indentation are no part of a line.
+// secretLines returns what has to be replaced: the secret, or its lines where it has several, in pieces where one is long.
+// Markers of a diff and indentation are no part of a line.
 func secretLines(secret string) []string {
 	if !strings.Contains(secret, "\n") {
 		if secret == "" {
 			return nil
 		}
-		return []string{secret}
+		return pieces(nil, secret)
 	}
 	var lines []string
 	for line := range strings.SplitSeq(secret, "\n") {
@@ -183,10 +224,19 @@ func secretLines(secret string) []string {
 			line = strings.TrimLeft(line[1:], " \t\"'`")
 		}
 		if len(line) >= minKeyLine {
-			lines = append(lines, line)
+			lines = pieces(lines, line)
 		}
 	}
 	return lines
+}
+
+// pieces appends the line, cut so that no piece is much longer than maxPiece, or shorter than what is replaced by itself.
+func pieces(out []string, line string) []string {
+	for len(line) >= maxPiece+minKeyLine {
+		out = append(out, line[:maxPiece])
+		line = line[maxPiece:]
+	}
+	return append(out, line)
 }
 
 func (r *Reviewer) replacement(h hit) string {
