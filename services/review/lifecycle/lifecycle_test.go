@@ -317,6 +317,24 @@ func TestEqualCodeOfAnotherFindingIsNotWhereOneWent(t *testing.T) {
 	require.Empty(t, out.Changes, "where nobody else has it, it was moved")
 }
 
+// TestP07_AFindingGoesWhereItsCodeWasMoved: who moves a file within a pull request, and is not told again, has its open finding
+// shown at the new place.
+func TestP07_AFindingGoesWhereItsCodeWasMoved(t *testing.T) {
+	t.Parallel()
+	const line = "run(command, with, everything, given)"
+	text := "one()\n" + line + "\nthree()\n"
+	h, cov := head(map[string]string{"main.c": "x\n"}, map[string]string{"lib/a.c": "zero()\n" + text, "main.c": "y\n"}) // a.c was added by the change
+	out, k := apply(t, known(text, "run"), h, cov)
+	require.Empty(t, out.Changes)
+	require.Len(t, out.Findings, 1, "it is shown, so the check sees it")
+	for _, l := range []finding.Location{out.Findings[0].Location, k.Finding.Location} {
+		require.Equal(t, "lib/a.c", l.Path)
+		require.Equal(t, 3, l.StartLine)
+		require.True(t, l.InDiff)
+	}
+	require.Equal(t, finding.Open, k.Finding.Status)
+}
+
 // TestWhatIsFixedCostsAReviewNothing unless one of its findings may be it again.
 func TestWhatIsFixedCostsAReviewNothing(t *testing.T) {
 	t.Parallel()

@@ -228,7 +228,7 @@ func (m *matcher) renamed(i, k int) float64 {
 // moved: the same code where the definition is called or stands otherwise now, and is not where it was any more.
 func (m *matcher) moved(i, k int) float64 {
 	f, o := &m.findings[i], &m.known[k].Finding
-	if f.Category != o.Category || len(m.standings[k].places) > 0 || m.standings[k].unknown {
+	if f.Category != o.Category || len(m.standings[k].places) > 0 && !m.standings[k].moved || m.standings[k].unknown {
 		return 0
 	}
 	if f.Location.Symbol != "" && bareName(f.Location.Symbol) == bareName(o.Location.Symbol) {

@@ -15,7 +15,7 @@ type standing struct {
 	places []place
 	// removed says that the file is gone with it.
 	removed bool
-	// unknown: nothing can be said. moved: the same definition stands in another file.
+	// unknown: nothing can be said. moved: the same definition stands in another file, which path and places name.
 	unknown bool
 	moved   bool
 }
@@ -81,9 +81,12 @@ func (v *view) stand(k *review.Known) (standing, error) {
 		return standing{path: l.Path, unknown: true}, nil
 	}
 	if !first.unknown && k.Finding.Status != finding.Fixed { // what is fixed does not become so
-		var err error
-		if first.moved, err = v.movedElsewhere(l, first.path, q); err != nil {
+		path, places, err := v.movedElsewhere(l, first.path, q)
+		if err != nil {
 			return standing{}, err
+		}
+		if len(places) > 0 {
+			first = &standing{path: path, places: places, moved: true}
 		}
 	}
 	return *first, nil
@@ -129,15 +132,15 @@ func (v *view) placesIn(f *file, path string, q *quote, k *review.Known) []place
 	return all
 }
 
-// movedElsewhere says whether another changed file has the definition with the quoted code now: it was moved there, and
-// is not gone. Places that other findings have there are not where it went.
-func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (bool, error) {
+// movedElsewhere returns the other changed file that has the definition with the quoted code now, and where it stands there: it
+// was moved, and is not gone. Where other findings stand with the same code it did not go, unless there are more such places.
+func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (path string, places []place, err error) {
 	if q.empty() || l.Symbol == "" && len(q.plain) < telling {
-		return false, nil
+		return "", nil, nil
 	}
 	m, err := v.movable()
 	if err != nil {
-		return false, err
+		return "", nil, err
 	}
 	for _, c := range m.holding(q) {
 		if c.Path == here {
@@ -145,16 +148,17 @@ func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (bool,
 		}
 		f, err := v.file(c.Path)
 		if err != nil {
-			return false, err
+			return "", nil, err
 		}
-		if len(f.find(q, "", "")) <= v.quoted[quotedAt(c.Path, q)] {
+		places := f.find(q, "", "")
+		if len(places) <= v.quoted[quotedAt(c.Path, q)] {
 			continue
 		}
 		if l.Symbol == "" || len(q.plain) >= telling || v.defines(c.Path, l.Symbol) {
-			return true, nil
+			return c.Path, places, nil
 		}
 	}
-	return false, nil
+	return "", nil, nil
 }
 
 // defines says whether a file defines something of the symbol's bare name.
