@@ -106,7 +106,7 @@ func TestWhatIsNotPermittedStaysInTheJob(t *testing.T) {
 		require.Equal(t, publish.ReasonForbidden, f.Publication.Reason)
 	}
 
-	a.Grant(githubtest.DefaultPermissions()) // a later review makes up for it
+	a.Grant(githubtest.ResolvingPermissions()) // a later review makes up for it
 	a.RevokeTokens()
 	r, _ = s.end(t, s.ask(t))
 	require.Equal(t, "DONE", r.Publication.State)

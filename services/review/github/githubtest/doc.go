@@ -34,7 +34,8 @@
 //   - Tokens: the App's RS256 token with its dates; installation tokens with a subset of permissions and repositories
 //     that expire; tokens of users, whose role counts. Missing permissions are 403 "Resource not accessible by
 //     integration", hidden repositories 404, ended tokens 401. Check runs are for the App only, with at most 50
-//     annotations a request. Every body is decoded strictly: unknown members and wrong types are 422.
+//     annotations a request. Every body is decoded strictly: unknown members and wrong types are 422. An App is told of
+//     the events that it subscribes to and has the permission for.
 //   - GraphQL answers what lists, resolves and unresolves review threads, nothing else. Resolving takes contents: write
 //     besides pull_requests: write, as installations of real Apps have found; logins of bots lack their "[bot]" there.
 //   - Rate limits: the primary one always, the secondary ones of Options.Limits; DocumentedLimits are GitHub's.
