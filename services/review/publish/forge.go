@@ -156,7 +156,8 @@ type Checker interface {
 //
 // Errors of all methods: *review.LimitError where the forge wants a pause and did nothing, review.ErrUnavailable where it
 // certainly did nothing, ErrAmbiguous where a write may have been done or not, ErrForbidden, ErrGone, review.ErrHeadGone
-// where the commit of a comment or check run is not there, ErrRefused for whatever else the forge finds wrong in it.
+// where the commit of a comment or check run is not there, ErrPending, ErrRefused for whatever else the forge finds wrong in
+// it.
 type Forge interface {
 	Reader
 	Commenter
@@ -172,6 +173,9 @@ var (
 	// ErrRefused: the forge takes the request for wrong, without naming what in it; of several comments at once none was
 	// created.
 	ErrRefused = errors.New("the forge refuses the request as wrong")
+	// ErrPending: the account that writes has a review under way at the pull request that was not submitted, and is not ours to
+	// remove. Until it is, the forge takes neither comments on lines and files nor answers to them, and created none.
+	ErrPending = errors.New("a review of the writing account is pending at the forge")
 	// ErrForbidden: the token may not do this here: a fork, a permission that was not granted, a locked conversation.
 	ErrForbidden = errors.New("the forge does not permit it")
 	// ErrGone: the comment, thread, check run or pull request is not there.

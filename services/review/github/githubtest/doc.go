@@ -27,6 +27,8 @@
 //     one, both inside a hunk; a range is one side of one hunk and starts before it ends; a file must be in the diff; one
 //     entry that does not fit refuses the whole review with 422, which does not say which entry it was; at most 50
 //     comments a review; bodies of at most 65,536 characters; files as a whole only by the route of single comments.
+//   - While somebody has a pending review of a pull request, no other review, comment on files and lines or answer of
+//     theirs is taken there.
 //   - The commit of a comment is one of the pull request's: what a force push left behind is refused. Later pushes move
 //     comments along or make them outdated. Answers go to threads that are there; authors edit what is theirs.
 //   - Diffs above 20,000 lines or 300 files are refused with 406, comparisons list 300 files, lists have pages of at most
