@@ -2,6 +2,7 @@ package github_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"witan.dev/internal/secret"
 	"witan.dev/services/review"
 	"witan.dev/services/review/github"
+	"witan.dev/services/review/publish"
 )
 
 func TestAPullRequestIsReadWithTheTipOfItsBaseBranch(t *testing.T) {
@@ -296,7 +298,7 @@ func TestTokensAreRenewedBeforeTheyExpire(t *testing.T) {
 	ref.Installation = 11
 	_, err := c.PullRequest(t.Context(), ref)
 	require.NoError(t, err)
-	require.Len(t, h.minted, 2, "one for each of two requests")
+	require.Len(t, h.minted, 4, "one before each of two requests, and one with it")
 }
 
 // TestP11_ATokenThatIsSentBackIsNotRepeated: errors end in logs and at jobs.
@@ -586,4 +588,87 @@ func TestAClientNeedsOneKindOfCredentials(t *testing.T) {
 		require.NoError(t, err, base)
 		require.Equal(t, host, c.Host())
 	}
+}
+
+// TestAnInstallationThatIsGoneIsAskedForAnew: whoever takes the App off an account and puts it on again gives it another
+// installation, and processes, jobs and rows know the former one.
+func TestAnInstallationThatIsGoneIsAskedForAnew(t *testing.T) {
+	t.Parallel()
+	const lookup = "GET /repos/octo/site/installation"
+	gone := answer(http.StatusNotFound, `{"message":"Not Found"}`)
+	for name, c := range map[string]struct {
+		known      int64 // by the caller
+		configured int64
+		lookups    int
+		fails      bool
+	}{
+		"looked up before":    {lookups: 2},
+		"known by the caller": {known: 11, lookups: 1},
+		"configured":          {configured: 11, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t, pullRoutes())
+			h.on(lookup, answer(http.StatusOK, `{"id":11}`))
+			client := h.client(asApp(t), func(p *github.Params) { p.Installation = c.configured })
+			ref := h.pull()
+			ref.Installation = c.known
+			_, err := client.PullRequest(t.Context(), ref)
+			require.NoError(t, err)
+
+			h.on(lookup, answer(http.StatusOK, `{"id":12}`))
+			h.on("POST /app/installations/11/access_tokens", gone)
+			// Its tokens are revoked with it.
+			h.on(routePull, inOrder(answer(http.StatusUnauthorized, `{"message":"Bad credentials"}`), answer(http.StatusOK, pullJSON(ownRepo, ""))))
+			before := h.requests("POST /app/installations/11")
+			for range 2 {
+				got, err := client.PullRequest(t.Context(), ref)
+				if c.fails {
+					require.ErrorIs(t, err, review.ErrForgeRefused)
+					continue
+				}
+				require.NoError(t, err)
+				require.EqualValues(t, 12, got.Installation)
+			}
+			require.Equal(t, c.lookups, h.requests(lookup))
+			if !c.fails {
+				require.Equal(t, 1, h.requests("POST /app/installations/11")-before, "what is gone is not asked for again and again")
+			}
+		})
+	}
+	h := newHub(t, pullRoutes())
+	h.on("POST /app/installations/11/access_tokens", gone)
+	ref := h.pull()
+	ref.Installation = 11
+	_, err := h.client(asApp(t)).PullRequest(t.Context(), ref)
+	require.ErrorIs(t, err, review.ErrForgeRefused, "there is none")
+	h.on(lookup, answer(http.StatusOK, `{"id":11}`))
+	_, err = h.client(asApp(t)).PullRequest(t.Context(), ref)
+	require.ErrorIs(t, err, review.ErrForgeRefused, "the same one")
+}
+
+func TestThreadsAreReadOverARevokedTokenAndALimit(t *testing.T) {
+	t.Parallel()
+	const route = "POST /api/graphql"
+	h := newHub(t, map[string]http.HandlerFunc{})
+	thread := answer(http.StatusOK, `{"data":{"repository":{"pullRequest":{"reviewThreads":{"nodes":[{"id":"T","comments":{"nodes":[{"databaseId":3}]}}]}}}}}`)
+	h.on(route, inOrder(answer(http.StatusUnauthorized, `{"message":"Bad credentials"}`), thread))
+	ref := h.pull()
+	ref.Installation = 11
+	w := github.NewWriter(h.client(asApp(t)))
+	list, err := w.Threads(t.Context(), ref)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+
+	until := time.Now().Add(7 * time.Minute).Truncate(time.Second)
+	h.on(route, answer(http.StatusOK, `{"data":null,"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`,
+		"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(until.Unix(), 10)))
+	_, err = w.Threads(t.Context(), ref)
+	limit, ok := errors.AsType[*review.LimitError](err)
+	require.True(t, ok, "%v", err)
+	require.WithinDuration(t, until, limit.Until, time.Second)
+	err = w.ResolveThread(t.Context(), ref, "T")
+	_, ok = errors.AsType[*review.LimitError](err)
+	require.True(t, ok, "%v", err)
+	require.NotErrorIs(t, err, publish.ErrAmbiguous)
 }

@@ -109,8 +109,8 @@ func (w *Writer) writeAs(ctx context.Context, why purpose, repo review.Repo, met
 	err = conn.send(ctx, method, path, body, into)
 	crashpoint.Hit(crashpoint.AfterPost)
 	if unauthorized(err) && w.client.p.AppID != 0 { // revoked before its time: nothing was done
-		w.client.forget(conn)
-		if conn, err = w.client.connection(conn.key); err != nil {
+		w.client.forget(conn.connection)
+		if conn, err = w.client.connect(ctx, why, repo); err != nil {
 			return refusal(err)
 		}
 		err = conn.send(ctx, method, path, body, into)
@@ -181,7 +181,7 @@ func headGone(message string) bool {
 }
 
 // pages reads a list to its end.
-func pages[T any](ctx context.Context, c *connection, path string, limit int) ([]T, error) {
+func pages[T any](ctx context.Context, c *link, path string, limit int) ([]T, error) {
 	var all []T
 	separator := "?"
 	if strings.Contains(path, "?") {
