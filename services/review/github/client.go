@@ -33,8 +33,8 @@ const (
 
 // Params configure a client: either an App, or a token.
 type Params struct {
-	// BaseURL is the address of an Enterprise server, such as https://github.example.com; empty for the public GitHub. It
-	// is https, or http at a loopback address.
+	// BaseURL is the address of an Enterprise server, such as https://github.example.com, or of a tenant of GitHub Enterprise
+	// Cloud with data residency, such as https://acme.ghe.com; empty for the public GitHub. It is https, or http at a loopback address.
 	BaseURL string
 	// AppID and PrivateKey (PEM) are an App's. Installation is for a server on which the App is installed once; 0: it is
 	// looked up for each repository.
@@ -129,7 +129,11 @@ func newTransport() *http.Transport {
 	}
 }
 
-// locate derives the addresses. On a server REST is below /api/v3 and GraphQL below /api.
+// residence ends the hosts of GitHub Enterprise Cloud with data residency: acme.ghe.com, with its API at api.acme.ghe.com.
+const residence = ".ghe.com"
+
+// locate derives the addresses. On a server REST is below /api/v3 and GraphQL below /api; where GitHub itself is the host,
+// both are at a host of their own.
 func (c *Client) locate(base string) error {
 	if base == "" {
 		c.host = PublicHost
@@ -146,6 +150,13 @@ func (c *Client) locate(base string) error {
 		return c.locate("")
 	}
 	c.host, c.web = strings.ToLower(u.Host), u
+	if strings.HasSuffix(c.host, residence) {
+		c.host = strings.TrimPrefix(c.host, "api.")
+		c.web = &url.URL{Scheme: u.Scheme, Host: c.host}
+		c.rest = &url.URL{Scheme: u.Scheme, Host: "api." + c.host, Path: "/"}
+		c.gql = c.rest.JoinPath("graphql")
+		return nil
+	}
 	c.rest, c.gql = u.JoinPath("api", "v3/"), u.JoinPath("api", "graphql")
 	return nil
 }

@@ -672,3 +672,38 @@ func TestThreadsAreReadOverARevokedTokenAndALimit(t *testing.T) {
 	require.True(t, ok, "%v", err)
 	require.NotErrorIs(t, err, publish.ErrAmbiguous)
 }
+
+// asked notes where requests go, and answers none.
+type asked struct{ urls []string }
+
+func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.urls = append(a.urls, r.URL.String())
+	return nil, errors.New("nobody is there")
+}
+
+func TestEachKindOfGitHubHasItsAddresses(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]struct{ host, rest, gql, git string }{
+		"":                            {"github.com", "https://api.github.com/", "https://api.github.com/graphql", "https://github.com/"},
+		"https://api.github.com":      {"github.com", "https://api.github.com/", "https://api.github.com/graphql", "https://github.com/"},
+		"https://git.example.com/":    {"git.example.com", "https://git.example.com/api/v3/", "https://git.example.com/api/graphql", "https://git.example.com/"},
+		"https://acme.ghe.com":        {"acme.ghe.com", "https://api.acme.ghe.com/", "https://api.acme.ghe.com/graphql", "https://acme.ghe.com/"},
+		"https://Acme.ghe.com/":       {"acme.ghe.com", "https://api.acme.ghe.com/", "https://api.acme.ghe.com/graphql", "https://acme.ghe.com/"},
+		"https://api.acme.ghe.com":    {"acme.ghe.com", "https://api.acme.ghe.com/", "https://api.acme.ghe.com/graphql", "https://acme.ghe.com/"},
+		"https://ghe.com.example.com": {"ghe.com.example.com", "https://ghe.com.example.com/api/v3/", "https://ghe.com.example.com/api/graphql", "https://ghe.com.example.com/"},
+	} {
+		a := &asked{}
+		c, err := github.NewClient(github.Params{BaseURL: base, Token: secret.New("ghp_planted"), Transport: a})
+		require.NoError(t, err, base)
+		require.Equal(t, want.host, c.Host(), base)
+		ref := review.PullRef{Repo: review.Repo{Host: want.host, Owner: "octo", Name: "site"}, Number: 5}
+		_, err = c.PullRequest(t.Context(), ref)
+		require.Error(t, err)
+		_, err = github.NewWriter(c).Threads(t.Context(), ref)
+		require.Error(t, err)
+		require.Equal(t, []string{want.rest + "repos/octo/site/pulls/5", want.gql}, a.urls, base)
+		remote, err := c.Remote(t.Context(), ref.Repo, false)
+		require.NoError(t, err)
+		require.Equal(t, want.git+"octo/site.git", remote.URL, base)
+	}
+}
