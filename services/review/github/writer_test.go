@@ -125,6 +125,7 @@ func TestWriterKeepsOneCheckRun(t *testing.T) {
 		Name: "witan", ExternalID: "key", Head: d.pull.Head(), Status: publish.CheckInProgress, Title: "under way", Summary: "…",
 	})
 	require.NoError(t, err)
+	require.Empty(t, d.PostedBy(d.app.Bot)[0].Actions, "as long as it runs there is nothing to be asked for")
 	made.Status, made.Conclusion, made.Title, made.Summary = publish.CheckCompleted, publish.Neutral, "in part", "two files"
 	_, err = d.UpdateCheck(ctx, d.ref.Repo, made)
 	require.NoError(t, err)
@@ -133,6 +134,8 @@ func TestWriterKeepsOneCheckRun(t *testing.T) {
 	require.Len(t, all, 1)
 	require.Equal(t, "key", all[0].ExternalID)
 	require.Equal(t, publish.Neutral, all[0].Conclusion)
+	require.Equal(t, []string{review.CheckActionWhole}, d.PostedBy(d.app.Bot)[0].Actions)
+	require.NoError(t, d.pull.Repository().RequestAction(ctx, "contributor", made.ID, review.CheckActionWhole))
 	_, err = d.CreateCheck(ctx, d.ref.Repo, publish.Check{Name: "witan", Head: "1111111111111111111111111111111111111111", Status: publish.CheckInProgress})
 	require.ErrorIs(t, err, review.ErrHeadGone)
 }

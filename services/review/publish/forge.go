@@ -97,6 +97,16 @@ type Check struct {
 	URL        string // of the check run itself; only read
 }
 
+// Button is what people with write access find at a check run. The forge takes labels and IDs of 20 characters and
+// descriptions of 40.
+type Button struct{ ID, Label, Description string }
+
+// Button is that of a check run: once it is completed, its change can be reviewed as a whole again. What the forge itself offers
+// goes on from the last review.
+func (c Check) Button() (Button, bool) {
+	return Button{review.CheckActionWhole, "Review again in full", "Reads all of the change anew"}, c.Status == CheckCompleted
+}
+
 // Reaction is an answer of one sign to a comment.
 type Reaction string
 

@@ -474,6 +474,12 @@ func (s *Server) deleteAs(p *pull, by *account, id int64) (*Delivery, error) {
 
 // RequestAction presses one of a check run's buttons as a user: check_run.requested_action.
 func (r *Repository) RequestAction(ctx context.Context, login string, id int64, identifier string) error {
+	r.s.mu.Lock()
+	there := slices.ContainsFunc(r.r.checks, func(c *checkRun) bool { return c.id == id && slices.Contains(c.Actions, identifier) })
+	r.s.mu.Unlock()
+	if !there {
+		return fmt.Errorf("button %s of check run %d: %w", identifier, id, ErrNotFound)
+	}
 	return r.check(ctx, login, id, "requested_action", object{"requested_action": object{"identifier": identifier}})
 }
 

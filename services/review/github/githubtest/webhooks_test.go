@@ -278,9 +278,11 @@ func everyEvent(t *testing.T) []githubtest.Delivery {
 	require.NoError(t, p.RequestReview(ctx, "dev", "witan-review[bot]"))
 	check := c.want(201, "POST", "/repos/acme/tools/check-runs", m{
 		"name": "witan", "head_sha": p.Head(), "conclusion": "success", "output": m{"title": "t", "summary": "s", "text": "x"},
+		"actions": []m{{"label": "Again", "description": "Tries again", "identifier": "retry"}},
 	}).object(t)
 	require.NoError(t, p.Repository().RerequestCheck(ctx, "dev", id(check)))
 	require.NoError(t, p.Repository().RequestAction(ctx, "dev", id(check), "retry"))
+	require.ErrorIs(t, p.Repository().RequestAction(ctx, "dev", id(check), "nothing"), githubtest.ErrNotFound)
 	for _, action := range []string{"created", "suspend", "unsuspend", "new_permissions_accepted", "deleted"} {
 		require.NoError(t, s.NotifyInstallation(ctx, action))
 	}
