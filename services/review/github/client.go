@@ -49,7 +49,8 @@ type Params struct {
 	Name string
 	// Timeout bounds a request with its answer; 30 seconds.
 	Timeout time.Duration
-	// WritePace is the shortest time between two writes of an installation; a second. Negative: none.
+	// WritePace is the shortest time between two writes of an installation by this client; a second. Negative: none. Others keep
+	// their own: GitHub's limit counts all of them.
 	WritePace time.Duration
 	// Transport carries the requests; nil: one with the proxy settings of the environment.
 	Transport http.RoundTripper
