@@ -254,7 +254,7 @@ type GitHub struct {
 	Fetch string `koanf:"fetch"`
 	// Cache is the folder of fetched repositories; empty: in the data folder, or a temporary one in a cluster.
 	Cache string `koanf:"cache"`
-	// WritePace is the shortest time between two writes of an installation.
+	// WritePace is the shortest time between two writes of an installation, by one process.
 	WritePace time.Duration `koanf:"write_pace"`
 	// ListLag is how far GitHub's lists may lag behind what was written: so long is looked for what a killed process may have
 	// written.

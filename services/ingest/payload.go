@@ -89,6 +89,11 @@ type repositoryObject struct {
 type pullRequestObject struct {
 	Number int64 `json:"number"`
 	Merged bool  `json:"merged"`
+	Base   struct {
+		Repo struct {
+			ID int64 `json:"id"`
+		} `json:"repo"`
+	} `json:"base"`
 }
 
 type commentObject struct {
@@ -140,12 +145,13 @@ func hostOf(address string) string {
 	return strings.ToLower(u.Host)
 }
 
-// numbers are the pull requests of a check, each once.
-func (o checkObject) numbers() []int64 {
+// numbers are the pull requests of the event's repository that a check names, each once. GitHub also names those into other
+// repositories, as where a commit of a fork is proposed to its origin: their numbers mean something else here.
+func (p *payload) numbers(of checkObject) []int64 {
 	var numbers []int64
 	seen := map[int64]bool{}
-	for _, pr := range o.PullRequests {
-		if pr.Number > 0 && !seen[pr.Number] && len(numbers) < maxNumbers {
+	for _, pr := range of.PullRequests {
+		if pr.Number > 0 && pr.Base.Repo.ID == p.Repository.ID && !seen[pr.Number] && len(numbers) < maxNumbers {
 			seen[pr.Number] = true
 			numbers = append(numbers, pr.Number)
 		}

@@ -221,7 +221,7 @@ func (p *payload) again(c checkObject, run int64, self Self) (Decision, error) {
 	case p.Action != "rerequested":
 		return ignored(ReasonNoInterest)
 	}
-	if numbers := c.numbers(); len(numbers) > 0 {
+	if numbers := p.numbers(c); len(numbers) > 0 {
 		return p.start(CheckRequested, numbers)
 	}
 	c.ID = run
@@ -232,7 +232,7 @@ func (p *payload) check(c checkObject, action string) (Decision, error) {
 	if !objectID.MatchString(c.HeadSHA) {
 		return Decision{}, fmt.Errorf("%.80q is no object ID", c.HeadSHA)
 	}
-	return p.tell(CheckAction{CheckRun: max(c.ID, 0), Head: c.HeadSHA, Action: action, Numbers: c.numbers()})
+	return p.tell(CheckAction{CheckRun: max(c.ID, 0), Head: c.HeadSHA, Action: action, Numbers: p.numbers(c)})
 }
 
 func ours(c checkObject, self Self) bool { return self.AppID == 0 || c.App.ID == self.AppID }

@@ -92,6 +92,11 @@ func started(trigger ingest.Trigger, number int64) ingest.Decision {
 	return ingest.Decision{Reviews: []ingest.Review{{Repository: ours(), Number: number, Trigger: trigger}}}
 }
 
+// named is a pull request into a repository as checks name it.
+func named(number, repository int) string {
+	return fmt.Sprintf(`{"number":%d,"base":{"ref":"main","repo":{"id":%d}}}`, number, repository)
+}
+
 const commit = "0123456789abcdef0123456789abcdef01234567"
 
 func TestRoute(t *testing.T) {
@@ -138,12 +143,14 @@ func TestRoute(t *testing.T) {
 		"resolved":              {"pull_request_review_thread", `{"action":"resolved","pull_request":{"number":3},"thread":{"comments":[{"id":11},{"id":12}]}}`, told(ingest.Resolved{Number: 3, CommentIDs: []int64{11, 12}, Resolved: true})},
 		"opened again":          {"pull_request_review_thread", `{"action":"unresolved","pull_request":{"number":3},"thread":{"comments":[{"id":11}]}}`, told(ingest.Resolved{Number: 3, CommentIDs: []int64{11}})},
 
-		"check asked for again": {"check_run", `{"action":"rerequested","check_run":{"id":20,"head_sha":"` + commit + `","app":{"id":9},"pull_requests":[{"number":3},{"number":4},{"number":3}]}}`, two},
+		"check asked for again": {"check_run", `{"action":"rerequested","check_run":{"id":20,"head_sha":"` + commit + `","app":{"id":9},"pull_requests":[` + named(3, 7) + "," + named(4, 7) + "," + named(3, 7) + `]}}`, two},
 		"check of a fork":       {"check_run", `{"action":"rerequested","check_run":{"id":20,"head_sha":"` + commit + `","app":{"id":9},"pull_requests":[]}}`, told(ingest.CheckAction{CheckRun: 20, Head: commit, Action: "rerequested"})},
+		"check of one upstream": {"check_run", `{"action":"rerequested","check_run":{"id":20,"head_sha":"` + commit + `","app":{"id":9},"pull_requests":[` + named(3, 8) + `]}}`, told(ingest.CheckAction{CheckRun: 20, Head: commit, Action: "rerequested"})},
+		"suite of both":         {"check_suite", `{"action":"rerequested","check_suite":{"id":21,"head_sha":"` + commit + `","app":{"id":9},"pull_requests":[` + named(12, 8) + "," + named(3, 7) + `]}}`, started(ingest.CheckRequested, 3)},
 		"suite of a fork":       {"check_suite", `{"action":"rerequested","check_suite":{"id":21,"head_sha":"` + commit + `","app":{"id":9}}}`, told(ingest.CheckAction{Head: commit, Action: "rerequested"})},
-		"check of another app":  {"check_run", `{"action":"rerequested","check_run":{"id":20,"head_sha":"` + commit + `","app":{"id":8},"pull_requests":[{"number":3}]}}`, ignored("OTHER_APP")},
+		"check of another app":  {"check_run", `{"action":"rerequested","check_run":{"id":20,"head_sha":"` + commit + `","app":{"id":8},"pull_requests":[` + named(3, 7) + `]}}`, ignored("OTHER_APP")},
 		"button": {
-			"check_run", `{"action":"requested_action","requested_action":{"identifier":"full"},"check_run":{"id":20,"head_sha":"` + commit + `","app":{"id":9},"pull_requests":[{"number":3}]}}`,
+			"check_run", `{"action":"requested_action","requested_action":{"identifier":"full"},"check_run":{"id":20,"head_sha":"` + commit + `","app":{"id":9},"pull_requests":[` + named(3, 7) + "," + named(9, 8) + `]}}`,
 			told(ingest.CheckAction{CheckRun: 20, Head: commit, Action: "full", Numbers: []int64{3}}),
 		},
 		"button of another app": {"check_run", `{"action":"requested_action","requested_action":{"identifier":"full"},"check_run":{"id":20,"head_sha":"` + commit + `","app":{"id":8}}}`, ignored("OTHER_APP")},

@@ -175,6 +175,14 @@ const (
 	ScopeSinceLast Scope = "SINCE_LAST"
 )
 
+// What may be asked for at a check run of ours.
+const (
+	// CheckActionAgain is the forge's own way of running a check again.
+	CheckActionAgain = "rerequested"
+	// CheckActionWhole is our button: all of the change, whatever was reviewed before.
+	CheckActionWhole = "review"
+)
+
 // Resolution is what the step resolve decided and pinned. It is stored, and every later step goes by it alone.
 type Resolution struct {
 	Pinned Pinned `json:"pinned"`

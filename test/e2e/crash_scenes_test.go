@@ -212,7 +212,7 @@ func (p *play) simulate() {
 func (p *play) openForge() {
 	p.t.Helper()
 	ctx := p.t.Context()
-	h := &hub{Server: githubtest.New(p.t, githubtest.Options{}), t: p.t, secret: hubSecret}
+	h := &hub{Server: githubtest.New(p.t, githubtest.Options{AppPermissions: githubtest.ResolvingPermissions()}), t: p.t, secret: hubSecret}
 	h.SetWebhook(githubtest.Webhook{URL: "http://127.0.0.1:9/", Secret: hubSecret, Hold: true})
 	files := map[string]string{"README.md": "shop\n", "store/store.go": storeBefore}
 	maps.Copy(files, p.scene.files)

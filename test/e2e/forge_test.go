@@ -24,7 +24,7 @@ type settings struct {
 // openForge starts a simulated GitHub with one repository, and a configuration of one council that reaches it.
 func (w *world) openForge(spec githubtest.RepositorySpec, s settings) (*hub, *githubtest.Repository) {
 	w.t.Helper()
-	h := &hub{Server: githubtest.New(w.t, githubtest.Options{}), t: w.t, secret: hubSecret}
+	h := &hub{Server: githubtest.New(w.t, githubtest.Options{AppPermissions: githubtest.ResolvingPermissions()}), t: w.t, secret: hubSecret}
 	h.SetWebhook(githubtest.Webhook{URL: "http://127.0.0.1:9/", Secret: hubSecret, Hold: true})
 	repo, err := h.AddRepository(w.t.Context(), spec)
 	require.NoError(w.t, err)

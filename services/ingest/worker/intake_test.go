@@ -149,7 +149,7 @@ func TestDeliveriesAreHandedOverOnce(t *testing.T) {
 	w.becomes(t, "d", ingest.Outcome{State: ingest.Ignored, Reason: "PING"})
 	w.put(t, entry("e", "pull_request", `{"action":"opened"}`))
 	w.becomes(t, "e", ingest.Outcome{State: ingest.Unparsed, Reason: "PAYLOAD_UNREADABLE"})
-	w.put(t, entry("f", "check_suite", `{"action":"rerequested","check_suite":{"pull_requests":[{"number":3},{"number":4}]},`+repository+`}`))
+	w.put(t, entry("f", "check_suite", `{"action":"rerequested","check_suite":{"pull_requests":[{"number":3,"base":{"repo":{"id":7}}},{"number":4,"base":{"repo":{"id":7}}}]},`+repository+`}`))
 	w.becomes(t, "f", ingest.Outcome{State: ingest.Handled, Resource: "reviews/" + worker.RequestID("f", 0)})
 
 	w.mu.Lock()

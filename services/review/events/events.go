@@ -461,10 +461,13 @@ func (s *session) repositoryChanged(e *reviewv1.RepositoryChanged) (*engine.Fail
 // checkAction starts the review of the pull requests that a check run stands at. Where the forge names none, as for forks,
 // they are those that were reviewed at its commit, or were to be.
 func (s *session) checkAction(e *reviewv1.CheckAction) (*engine.Failure, error) {
-	repo := s.repo()
+	repo, scope := s.repo(), review.ScopeDefault
+	if e.GetAction() == review.CheckActionWhole {
+		scope = review.ScopeWhole
+	}
 	if len(e.GetNumbers()) > 0 {
 		for _, number := range e.GetNumbers() {
-			if f, err := s.recheck(review.PullRef{Repo: repo, Number: number}); f != nil || err != nil {
+			if f, err := s.recheck(review.PullRef{Repo: repo, Number: number}, scope); f != nil || err != nil {
 				return f, err
 			}
 		}
@@ -477,7 +480,7 @@ func (s *session) checkAction(e *reviewv1.CheckAction) (*engine.Failure, error) 
 		if tried, err := s.triedAt(ctx, subject, e.GetHead()); err != nil || !tried {
 			return err
 		}
-		return s.start(ctx, subject.Pull, review.TriggerCheckRequested, review.ScopeDefault, "check")
+		return s.start(ctx, subject.Pull, review.TriggerCheckRequested, scope, "check")
 	})
 }
 
@@ -493,9 +496,9 @@ func (s *session) triedAt(ctx context.Context, subject *review.Subject, head str
 	return slices.ContainsFunc(newest, func(r review.Review) bool { return r.Pinned.Head == head }), err
 }
 
-func (s *session) recheck(ref review.PullRef) (*engine.Failure, error) {
+func (s *session) recheck(ref review.PullRef, scope review.Scope) (*engine.Failure, error) {
 	var done bool
 	return step(s, fmt.Sprintf("start/%d", ref.Number), &done, func(ctx context.Context) (bool, error) {
-		return true, s.start(ctx, ref, review.TriggerCheckRequested, review.ScopeDefault, "check")
+		return true, s.start(ctx, ref, review.TriggerCheckRequested, scope, "check")
 	})
 }

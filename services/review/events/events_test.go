@@ -685,6 +685,39 @@ func TestTheCheckOfAForkIsRunAgainHoweverItsReviewEnded(t *testing.T) {
 	require.Equal(t, subject, list[0].Pinned.Subject)
 }
 
+// TestTheButtonOfACheckRunStartsAReviewOfAllOfIt, unlike what the forge offers itself.
+func TestTheButtonOfACheckRunStartsAReviewOfAllOfIt(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	pressed := func(action string, numbers ...int64) func(*reviewv1.ForgeEvent) {
+		return func(e *reviewv1.ForgeEvent) {
+			e.Event = &reviewv1.ForgeEvent_CheckAction{CheckAction: &reviewv1.CheckAction{CheckRunId: 0, Head: "tried", Action: action, Numbers: numbers}}
+		}
+	}
+	s.tell(t, "1", "wil", pressed(review.CheckActionAgain, 3))
+	first := s.reviews(t)
+	require.Len(t, first, 1)
+	require.Equal(t, review.ScopeDefault, first[0].Scope)
+	_, err := s.jobs.Cancel(t.Context(), first[0].ID, "")
+	require.NoError(t, err)
+	s.tell(t, "2", "wil", pressed(review.CheckActionWhole, 3))
+	s.tell(t, "2", "wil", pressed(review.CheckActionWhole, 3))
+	second := s.reviews(t)
+	require.Len(t, second, 2)
+	require.Equal(t, review.ScopeWhole, second[0].Scope)
+	require.Equal(t, review.TriggerCheckRequested, second[0].Trigger)
+
+	tried := second[0]
+	tried.Pinned.Head = "tried"
+	require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error { return s.store.Repin(ctx, tx, tried) }))
+	_, err = s.jobs.Cancel(t.Context(), tried.ID, "")
+	require.NoError(t, err)
+	s.tell(t, "3", "wil", pressed(review.CheckActionWhole))
+	third := s.reviews(t)
+	require.Len(t, third, 3, "of a fork")
+	require.Equal(t, review.ScopeWhole, third[0].Scope)
+}
+
 // TestAnAnswerCountsOnceInTheBudgets has a question that is taken without an answer, one that is refused, and the same
 // comment told twice.
 func TestAnAnswerCountsOnceInTheBudgets(t *testing.T) {

@@ -70,13 +70,20 @@ func (w *Writer) Checks(ctx context.Context, repo review.Repo, commit string) ([
 
 // checkRequest is a check run to be written.
 type checkRequest struct {
-	Name       string       `json:"name,omitempty"`
-	Head       string       `json:"head_sha,omitempty"` // refused in updates
-	ExternalID string       `json:"external_id,omitempty"`
-	Status     string       `json:"status"`
-	Conclusion string       `json:"conclusion,omitempty"`
-	DetailsURL string       `json:"details_url,omitempty"`
-	Output     *checkOutput `json:"output,omitempty"`
+	Name       string        `json:"name,omitempty"`
+	Head       string        `json:"head_sha,omitempty"` // refused in updates
+	ExternalID string        `json:"external_id,omitempty"`
+	Status     string        `json:"status"`
+	Conclusion string        `json:"conclusion,omitempty"`
+	DetailsURL string        `json:"details_url,omitempty"`
+	Output     *checkOutput  `json:"output,omitempty"`
+	Actions    []checkAction `json:"actions,omitempty"`
+}
+
+type checkAction struct {
+	Label       string `json:"label"`
+	Description string `json:"description"`
+	Identifier  string `json:"identifier"`
 }
 
 type checkOutput struct {
@@ -91,6 +98,9 @@ func newCheckRequest(c publish.Check) checkRequest {
 	}
 	if c.Title != "" || c.Summary != "" {
 		r.Output = &checkOutput{Title: c.Title, Summary: c.Summary, Text: c.Text}
+	}
+	if b, ok := c.Button(); ok {
+		r.Actions = []checkAction{{b.Label, b.Description, b.ID}}
 	}
 	return r
 }

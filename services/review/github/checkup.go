@@ -39,6 +39,7 @@ var needed = []struct {
 	{"metadata", "read", "every App has it", Bad},
 	{"contents", "read", "to fetch the code and .witan.yaml", Bad},
 	{"pull_requests", "write", "to comment", Bad},
+	{"issues", "read", "without it GitHub offers no event issue_comment, so there are no commands in conversations", Note},
 	{"checks", "write", "without it there is no check run, and the result stands in comments only", Note},
 }
 
@@ -102,7 +103,8 @@ func bad(format string, args ...any) Checked { return Checked{Bad, fmt.Sprintf(f
 
 func checkPermissions(p *github.InstallationPermissions) []Checked {
 	granted := map[string]string{
-		"metadata": p.GetMetadata(), "contents": p.GetContents(), "pull_requests": p.GetPullRequests(), "checks": p.GetChecks(),
+		"metadata": p.GetMetadata(), "contents": p.GetContents(), "pull_requests": p.GetPullRequests(), "issues": p.GetIssues(),
+		"checks": p.GetChecks(),
 	}
 	var out []Checked
 	for _, n := range needed {

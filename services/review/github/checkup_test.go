@@ -1,6 +1,8 @@
 package github_test
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -42,6 +44,46 @@ func TestCheckupNamesWhatTheAppLacks(t *testing.T) {
 	require.Contains(t, lacking, "note: the App lacks the permission checks: write")
 	p.AppID++
 	require.Contains(t, checkup(t, p), "bad: the App")
+}
+
+// TestTheDocumentedAppIsToldOfAllThatIsUsed holds the App that docs/github-app.md tells people to make against what is
+// needed: its permissions are those that the simulated GitHub grants, and with them it is offered every event.
+func TestTheDocumentedAppIsToldOfAllThatIsUsed(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/github-app.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(page), "3. **Repository permissions**:")
+	require.True(t, found)
+	table, rest, found := strings.Cut(table, "4. **Events**:")
+	require.True(t, found)
+	documented := map[string]string{}
+	for _, row := range regexp.MustCompile(`(?m)^ *\| ([A-Z][a-z ]+) \| ([a-z ]+) \|`).FindAllStringSubmatch(table, -1) {
+		documented[strings.ToLower(strings.ReplaceAll(row[1], " ", "_"))] = row[2][strings.LastIndex(row[2], " ")+1:]
+	}
+	require.Equal(t, githubtest.DefaultPermissions(), documented)
+	list, _, _ := strings.Cut(rest, ".")
+	events := strings.Split(strings.ToLower(strings.Join(strings.Fields(list), " ")), ", ")
+	for i := range events {
+		events[i] = strings.ReplaceAll(events[i], " ", "_")
+	}
+	require.ElementsMatch(t, githubtest.DefaultEvents(), events)
+
+	hub := githubtest.New(t, githubtest.Options{AppPermissions: documented})
+	_, err = hub.AddRepository(t.Context(), githubtest.RepositorySpec{Owner: "octocat", Name: "hello", Files: map[string]string{"a": "b"}})
+	require.NoError(t, err)
+	hub.Subscribe(events...)
+	app, err := hub.App()
+	require.NoError(t, err)
+	p := github.Params{BaseURL: hub.URL, AppID: app.ID, PrivateKey: secret.New(string(app.PrivateKey))}
+	fine := checkup(t, p)
+	require.Contains(t, fine, "good: its permissions suffice")
+	require.Contains(t, fine, "good: it subscribes to all events that are used")
+
+	delete(documented, "issues")
+	hub.Grant(documented)
+	lacking := checkup(t, p)
+	require.Contains(t, lacking, "note: the App lacks the permission issues: read")
+	require.Contains(t, lacking, "note: the App does not subscribe to the event issue_comment")
 }
 
 func TestCheckupTriesTheToken(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -32,8 +33,8 @@ const (
 
 // Params configure a client: either an App, or a token.
 type Params struct {
-	// BaseURL is the address of an Enterprise server, such as https://github.example.com; empty for the public GitHub. It
-	// is https, or http at a loopback address.
+	// BaseURL is the address of an Enterprise server, such as https://github.example.com, or of a tenant of GitHub Enterprise
+	// Cloud with data residency, such as https://acme.ghe.com; empty for the public GitHub. It is https, or http at a loopback address.
 	BaseURL string
 	// AppID and PrivateKey (PEM) are an App's. Installation is for a server on which the App is installed once; 0: it is
 	// looked up for each repository.
@@ -48,7 +49,8 @@ type Params struct {
 	Name string
 	// Timeout bounds a request with its answer; 30 seconds.
 	Timeout time.Duration
-	// WritePace is the shortest time between two writes of an installation; a second. Negative: none.
+	// WritePace is the shortest time between two writes of an installation by this client; a second. Negative: none. Others keep
+	// their own: GitHub's limit counts all of them.
 	WritePace time.Duration
 	// Transport carries the requests; nil: one with the proxy settings of the environment.
 	Transport http.RoundTripper
@@ -70,6 +72,8 @@ type Client struct {
 	mu            sync.Mutex
 	connections   map[connectionKey]*connection
 	installations map[string]int64 // by owner/name
+	// left are installations that GitHub did not know: the App was taken off the account, and put on again under another ID.
+	left map[int64]bool
 }
 
 var _ review.Forge = (*Client)(nil)
@@ -82,7 +86,7 @@ func NewClient(p Params) (*Client, error) {
 	if p.AppID != 0 && !p.Token.IsZero() {
 		return nil, errors.New("github: an App and a token exclude each other")
 	}
-	c := &Client{p: p, next: p.Transport, cache: newCache(), connections: map[connectionKey]*connection{}, installations: map[string]int64{}}
+	c := &Client{p: p, next: p.Transport, cache: newCache(), connections: map[connectionKey]*connection{}, installations: map[string]int64{}, left: map[int64]bool{}}
 	c.p.Timeout = cmp.Or(p.Timeout, defaultTimeout)
 	c.p.WritePace = cmp.Or(p.WritePace, defaultWritePace)
 	if c.p.Clock == nil {
@@ -126,7 +130,11 @@ func newTransport() *http.Transport {
 	}
 }
 
-// locate derives the addresses. On a server REST is below /api/v3 and GraphQL below /api.
+// residence ends the hosts of GitHub Enterprise Cloud with data residency: acme.ghe.com, with its API at api.acme.ghe.com.
+const residence = ".ghe.com"
+
+// locate derives the addresses. On a server REST is below /api/v3 and GraphQL below /api; where GitHub itself is the host,
+// both are at a host of their own.
 func (c *Client) locate(base string) error {
 	if base == "" {
 		c.host = PublicHost
@@ -143,6 +151,13 @@ func (c *Client) locate(base string) error {
 		return c.locate("")
 	}
 	c.host, c.web = strings.ToLower(u.Host), u
+	if strings.HasSuffix(c.host, residence) {
+		c.host = strings.TrimPrefix(c.host, "api.")
+		c.web = &url.URL{Scheme: u.Scheme, Host: c.host}
+		c.rest = &url.URL{Scheme: u.Scheme, Host: "api." + c.host, Path: "/"}
+		c.gql = c.rest.JoinPath("graphql")
+		return nil
+	}
 	c.rest, c.gql = u.JoinPath("api", "v3/"), u.JoinPath("api", "graphql")
 	return nil
 }
@@ -198,16 +213,57 @@ type connection struct {
 	backoff backoff
 }
 
-// connect returns the connection for a purpose at a repository, and the installation.
-func (c *Client) connect(ctx context.Context, why purpose, repo review.Repo) (*connection, error) {
+// link is a connection as it is used for one repository.
+type link struct {
+	*connection
+
+	repo review.Repo
+}
+
+// connect returns the connection for a purpose at a repository, with a token. An installation that is not there any more is
+// asked for anew once, unless it is configured.
+func (c *Client) connect(ctx context.Context, why purpose, repo review.Repo) (*link, error) {
 	if err := c.check(repo); err != nil {
 		return nil, err
 	}
+	l, err := c.connectTo(ctx, why, repo)
+	if !errors.Is(err, errNoInstallation) || c.p.Installation != 0 {
+		return l, err
+	}
+	again, failure := c.connectTo(ctx, why, repo)
+	if errors.Is(failure, review.ErrPullRequestNotFound) {
+		return nil, err // there is no other one
+	}
+	return again, failure
+}
+
+func (c *Client) connectTo(ctx context.Context, why purpose, repo review.Repo) (*link, error) {
 	id, err := c.installation(ctx, repo)
 	if err != nil {
 		return nil, err
 	}
-	return c.connection(c.key(why, id, repo))
+	conn, err := c.connection(c.key(why, id, repo))
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.mint(ctx, "reach "+line(repo.FullName(), maxOwner+maxName+1)); err != nil {
+		if errors.Is(err, errNoInstallation) {
+			c.leave(id)
+		}
+		return nil, err
+	}
+	return &link{conn, repo}, nil
+}
+
+// leave forgets an installation that is not there.
+func (c *Client) leave(id int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.left) >= maxConnections {
+		clear(c.left)
+	}
+	c.left[id] = true
+	maps.DeleteFunc(c.installations, func(_ string, known int64) bool { return known == id })
 }
 
 // key names the connection for a purpose at a repository of an installation.
@@ -273,12 +329,15 @@ func (c *Client) installation(ctx context.Context, repo review.Repo) (int64, err
 	if c.p.AppID == 0 {
 		return 0, nil
 	}
-	if id := cmp.Or(c.p.Installation, repo.Installation); id != 0 {
+	if id := c.p.Installation; id != 0 {
 		return id, nil
 	}
 	name := strings.ToLower(repo.FullName())
 	c.mu.Lock()
-	id := c.installations[name]
+	id := repo.Installation
+	if id == 0 || c.left[id] {
+		id = c.installations[name]
+	}
 	c.mu.Unlock()
 	if id != 0 {
 		return id, nil
@@ -301,5 +360,6 @@ func (c *Client) installation(ctx context.Context, repo review.Repo) (int64, err
 		clear(c.installations)
 	}
 	c.installations[name] = found.GetID()
+	delete(c.left, found.GetID()) // GitHub says that it is there
 	return found.GetID(), nil
 }

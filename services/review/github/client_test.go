@@ -2,6 +2,7 @@ package github_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"witan.dev/internal/secret"
 	"witan.dev/services/review"
 	"witan.dev/services/review/github"
+	"witan.dev/services/review/publish"
 )
 
 func TestAPullRequestIsReadWithTheTipOfItsBaseBranch(t *testing.T) {
@@ -296,7 +298,7 @@ func TestTokensAreRenewedBeforeTheyExpire(t *testing.T) {
 	ref.Installation = 11
 	_, err := c.PullRequest(t.Context(), ref)
 	require.NoError(t, err)
-	require.Len(t, h.minted, 2, "one for each of two requests")
+	require.Len(t, h.minted, 4, "one before each of two requests, and one with it")
 }
 
 // TestP11_ATokenThatIsSentBackIsNotRepeated: errors end in logs and at jobs.
@@ -585,5 +587,123 @@ func TestAClientNeedsOneKindOfCredentials(t *testing.T) {
 		c, err := github.NewClient(github.Params{Token: secret.New("t"), BaseURL: base})
 		require.NoError(t, err, base)
 		require.Equal(t, host, c.Host())
+	}
+}
+
+// TestAnInstallationThatIsGoneIsAskedForAnew: whoever takes the App off an account and puts it on again gives it another
+// installation, and processes, jobs and rows know the former one.
+func TestAnInstallationThatIsGoneIsAskedForAnew(t *testing.T) {
+	t.Parallel()
+	const lookup = "GET /repos/octo/site/installation"
+	gone := answer(http.StatusNotFound, `{"message":"Not Found"}`)
+	for name, c := range map[string]struct {
+		known      int64 // by the caller
+		configured int64
+		lookups    int
+		fails      bool
+	}{
+		"looked up before":    {lookups: 2},
+		"known by the caller": {known: 11, lookups: 1},
+		"configured":          {configured: 11, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t, pullRoutes())
+			h.on(lookup, answer(http.StatusOK, `{"id":11}`))
+			client := h.client(asApp(t), func(p *github.Params) { p.Installation = c.configured })
+			ref := h.pull()
+			ref.Installation = c.known
+			_, err := client.PullRequest(t.Context(), ref)
+			require.NoError(t, err)
+
+			h.on(lookup, answer(http.StatusOK, `{"id":12}`))
+			h.on("POST /app/installations/11/access_tokens", gone)
+			// Its tokens are revoked with it.
+			h.on(routePull, inOrder(answer(http.StatusUnauthorized, `{"message":"Bad credentials"}`), answer(http.StatusOK, pullJSON(ownRepo, ""))))
+			before := h.requests("POST /app/installations/11")
+			for range 2 {
+				got, err := client.PullRequest(t.Context(), ref)
+				if c.fails {
+					require.ErrorIs(t, err, review.ErrForgeRefused)
+					continue
+				}
+				require.NoError(t, err)
+				require.EqualValues(t, 12, got.Installation)
+			}
+			require.Equal(t, c.lookups, h.requests(lookup))
+			if !c.fails {
+				require.Equal(t, 1, h.requests("POST /app/installations/11")-before, "what is gone is not asked for again and again")
+			}
+		})
+	}
+	h := newHub(t, pullRoutes())
+	h.on("POST /app/installations/11/access_tokens", gone)
+	ref := h.pull()
+	ref.Installation = 11
+	_, err := h.client(asApp(t)).PullRequest(t.Context(), ref)
+	require.ErrorIs(t, err, review.ErrForgeRefused, "there is none")
+	h.on(lookup, answer(http.StatusOK, `{"id":11}`))
+	_, err = h.client(asApp(t)).PullRequest(t.Context(), ref)
+	require.ErrorIs(t, err, review.ErrForgeRefused, "the same one")
+}
+
+func TestThreadsAreReadOverARevokedTokenAndALimit(t *testing.T) {
+	t.Parallel()
+	const route = "POST /api/graphql"
+	h := newHub(t, map[string]http.HandlerFunc{})
+	thread := answer(http.StatusOK, `{"data":{"repository":{"pullRequest":{"reviewThreads":{"nodes":[{"id":"T","comments":{"nodes":[{"databaseId":3}]}}]}}}}}`)
+	h.on(route, inOrder(answer(http.StatusUnauthorized, `{"message":"Bad credentials"}`), thread))
+	ref := h.pull()
+	ref.Installation = 11
+	w := github.NewWriter(h.client(asApp(t)))
+	list, err := w.Threads(t.Context(), ref)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+
+	until := time.Now().Add(7 * time.Minute).Truncate(time.Second)
+	h.on(route, answer(http.StatusOK, `{"data":null,"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`,
+		"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(until.Unix(), 10)))
+	_, err = w.Threads(t.Context(), ref)
+	limit, ok := errors.AsType[*review.LimitError](err)
+	require.True(t, ok, "%v", err)
+	require.WithinDuration(t, until, limit.Until, time.Second)
+	err = w.ResolveThread(t.Context(), ref, "T")
+	_, ok = errors.AsType[*review.LimitError](err)
+	require.True(t, ok, "%v", err)
+	require.NotErrorIs(t, err, publish.ErrAmbiguous)
+}
+
+// asked notes where requests go, and answers none.
+type asked struct{ urls []string }
+
+func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.urls = append(a.urls, r.URL.String())
+	return nil, errors.New("nobody is there")
+}
+
+func TestEachKindOfGitHubHasItsAddresses(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]struct{ host, rest, gql, git string }{
+		"":                            {"github.com", "https://api.github.com/", "https://api.github.com/graphql", "https://github.com/"},
+		"https://api.github.com":      {"github.com", "https://api.github.com/", "https://api.github.com/graphql", "https://github.com/"},
+		"https://git.example.com/":    {"git.example.com", "https://git.example.com/api/v3/", "https://git.example.com/api/graphql", "https://git.example.com/"},
+		"https://acme.ghe.com":        {"acme.ghe.com", "https://api.acme.ghe.com/", "https://api.acme.ghe.com/graphql", "https://acme.ghe.com/"},
+		"https://Acme.ghe.com/":       {"acme.ghe.com", "https://api.acme.ghe.com/", "https://api.acme.ghe.com/graphql", "https://acme.ghe.com/"},
+		"https://api.acme.ghe.com":    {"acme.ghe.com", "https://api.acme.ghe.com/", "https://api.acme.ghe.com/graphql", "https://acme.ghe.com/"},
+		"https://ghe.com.example.com": {"ghe.com.example.com", "https://ghe.com.example.com/api/v3/", "https://ghe.com.example.com/api/graphql", "https://ghe.com.example.com/"},
+	} {
+		a := &asked{}
+		c, err := github.NewClient(github.Params{BaseURL: base, Token: secret.New("ghp_planted"), Transport: a})
+		require.NoError(t, err, base)
+		require.Equal(t, want.host, c.Host(), base)
+		ref := review.PullRef{Repo: review.Repo{Host: want.host, Owner: "octo", Name: "site"}, Number: 5}
+		_, err = c.PullRequest(t.Context(), ref)
+		require.Error(t, err)
+		_, err = github.NewWriter(c).Threads(t.Context(), ref)
+		require.Error(t, err)
+		require.Equal(t, []string{want.rest + "repos/octo/site/pulls/5", want.gql}, a.urls, base)
+		remote, err := c.Remote(t.Context(), ref.Repo, false)
+		require.NoError(t, err)
+		require.Equal(t, want.git+"octo/site.git", remote.URL, base)
 	}
 }

@@ -35,6 +35,9 @@ func (e *answerError) Error() string {
 // errNotFound stands under every answer that says that there is nothing; callers say what of.
 var errNotFound = errors.New("not found at the forge")
 
+// errNoInstallation stands under the answer that there is no such installation.
+var errNoInstallation = errors.New("no such installation")
+
 // notFound replaces the answer that there is nothing by what the caller knows of it.
 func notFound(err, by error) error {
 	if errors.Is(err, errNotFound) {
@@ -103,7 +106,7 @@ func (c *connection) notMinted(what string, minted *ghinstallation.HTTPError) er
 	answer, ok := errors.AsType[*answerError](err)
 	switch {
 	case ok && errors.Is(err, errNotFound):
-		return review.ErrForgeRefused.With("detail", "the App is not installed there any more").Wrap(answer)
+		return review.ErrForgeRefused.With("detail", "the App is not installed there any more").Wrap(fmt.Errorf("%w: %w", errNoInstallation, answer))
 	case ok && answer.status == http.StatusUnprocessableEntity:
 		return review.ErrForgeRefused.With("detail", answer.Error()).Wrap(answer)
 	}

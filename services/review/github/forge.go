@@ -85,7 +85,7 @@ func (c *Client) renamed(ctx context.Context, repo review.Repo) (review.Repo, er
 		return repo, err
 	}
 	var got github.Repository
-	if err := conn.get(ctx, fmt.Sprintf("repositories/%d", repo.ID), &got); err != nil {
+	if err := (&link{conn, repo}).get(ctx, fmt.Sprintf("repositories/%d", repo.ID), &got); err != nil {
 		return repo, notFound(err, gone)
 	}
 	repo.Owner, repo.Name = got.GetOwner().GetLogin(), got.GetName()

@@ -12,22 +12,35 @@ import (
 	"witan.dev/services/review"
 )
 
-// get reads an answer into a value. The path is relative and escaped. A token that is refused is replaced once: an
-// installation's may have been revoked before its time.
+// get reads an answer into a value. The path is relative and escaped.
 func (c *connection) get(ctx context.Context, path string, into any) error {
-	err := c.send(ctx, http.MethodGet, path, nil, into)
-	if err == nil || c.client.p.AppID == 0 || c.key.purpose == asApp || !unauthorized(err) {
+	return c.send(ctx, http.MethodGet, path, nil, into)
+}
+
+// get is that of a connection, over a token that is refused.
+func (l *link) get(ctx context.Context, path string, into any) error {
+	return l.ask(ctx, http.MethodGet, path, nil, into)
+}
+
+// ask makes a request that changes nothing. A token that is refused is replaced once: an installation's may have been revoked
+// before its time, or with the installation.
+func (l *link) ask(ctx context.Context, method, path string, body, into any) error {
+	err := l.send(ctx, method, path, body, into)
+	if err == nil || l.client.p.AppID == 0 || !unauthorized(err) {
 		return err
 	}
-	c.client.forget(c)
-	again, err := c.client.connection(c.key)
+	l.client.forget(l.connection)
+	again, err := l.client.connect(ctx, l.key.purpose, l.repo)
 	if err == nil {
-		err = again.send(ctx, http.MethodGet, path, nil, into)
+		err = again.send(ctx, method, path, body, into)
 	}
 	return err
 }
 
-// send makes one request. The value may be an io.Writer for what is no JSON.
+// headed is a value that wants the headers of its answer too.
+type headed interface{ head(h http.Header) }
+
+// send makes one request. The value may be an io.Writer for what is no JSON, or be headed.
 func (c *connection) send(ctx context.Context, method, path string, body, into any, options ...github.RequestOption) error {
 	limited, cancel := context.WithTimeout(ctx, c.client.p.Timeout)
 	defer cancel()
@@ -41,6 +54,9 @@ func (c *connection) send(ctx context.Context, method, path string, body, into a
 		return c.failed(ctx, what, res, err)
 	}
 	c.backoff.reset(c.client.p.Clock())
+	if h, ok := into.(headed); ok {
+		h.head(res.Header)
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"witan.dev/internal/llm"
 	"witan.dev/services/review"
@@ -32,31 +33,42 @@ type graphRequest struct {
 	Variables map[string]any `json:"variables"`
 }
 
-type graphErrors []struct {
-	Type    string `json:"type"`
-	Message string `json:"message"`
+// graphAnswer is what every answer has beside its data.
+type graphAnswer struct {
+	Errors []struct {
+		Type    string `json:"type"`
+		Message string `json:"message"`
+	} `json:"errors"`
+
+	header http.Header
 }
 
+func (a *graphAnswer) head(h http.Header) { a.header = h }
+
 // err says what the errors mean: the status of the answer is 200 with them, too.
-func (e graphErrors) err(what string) error {
-	if len(e) == 0 {
+func (a *graphAnswer) err(what string, now time.Time) error {
+	if len(a.Errors) == 0 {
 		return nil
 	}
-	answer := &answerError{what: what, status: http.StatusOK, message: line(llm.Redact(e[0].Type+" "+e[0].Message), maxMessage)}
-	switch e[0].Type {
+	first := a.Errors[0]
+	answer := &answerError{what: what, status: http.StatusOK, message: line(llm.Redact(first.Type+" "+first.Message), maxMessage)}
+	switch first.Type {
+	case "RATE_LIMITED":
+		return fmt.Errorf("%w: %w", answer, &review.LimitError{Until: reset(a.header, now, func() time.Duration { return firstPause })})
 	case "NOT_FOUND":
 		return fmt.Errorf("%w: %w", publish.ErrGone, answer)
 	case "FORBIDDEN", "INSUFFICIENT_SCOPES":
 		return fmt.Errorf("%w: %w", publish.ErrForbidden, answer)
-	case "RATE_LIMITED", "SERVICE_UNAVAILABLE":
+	case "SERVICE_UNAVAILABLE":
 		return fmt.Errorf("%w: %w", review.ErrUnavailable, answer)
 	}
 	return fmt.Errorf("%w: %w", publish.ErrRefused, answer)
 }
 
 type threadPage struct {
-	Errors graphErrors `json:"errors"`
-	Data   struct {
+	graphAnswer
+
+	Data struct {
 		Repository struct {
 			PullRequest struct {
 				Threads struct {
@@ -103,10 +115,10 @@ func (w *Writer) Threads(ctx context.Context, ref review.PullRef) ([]publish.Thr
 			variables["after"] = after
 		}
 		var page threadPage
-		if err := conn.send(ctx, http.MethodPost, w.client.gql.String(), graphRequest{listThreads, variables}, &page); err != nil {
+		if err := conn.ask(ctx, http.MethodPost, w.client.gql.String(), graphRequest{listThreads, variables}, &page); err != nil {
 			return nil, refusal(err)
 		}
-		if err := page.Errors.err("list threads"); err != nil {
+		if err := page.err("list threads", w.client.p.Clock()); err != nil {
 			return nil, err
 		}
 		threads := &page.Data.Repository.PullRequest.Threads
@@ -126,12 +138,10 @@ func (w *Writer) Threads(ctx context.Context, ref review.PullRef) ([]publish.Thr
 // ResolveThread implements publish.Resolver. It is publish.ErrForbidden for an App that may not write contents: GitHub asks
 // that of Apps that resolve threads.
 func (w *Writer) ResolveThread(ctx context.Context, ref review.PullRef, thread string) error {
-	var answer struct {
-		Errors graphErrors `json:"errors"`
-	}
+	var answer graphAnswer
 	request := graphRequest{resolveThread, map[string]any{"thread": thread}}
 	if err := w.writeAs(ctx, toResolve, ref.Repo, http.MethodPost, w.client.gql.String(), request, &answer); err != nil {
 		return err
 	}
-	return answer.Errors.err("resolve a thread")
+	return answer.err("resolve a thread", w.client.p.Clock())
 }

@@ -27,8 +27,8 @@ func (c *Client) Remote(ctx context.Context, repo review.Repo, fresh bool) (Remo
 		return Remote{}, err
 	}
 	if fresh && c.p.AppID != 0 {
-		c.forget(conn)
-		if conn, err = c.connection(conn.key); err != nil {
+		c.forget(conn.connection)
+		if conn, err = c.connect(ctx, toRead, repo); err != nil {
 			return Remote{}, err
 		}
 	}

@@ -109,8 +109,8 @@ func (w *Writer) writeAs(ctx context.Context, why purpose, repo review.Repo, met
 	err = conn.send(ctx, method, path, body, into)
 	crashpoint.Hit(crashpoint.AfterPost)
 	if unauthorized(err) && w.client.p.AppID != 0 { // revoked before its time: nothing was done
-		w.client.forget(conn)
-		if conn, err = w.client.connection(conn.key); err != nil {
+		w.client.forget(conn.connection)
+		if conn, err = w.client.connect(ctx, why, repo); err != nil {
 			return refusal(err)
 		}
 		err = conn.send(ctx, method, path, body, into)
@@ -165,6 +165,8 @@ func refusal(err error) error {
 		return fmt.Errorf("%w: %w", publish.ErrForbidden, err)
 	case ok && answer.status == http.StatusUnprocessableEntity && headGone(answer.message):
 		return fmt.Errorf("%w: %w", review.ErrHeadGone, err)
+	case ok && answer.status == http.StatusUnprocessableEntity && strings.Contains(strings.ToLower(answer.message), "one pending review per pull request"):
+		return fmt.Errorf("%w: %w", publish.ErrPending, err)
 	case ok:
 		return fmt.Errorf("%w: %w", publish.ErrRefused, err)
 	}
@@ -179,7 +181,7 @@ func headGone(message string) bool {
 }
 
 // pages reads a list to its end.
-func pages[T any](ctx context.Context, c *connection, path string, limit int) ([]T, error) {
+func pages[T any](ctx context.Context, c *link, path string, limit int) ([]T, error) {
 	var all []T
 	separator := "?"
 	if strings.Contains(path, "?") {
@@ -212,6 +214,7 @@ type remark struct {
 	Original  string    `json:"original_commit_id"`
 	Subject   string    `json:"subject_type"`
 	Review    int64     `json:"pull_request_review_id"`
+	State     string    `json:"state"` // of a review
 	CreatedAt time.Time `json:"created_at"`
 	Submitted time.Time `json:"submitted_at"`
 }
@@ -354,7 +357,7 @@ func (w *Writer) CreateReview(ctx context.Context, ref review.PullRef, commit st
 		body.Comments = append(body.Comments, newDraft(c))
 	}
 	var made remark
-	if err := w.write(ctx, ref.Repo, http.MethodPost, pullPath(ref, "/reviews"), body, &made); err != nil {
+	if err := w.place(ctx, ref, pullPath(ref, "/reviews"), body, &made); err != nil {
 		return nil, err
 	}
 	return w.created(ctx, ref, made.ID), nil
@@ -382,14 +385,64 @@ func (w *Writer) created(ctx context.Context, ref review.PullRef, id int64) []pu
 	return all
 }
 
-// comment makes a request that answers with the comment.
-func (w *Writer) comment(ctx context.Context, ref review.PullRef, kind publish.Kind, method, path string, body any) (publish.Comment, error) {
+// place creates something in the diff. A review of ours that was begun and never submitted, which keeps everything else away,
+// is removed: it may be what a failure inside GitHub left of an earlier request.
+func (w *Writer) place(ctx context.Context, ref review.PullRef, path string, body, into any) error {
+	err := w.write(ctx, ref.Repo, http.MethodPost, path, body, into)
+	if !errors.Is(err, publish.ErrPending) {
+		return err
+	}
+	removed, failure := w.removePending(ctx, ref)
+	switch {
+	case failure != nil:
+		return failure // nothing was created
+	case !removed:
+		return err
+	}
+	return w.write(ctx, ref.Repo, http.MethodPost, path, body, into)
+}
+
+// removePending removes the pending review of the account that writes where nobody can miss it: an App's, an empty one, and
+// one of nothing but comments that bear our marks. GitHub shows pending reviews to their authors only, so they are read with
+// the tokens that write.
+func (w *Writer) removePending(ctx context.Context, ref review.PullRef) (removed bool, err error) {
+	conn, err := w.client.connect(ctx, toWrite, ref.Repo)
+	if err != nil {
+		return false, refusal(err)
+	}
+	reviews, err := pages[remark](ctx, conn, pullPath(ref, "/reviews"), maxPages)
+	if err != nil {
+		return false, refusal(err)
+	}
+	at := slices.IndexFunc(reviews, func(r remark) bool { return r.State == "PENDING" })
+	if at < 0 {
+		return true, nil // it was submitted or removed in the meantime
+	}
+	path := pullPath(ref, fmt.Sprintf("/reviews/%d", reviews[at].ID))
+	if w.client.p.AppID == 0 {
+		drafts, err := pages[remark](ctx, conn, path+"/comments", maxCreated)
+		if err != nil {
+			return false, refusal(err)
+		}
+		if reviews[at].Body != "" || slices.ContainsFunc(drafts, func(d remark) bool { return publish.Marked(d.Body) == "" }) {
+			return false, nil
+		}
+	}
+	err = w.write(ctx, ref.Repo, http.MethodDelete, path, nil, nil)
+	if errors.Is(err, publish.ErrGone) || errors.Is(err, publish.ErrRefused) || errors.Is(err, publish.ErrAmbiguous) {
+		return true, nil // whether it is there shows when it is tried again
+	}
+	return err == nil, err
+}
+
+// answered returns the comment that a request was answered with, if its error is nil.
+func (w *Writer) answered(ctx context.Context, kind publish.Kind, write func(made *remark) error) (publish.Comment, error) {
 	self, err := w.login(ctx)
 	if err != nil {
 		return publish.Comment{}, refusal(err)
 	}
 	var made remark
-	if err := w.write(ctx, ref.Repo, method, path, body, &made); err != nil {
+	if err := write(&made); err != nil {
 		return publish.Comment{}, err
 	}
 	if made.ID == 0 { // an answer that was cut behind nothing
@@ -404,23 +457,27 @@ type onlyBody struct {
 
 // CreateFileComment implements publish.Commenter.
 func (w *Writer) CreateFileComment(ctx context.Context, ref review.PullRef, commit, path, body string) (publish.Comment, error) {
-	return w.comment(ctx, ref, publish.KindFile, http.MethodPost, pullPath(ref, "/comments"), struct {
+	request := struct {
 		Body    string `json:"body"`
 		Commit  string `json:"commit_id"`
 		Path    string `json:"path"`
 		Subject string `json:"subject_type"`
-	}{body, commit, path, "file"})
+	}{body, commit, path, "file"}
+	return w.answered(ctx, publish.KindFile, func(made *remark) error { return w.place(ctx, ref, pullPath(ref, "/comments"), request, made) })
 }
 
 // Reply implements publish.Commenter.
 func (w *Writer) Reply(ctx context.Context, ref review.PullRef, root int64, body string) (publish.Comment, error) {
-	return w.comment(ctx, ref, publish.KindInline, http.MethodPost, pullPath(ref, fmt.Sprintf("/comments/%d/replies", root)), onlyBody{body})
+	path := pullPath(ref, fmt.Sprintf("/comments/%d/replies", root))
+	return w.answered(ctx, publish.KindInline, func(made *remark) error { return w.place(ctx, ref, path, onlyBody{body}, made) })
 }
 
 // CreateComment implements publish.Commenter.
 func (w *Writer) CreateComment(ctx context.Context, ref review.PullRef, body string) (publish.Comment, error) {
 	path := fmt.Sprintf("repos/%s/issues/%d/comments", ref.FullName(), ref.Number)
-	return w.comment(ctx, ref, publish.KindConversation, http.MethodPost, path, onlyBody{body})
+	return w.answered(ctx, publish.KindConversation, func(made *remark) error {
+		return w.write(ctx, ref.Repo, http.MethodPost, path, onlyBody{body}, made)
+	})
 }
 
 // EditComment implements publish.Commenter.
@@ -433,7 +490,7 @@ func (w *Writer) EditComment(ctx context.Context, ref review.PullRef, kind publi
 		method, path = http.MethodPut, pullPath(ref, fmt.Sprintf("/reviews/%d", id))
 	case publish.KindInline, publish.KindFile:
 	}
-	return w.comment(ctx, ref, kind, method, path, onlyBody{body})
+	return w.answered(ctx, kind, func(made *remark) error { return w.write(ctx, ref.Repo, method, path, onlyBody{body}, made) })
 }
 
 // React implements publish.Commenter. The text of a review takes no reactions at GitHub: then nothing is done.

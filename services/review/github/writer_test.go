@@ -125,6 +125,7 @@ func TestWriterKeepsOneCheckRun(t *testing.T) {
 		Name: "witan", ExternalID: "key", Head: d.pull.Head(), Status: publish.CheckInProgress, Title: "under way", Summary: "…",
 	})
 	require.NoError(t, err)
+	require.Empty(t, d.PostedBy(d.app.Bot)[0].Actions, "as long as it runs there is nothing to be asked for")
 	made.Status, made.Conclusion, made.Title, made.Summary = publish.CheckCompleted, publish.Neutral, "in part", "two files"
 	_, err = d.UpdateCheck(ctx, d.ref.Repo, made)
 	require.NoError(t, err)
@@ -133,6 +134,8 @@ func TestWriterKeepsOneCheckRun(t *testing.T) {
 	require.Len(t, all, 1)
 	require.Equal(t, "key", all[0].ExternalID)
 	require.Equal(t, publish.Neutral, all[0].Conclusion)
+	require.Equal(t, []string{review.CheckActionWhole}, d.PostedBy(d.app.Bot)[0].Actions)
+	require.NoError(t, d.pull.Repository().RequestAction(ctx, "contributor", made.ID, review.CheckActionWhole))
 	_, err = d.CreateCheck(ctx, d.ref.Repo, publish.Check{Name: "witan", Head: "1111111111111111111111111111111111111111", Status: publish.CheckInProgress})
 	require.ErrorIs(t, err, review.ErrHeadGone)
 }
@@ -191,6 +194,77 @@ func TestWriterNamesWhatIsRefused(t *testing.T) {
 	d.RevokeTokens()
 	_, err = d.CreateComment(ctx, d.ref, "without permission")
 	require.ErrorIs(t, err, publish.ErrForbidden)
+}
+
+// place puts one of each kind of comment in the diff, in the thread of root.
+func (d *desk) place(t *testing.T, w *github.Writer, root int64) []error {
+	t.Helper()
+	_, first := w.CreateReview(t.Context(), d.ref, d.pull.Head(), []publish.Inline{inline("one")})
+	_, second := w.CreateFileComment(t.Context(), d.ref, d.pull.Head(), "f.txt", "whole")
+	_, third := w.Reply(t.Context(), d.ref, root, "an answer")
+	return []error{first, second, third}
+}
+
+// TestWriterRemovesAPendingReviewThatNobodyMisses: as long as there is one, GitHub takes nothing of its author's in the diff.
+func TestWriterRemovesAPendingReviewThatNobodyMisses(t *testing.T) {
+	t.Parallel()
+	const user = "maintainer"
+	mark := publish.Mark("0123456789abcdef01234567")
+	for name, c := range map[string]struct {
+		by     string
+		drafts []string
+		stays  bool
+	}{
+		"the App's own":       {"", []string{"left behind"}, false},
+		"a person's":          {user, []string{"I am not done yet"}, true},
+		"ours, and more":      {user, []string{"ours" + "\n" + mark, "I am not done yet"}, true},
+		"ours under a person": {user, []string{"ours\n" + mark}, false},
+		"an empty one":        {user, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			w, by := d.Writer, d.app.Bot
+			if c.by != "" {
+				by = c.by
+				d.pull.Repository().SetRole(by, "write")
+				client, err := github.NewClient(github.Params{
+					BaseURL: d.URL, WritePace: -1, Token: secret.New(d.UserToken("reader", githubtest.DefaultPermissions())),
+					WriteToken: secret.New(d.UserToken(by, githubtest.DefaultPermissions())),
+				})
+				require.NoError(t, err)
+				t.Cleanup(client.Close)
+				d.pull.Repository().SetRole("reader", "read")
+				w = github.NewWriter(client)
+			}
+			made, err := w.CreateReview(t.Context(), d.ref, d.pull.Head(), []publish.Inline{inline("before")})
+			require.NoError(t, err)
+			_, err = d.pull.BeginReview(t.Context(), by, "f.txt", c.drafts...)
+			require.NoError(t, err)
+			for _, err := range d.place(t, w, made[0].ID) {
+				if c.stays {
+					require.ErrorIs(t, err, publish.ErrPending)
+				} else {
+					require.NoError(t, err)
+				}
+			}
+			_, err = w.CreateComment(t.Context(), d.ref, "the conversation is open")
+			require.NoError(t, err)
+			_, err = d.pull.BeginReview(t.Context(), "somebody else", "f.txt", "theirs")
+			require.NoError(t, err)
+			left := 0
+			for _, p := range d.Posted() {
+				if slices.Contains(c.drafts, p.Body) && !p.Deleted {
+					left++
+				}
+			}
+			if c.stays {
+				require.Len(t, c.drafts, left, "what a person wrote is not ours to remove")
+			} else {
+				require.Zero(t, left)
+			}
+		})
+	}
 }
 
 // TestWriterCommentsWithoutThePermissionForChecks: one token is not asked for what another purpose needs.

@@ -247,6 +247,8 @@ func (d *Desk) inline(ctx context.Context, items []Item, body func(Item) string)
 			if out, items = append(out, there...), missing; len(items) == 0 {
 				return out, nil
 			}
+		case errors.Is(err, ErrPending): // of all of them, in whatever parts
+			return append(out, failed(items, ReasonPending)...), nil
 		case errors.Is(err, ErrRefused):
 			more, err := d.halve(ctx, items, body, err)
 			return append(out, more...), err
@@ -313,13 +315,16 @@ func (d *Desk) Files(ctx context.Context, items []Item, body func(Item) string) 
 	}
 	out, missing := d.adopt(items)
 	commit := d.Commit
-	for _, i := range missing {
-		p := failed([]Item{i}, ReasonForbidden)[0]
-		var err error
-		if !d.forbidden {
-			if p, err = d.file(ctx, i, &commit, body(i)); err != nil {
-				return nil, err
-			}
+	for n, i := range missing {
+		if d.forbidden {
+			return append(out, failed(missing[n:], ReasonForbidden)...), nil
+		}
+		p, err := d.file(ctx, i, &commit, body(i))
+		if err != nil {
+			return nil, err
+		}
+		if p.Reason == ReasonPending {
+			return append(out, failed(missing[n:], ReasonPending)...), nil
 		}
 		out = append(out, p)
 	}
@@ -343,6 +348,8 @@ func (d *Desk) file(ctx context.Context, i Item, commit *string, body string) (P
 	switch {
 	case err == nil:
 		return Placed{Item: i, Comment: c.ID, URL: c.URL, Done: true}, nil
+	case errors.Is(err, ErrPending):
+		reason = ReasonPending
 	case errors.Is(err, review.ErrHeadGone), *commit != d.Commit && errors.Is(err, ErrRefused):
 		reason = ReasonHeadGone
 	case errors.Is(err, ErrRefused), errors.Is(err, ErrGone):
@@ -382,7 +389,7 @@ func (d *Desk) create(ctx context.Context, key string, post func(ctx context.Con
 }
 
 // Answer says in the threads of findings that they are fixed, and resolves those in which nobody else wrote. It returns
-// which answers are there.
+// which answers are there, and which are not for now, with ReasonPending.
 func (d *Desk) Answer(ctx context.Context, fixed []Fixed, body func(Fixed) string) ([]Placed, error) {
 	keys := make([]string, len(fixed))
 	for i := range fixed {
@@ -393,7 +400,7 @@ func (d *Desk) Answer(ctx context.Context, fixed []Fixed, body func(Fixed) strin
 	}
 	var out []Placed
 	var resolve []int64
-	for _, f := range fixed {
+	for n, f := range fixed {
 		if d.forbidden {
 			break
 		}
@@ -410,6 +417,8 @@ func (d *Desk) Answer(ctx context.Context, fixed []Fixed, body func(Fixed) strin
 				p.Reason, p.Done = ReasonDeleted, true // nobody is there to be answered, nor will be
 				out = append(out, p)
 				continue
+			case errors.Is(err, ErrPending): // as it will be for the others
+				return append(out, unanswered(fixed[n:])...), d.resolve(ctx, resolve)
 			case errors.Is(err, ErrRefused):
 				p.Reason, p.Done = ReasonRefused, true
 				out = append(out, p)
@@ -427,6 +436,15 @@ func (d *Desk) Answer(ctx context.Context, fixed []Fixed, body func(Fixed) strin
 		}
 	}
 	return out, d.resolve(ctx, resolve)
+}
+
+// unanswered are answers that are to be made by a later review.
+func unanswered(fixed []Fixed) []Placed {
+	out := make([]Placed, len(fixed))
+	for i := range fixed {
+		out[i] = Placed{Item: Item{Key: fixed[i].Key, ID: fixed[i].ID, Reason: ReasonPending}}
+	}
+	return out
 }
 
 func (d *Desk) resolve(ctx context.Context, roots []int64) error {

@@ -97,6 +97,16 @@ type Check struct {
 	URL        string // of the check run itself; only read
 }
 
+// Button is what people with write access find at a check run. The forge takes labels and IDs of 20 characters and
+// descriptions of 40.
+type Button struct{ ID, Label, Description string }
+
+// Button is that of a check run: once it is completed, its change can be reviewed as a whole again. What the forge itself offers
+// goes on from the last review.
+func (c Check) Button() (Button, bool) {
+	return Button{review.CheckActionWhole, "Review again in full", "Reads all of the change anew"}, c.Status == CheckCompleted
+}
+
 // Reaction is an answer of one sign to a comment.
 type Reaction string
 
@@ -156,7 +166,8 @@ type Checker interface {
 //
 // Errors of all methods: *review.LimitError where the forge wants a pause and did nothing, review.ErrUnavailable where it
 // certainly did nothing, ErrAmbiguous where a write may have been done or not, ErrForbidden, ErrGone, review.ErrHeadGone
-// where the commit of a comment or check run is not there, ErrRefused for whatever else the forge finds wrong in it.
+// where the commit of a comment or check run is not there, ErrPending, ErrRefused for whatever else the forge finds wrong in
+// it.
 type Forge interface {
 	Reader
 	Commenter
@@ -172,6 +183,9 @@ var (
 	// ErrRefused: the forge takes the request for wrong, without naming what in it; of several comments at once none was
 	// created.
 	ErrRefused = errors.New("the forge refuses the request as wrong")
+	// ErrPending: the account that writes has a review under way at the pull request that was not submitted, and is not ours to
+	// remove. Until it is, the forge takes neither comments on lines and files nor answers to them, and created none.
+	ErrPending = errors.New("a review of the writing account is pending at the forge")
 	// ErrForbidden: the token may not do this here: a fork, a permission that was not granted, a locked conversation.
 	ErrForbidden = errors.New("the forge does not permit it")
 	// ErrGone: the comment, thread, check run or pull request is not there.

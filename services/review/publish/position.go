@@ -27,6 +27,8 @@ const (
 	ReasonHeadGone      = "HEAD_GONE"
 	ReasonRefused       = "REFUSED"
 	ReasonForbidden     = "FORBIDDEN"
+	// ReasonPending: ErrPending. A later review makes up for it.
+	ReasonPending = "PENDING_REVIEW"
 	// ReasonNoCheckRun: all else is there. GitHub lets Apps alone write check runs, and those only that are permitted to.
 	ReasonNoCheckRun = "NO_CHECK_RUN"
 )

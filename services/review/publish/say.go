@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// Say writes a comment once: in the thread whose first comment is root, or in the conversation where root is 0. What is
-// there already stays as it is.
+// Say writes a comment once: in the thread whose first comment is root, or in the conversation where root is 0 or the thread
+// takes no answer as long as a review is pending. What is there already stays as it is.
 func (d *Desk) Say(ctx context.Context, key string, root int64, body string) (Placed, error) {
 	p := Placed{Item: Item{Key: key}}
 	if err := d.ensure(ctx, key); err != nil {
@@ -17,7 +17,9 @@ func (d *Desk) Say(ctx context.Context, key string, root int64, body string) (Pl
 	if !there {
 		c, err = d.create(ctx, key, func(ctx context.Context) (Comment, error) {
 			if root != 0 {
-				return d.Forge.Reply(ctx, d.Ref, root, body)
+				if c, err := d.Forge.Reply(ctx, d.Ref, root, body); !errors.Is(err, ErrPending) {
+					return c, err
+				}
 			}
 			return d.Forge.CreateComment(ctx, d.Ref, body)
 		})

@@ -325,15 +325,9 @@ func (s *Server) onFinding(
 	return effect{ignored: ignoredNotOurs}, nil
 }
 
-// The actions of our check run: it is asked for again, or a button of ours was pressed.
-const (
-	actionAgain  = "rerequested"
-	actionReview = "review"
-)
-
 func (s *Server) checked(c *reviewv1.CheckAction) effect {
 	switch {
-	case c.GetAction() != actionAgain && c.GetAction() != actionReview:
+	case c.GetAction() != review.CheckActionAgain && c.GetAction() != review.CheckActionWhole:
 		return effect{ignored: ignoredRecorded}
 	case !s.p.Forge:
 		return effect{ignored: ignoredNoForge}

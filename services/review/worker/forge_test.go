@@ -55,7 +55,7 @@ type at struct {
 
 func openAt(t *testing.T, base, head map[string]string) *at {
 	t.Helper()
-	a := &at{Server: githubtest.New(t, githubtest.Options{}), folder: t.TempDir(), council: &echo{tasks: map[string]review.CouncilTask{}}}
+	a := &at{Server: githubtest.New(t, githubtest.Options{AppPermissions: githubtest.ResolvingPermissions()}), folder: t.TempDir(), council: &echo{tasks: map[string]review.CouncilTask{}}}
 	var err error
 	a.repo, err = a.AddRepository(t.Context(), githubtest.RepositorySpec{Owner: "octocat", Name: "hello", Files: base})
 	require.NoError(t, err)

@@ -107,12 +107,87 @@ func TestWhatIsNotPermittedStaysInTheJob(t *testing.T) {
 		require.Equal(t, publish.ReasonForbidden, f.Publication.Reason)
 	}
 
-	a.Grant(githubtest.DefaultPermissions()) // a later review makes up for it
+	a.Grant(githubtest.ResolvingPermissions()) // a later review makes up for it
 	a.RevokeTokens()
 	r, _ = s.end(t, s.ask(t))
 	require.Equal(t, "DONE", r.Publication.State)
 	by, _ := a.comments()
 	require.Len(t, by, 3)
+}
+
+// occupied is a forge at which somebody began a review under our account, as long as it is occupied.
+type occupied struct {
+	publish.Forge
+
+	free  bool
+	tries int
+}
+
+func (o *occupied) CreateReview(ctx context.Context, ref review.PullRef, commit string, c []publish.Inline) ([]publish.Comment, error) {
+	if !o.free {
+		o.tries++
+		return nil, publish.ErrPending
+	}
+	return o.Forge.CreateReview(ctx, ref, commit, c)
+}
+
+func (o *occupied) CreateFileComment(ctx context.Context, ref review.PullRef, commit, path, body string) (publish.Comment, error) {
+	if !o.free {
+		o.tries++
+		return publish.Comment{}, publish.ErrPending
+	}
+	return o.Forge.CreateFileComment(ctx, ref, commit, path, body)
+}
+
+func (o *occupied) Reply(ctx context.Context, ref review.PullRef, root int64, body string) (publish.Comment, error) {
+	if !o.free {
+		o.tries++
+		return publish.Comment{}, publish.ErrPending
+	}
+	return o.Forge.Reply(ctx, ref, root, body)
+}
+
+func TestWhatAPendingReviewKeptAwayIsMadeUpForLater(t *testing.T) {
+	t.Parallel()
+	a, push := twoReviews(t)
+	o := &occupied{}
+	s := a.start(t, func(p *worker.Params) { o.Forge, p.Publisher = p.Publisher, o })
+	r, j := s.end(t, s.ask(t))
+	require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	require.Equal(t, "FELL_BACK", r.Publication.State)
+	require.Equal(t, publish.ReasonPending, r.Publication.Reason)
+	require.Equal(t, 2, o.tries, "once for what stands on lines and once for what stands on files: no part of it fares better")
+	by, _ := a.comments()
+	require.Empty(t, by)
+	require.Contains(t, a.posted(t, githubtest.KindIssueComment).Body, "begun a review and not submitted it")
+	require.Contains(t, a.posted(t, githubtest.KindIssueComment).Body, "pending review", "at each finding")
+	require.Contains(t, a.posted(t, githubtest.KindCheckRun).Body, "begun a review and not submitted it")
+	list, err := s.store.Findings(t.Context(), review.FindingQuery{Review: r.ID, Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, list, 3)
+	for _, f := range list {
+		require.Equal(t, publish.ReasonPending, f.Publication.Reason)
+	}
+
+	o.free = true
+	r, _ = s.end(t, s.ask(t))
+	require.Equal(t, "DONE", r.Publication.State)
+	push()
+	o.free, o.tries = false, 0
+	r, _ = s.end(t, s.ask(t))
+	require.Equal(t, publish.ReasonPending, r.Publication.Reason)
+	require.Equal(t, 2, o.tries, "an answer and a comment")
+	by, replies := a.comments()
+	require.Zero(t, replies[by["2"][0].ID])
+	require.NotContains(t, by, "4")
+
+	o.free = true
+	r, _ = s.end(t, s.ask(t))
+	require.Equal(t, "DONE", r.Publication.State)
+	by, replies = a.comments()
+	require.Equal(t, 1, replies[by["2"][0].ID], "it is said that it is fixed")
+	require.True(t, by["2"][0].Resolved)
+	require.Len(t, by["4"], 1)
 }
 
 func TestAnAppWithoutCheckRunsComments(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
@@ -65,6 +66,8 @@ type carrying struct {
 	// apart are findings without a comment, with the reason, by their IDs.
 	apart     map[string]string
 	forbidden bool
+	// pending: a review of the writing account kept comments away.
+	pending bool
 }
 
 func (c *carrying) all() (*engine.Failure, error) {
@@ -81,7 +84,7 @@ func (c *carrying) answers() (*engine.Failure, error) {
 		return nil, nil //nolint:nilnil // no failure
 	}
 	var placed []publish.Placed
-	return lastStep(c.session, stepPublish+"/answers", &placed, func(ctx context.Context) ([]publish.Placed, error) {
+	f, err := lastStep(c.session, stepPublish+"/answers", &placed, func(ctx context.Context) ([]publish.Placed, error) {
 		desk, err := c.atDesk(ctx)
 		if err != nil {
 			return nil, err
@@ -94,6 +97,8 @@ func (c *carrying) answers() (*engine.Failure, error) {
 		}
 		return out, c.record(ctx, publish.RoleReply, out)
 	})
+	c.pending = slices.ContainsFunc(placed, func(p publish.Placed) bool { return p.Reason == publish.ReasonPending })
+	return f, err
 }
 
 // comments posts what stands on lines, and then, with what fell back, what stands on files.
@@ -121,7 +126,7 @@ func (c *carrying) comments() (*engine.Failure, error) {
 		for _, p := range placed {
 			switch {
 			case p.Done:
-			case p.Reason == publish.ReasonForbidden:
+			case p.Reason == publish.ReasonForbidden, p.Reason == publish.ReasonPending:
 				c.fellBack(p)
 			default:
 				files = append(files, p.Item)
@@ -158,6 +163,7 @@ func (c *carrying) comments() (*engine.Failure, error) {
 func (c *carrying) fellBack(p publish.Placed) {
 	c.apart[p.ID] = p.Reason
 	c.forbidden = c.forbidden || p.Reason == publish.ReasonForbidden
+	c.pending = c.pending || p.Reason == publish.ReasonPending
 }
 
 // body writes the comment of an item.
@@ -283,6 +289,11 @@ func (c *carrying) note() (*engine.Failure, error) {
 		for _, i := range c.plan.Apart {
 			c.result.Publication.Reason = cmp.Or(c.result.Publication.Reason, i.Reason)
 		}
+	}
+	if c.pending {
+		c.result.Publication = finding.Publication{State: shownFellBack, Reason: publish.ReasonPending}
+		c.result.Notes = append(c.result.Notes, "the account that comments here has begun a review and not submitted it: as long as that is so, "+
+			"GitHub takes no comments and answers of it in threads; the next review makes up for them")
 	}
 	if c.forbidden {
 		c.result.Publication = finding.Publication{State: shownFailed, Reason: publish.ReasonForbidden}

@@ -1077,14 +1077,14 @@ func (x *RepositoryChanged) GetChange() RepositoryChanged_Change {
 	return RepositoryChanged_CHANGE_UNSPECIFIED
 }
 
-// A button of our check run was pressed.
+// A button of our check run was pressed, or our checks were asked for again.
 type CheckAction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ID of the check run.
+	// ID of the check run; 0: all of a suite.
 	CheckRunId int64 `protobuf:"varint,1,opt,name=check_run_id,json=checkRunId,proto3" json:"check_run_id,omitempty"`
 	// Object ID of the commit.
 	Head string `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"`
-	// Identifier of the button.
+	// Identifier of the button: "review", for a review of all of the change; "rerequested" is the forge's own one.
 	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
 	// Numbers of the pull requests, at most 20.
 	Numbers       []int64 `protobuf:"varint,4,rep,packed,name=numbers,proto3" json:"numbers,omitempty"`
@@ -1240,7 +1240,7 @@ const file_witan_review_v1_forge_event_proto_rawDesc = "" +
 	"PRIVATIZED\x10\x02\x12\v\n" +
 	"\aDELETED\x10\x03\"\xab\x01\n" +
 	"\vCheckAction\x12)\n" +
-	"\fcheck_run_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\n" +
+	"\fcheck_run_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
 	"checkRunId\x12,\n" +
 	"\x04head\x18\x02 \x01(\tB\x18\xbaH\x15r\x132\x11^[0-9a-f]{40,64}$R\x04head\x12\x1f\n" +
 	"\x06action\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06action\x12\"\n" +

@@ -25,10 +25,18 @@ const (
 	write = "write"
 )
 
-// DefaultPermissions is what the App is granted unless Options say otherwise: all that Witan may ask for. Contents are
-// writable because GitHub asks that of whoever resolves a thread.
+// DefaultPermissions is what the App is granted unless Options say otherwise: what docs/github-app.md tells people to
+// grant, and nothing that would hide what is missing there.
 func DefaultPermissions() map[string]string {
-	return map[string]string{"metadata": read, "contents": write, "pull_requests": write, "issues": write, "checks": write}
+	return map[string]string{"metadata": read, "contents": read, "pull_requests": write, "issues": read, "checks": write}
+}
+
+// ResolvingPermissions are the default ones of an App that may resolve threads as well, for which GitHub wants contents to
+// be writable.
+func ResolvingPermissions() map[string]string {
+	all := DefaultPermissions()
+	all["contents"] = write
+	return all
 }
 
 // DefaultEvents is what the App subscribes to unless Subscribe says otherwise.
@@ -39,8 +47,29 @@ func DefaultEvents() []string {
 	}
 }
 
-// Subscribe sets the events that the App subscribes to; others are not delivered. Those of the installation and the ping
-// always are.
+// eventPermissions names what an App must at least be able to read to be told of an event. GitHub does not offer events
+// without it; those that stand not here need nothing.
+func eventPermissions() map[string]string {
+	return map[string]string{
+		"check_run": "checks", "check_suite": "checks", "create": "contents", "delete": "contents", "push": "contents", "issue_comment": "issues",
+		"pull_request": "pull_requests", "pull_request_review": "pull_requests", "pull_request_review_comment": "pull_requests",
+		"pull_request_review_thread": "pull_requests", "repository": "metadata",
+	}
+}
+
+// subscribed are the events that the App asked for and may know of.
+func (a *app) subscribed() []string {
+	list := []string{}
+	for _, name := range a.events {
+		if permission := eventPermissions()[name]; permission == "" || granted(a.installation.permissions, need{permission, read}) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// Subscribe sets the events that the App subscribes to; others are not delivered, nor are those for which it lacks the
+// permission. Those of the installation and the ping always are.
 func (s *Server) Subscribe(events ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

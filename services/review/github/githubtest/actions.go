@@ -392,6 +392,25 @@ func (p *PullRequest) Review(ctx context.Context, login, body string) (int64, er
 	return r.id, s.deliver(ctx, d, err)
 }
 
+// BeginReview begins a review of a user, or of the App's bot, that is not submitted, with a comment on a changed file for
+// each body, and returns its ID.
+func (p *PullRequest) BeginReview(ctx context.Context, login, path string, bodies ...string) (int64, error) {
+	s := p.s
+	at, problem := s.snapshot(ctx, p.p, "")
+	if problem != "" {
+		return 0, errors.New(problem)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.as(login, p.p.repo)
+	r := &reviewState{post: s.post(c, p.p, KindReview, ""), pull: p.p, state: "PENDING", commit: at.commit, submitted: s.now()}
+	p.p.reviews = append(p.p.reviews, r)
+	for _, body := range bodies {
+		s.addComment(c, r, placed{place: place{path: path, file: true}}, at, body)
+	}
+	return r.id, nil
+}
+
 // Resolve resolves the thread of a review comment as a user, or unresolves it, and sends pull_request_review_thread.
 func (p *PullRequest) Resolve(ctx context.Context, login string, comment int64, resolved bool) error {
 	s := p.s
@@ -455,6 +474,12 @@ func (s *Server) deleteAs(p *pull, by *account, id int64) (*Delivery, error) {
 
 // RequestAction presses one of a check run's buttons as a user: check_run.requested_action.
 func (r *Repository) RequestAction(ctx context.Context, login string, id int64, identifier string) error {
+	r.s.mu.Lock()
+	there := slices.ContainsFunc(r.r.checks, func(c *checkRun) bool { return c.id == id && slices.Contains(c.Actions, identifier) })
+	r.s.mu.Unlock()
+	if !there {
+		return fmt.Errorf("button %s of check run %d: %w", identifier, id, ErrNotFound)
+	}
 	return r.check(ctx, login, id, "requested_action", object{"requested_action": object{"identifier": identifier}})
 }
 

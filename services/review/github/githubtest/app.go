@@ -16,7 +16,7 @@ func (s *Server) appObject(a *app) any {
 	return object{
 		"id": a.id, "slug": a.slug, "node_id": node("Integration", a.id), "owner": s.userObject(a.owner), "name": a.name, "description": nil,
 		"external_url": "https://witan.example", "html_url": s.URL + "/apps/" + a.slug, "created_at": date(a.created), "updated_at": date(a.created),
-		"permissions": a.installation.permissions, "events": a.events,
+		"permissions": a.installation.permissions, "events": a.subscribed(),
 	}
 }
 
@@ -36,7 +36,7 @@ func (s *Server) installationObject(a *app) object {
 	return object{
 		"id": i.id, "account": s.userObject(account), "repository_selection": "selected", "access_tokens_url": s.APIURL + "/app/installations/" + id + "/access_tokens",
 		"repositories_url": s.APIURL + "/installation/repositories", "html_url": s.URL + "/settings/installations/" + id, "app_id": a.id, "app_slug": a.slug,
-		"target_id": account.id, "target_type": account.kind, "permissions": i.permissions, "events": a.events, "created_at": date(i.created),
+		"target_id": account.id, "target_type": account.kind, "permissions": i.permissions, "events": a.subscribed(), "created_at": date(i.created),
 		"updated_at": date(i.created), "single_file_name": nil, "suspended_at": suspended, "suspended_by": by,
 	}
 }

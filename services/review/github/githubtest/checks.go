@@ -79,6 +79,9 @@ func (in *checkRequest) problem() string {
 		return "only 3 actions are permitted"
 	}
 	for _, a := range in.Actions {
+		if a.Label == "" || a.Description == "" || a.Identifier == "" {
+			return "an action's label, description and identifier are required"
+		}
 		if utf8.RuneCountInString(a.Label) > 20 || utf8.RuneCountInString(a.Description) > 40 || utf8.RuneCountInString(a.Identifier) > 20 {
 			return "an action's label, description or identifier is too long"
 		}
@@ -181,6 +184,12 @@ func (r *checkRun) apply(s *Server, in *checkRequest) {
 		}
 	} else if in.Status != "" { // it is started again
 		r.Conclusion, r.completed = "", time.Time{}
+	}
+	if in.Actions != nil {
+		r.Actions = nil
+		for _, a := range in.Actions {
+			r.Actions = append(r.Actions, a.Identifier)
+		}
 	}
 	if o := in.Output; o != nil {
 		r.title, r.summary, r.text = o.Title, o.Summary, o.Text

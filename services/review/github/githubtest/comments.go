@@ -261,6 +261,9 @@ func (s *Server) createReview(c *call) answer {
 	if bad := s.mayReview(c, p, state); bad != nil {
 		return *bad
 	}
+	if c.hasPending(p) {
+		return unprocessable("User can only have one pending review per pull request")
+	}
 	now := s.now()
 	r := &reviewState{post: s.post(c, p, KindReview, in.Body), pull: p, state: state, commit: at.commit, submitted: now}
 	p.reviews = append(p.reviews, r)
@@ -314,11 +317,20 @@ func (s *Server) mayReview(c *call, p *pull, state string) *answer {
 		a := unprocessable(map[string]string{"APPROVED": "Can not approve your own pull request", "CHANGES_REQUESTED": "Can not request changes on your own pull request"}[state])
 		return &a
 	}
-	if state == "PENDING" && slices.ContainsFunc(p.reviews, func(r *reviewState) bool { return r.pending() && !r.deleted && r.account == c.who.account }) {
-		a := unprocessable("User can only have one pending review per pull request")
-		return &a
-	}
 	return nil
+}
+
+// hasPending says whether the caller began a review there and did not submit it. Until then GitHub takes no other review of
+// theirs, whatever its event, and neither comments on files and lines nor answers to them: each of those is a review too.
+func (c *call) hasPending(p *pull) bool {
+	return slices.ContainsFunc(p.reviews, func(r *reviewState) bool { return r.pending() && !r.deleted && r.account == c.who.account })
+}
+
+// pendingComment is how a single comment is refused while its author has a pending review.
+func pendingComment() answer {
+	return refusal(http.StatusUnprocessableEntity, "Validation Failed", object{
+		"resource": "PullRequestReview", "code": "custom", "field": "user_id", "message": "user_id can only have one pending review per pull request",
+	})
 }
 
 // addComment puts a comment on a new thread. The caller holds the lock.
@@ -450,6 +462,9 @@ func (s *Server) createComment(c *call) answer {
 	if bad := s.mayReview(c, p, "COMMENTED"); bad != nil {
 		return *bad
 	}
+	if c.hasPending(p) {
+		return pendingComment()
+	}
 	r := &reviewState{post: s.post(c, p, KindReview, ""), pull: p, state: "COMMENTED", commit: at.commit, submitted: s.now()}
 	r.implied = true
 	p.reviews = append(p.reviews, r)
@@ -483,6 +498,9 @@ func (s *Server) reply(c *call, p *pull, to int64, body string) answer {
 		if slices.ContainsFunc(t.comments, func(m *reviewComment) bool { return m.id == to && m.visible() }) {
 			if bad := s.mayReview(c, p, "COMMENTED"); bad != nil {
 				return *bad
+			}
+			if c.hasPending(p) {
+				return pendingComment()
 			}
 			m := s.newReply(c, t, body)
 			s.announceReview(m.review)

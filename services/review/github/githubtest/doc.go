@@ -27,6 +27,8 @@
 //     one, both inside a hunk; a range is one side of one hunk and starts before it ends; a file must be in the diff; one
 //     entry that does not fit refuses the whole review with 422, which does not say which entry it was; at most 50
 //     comments a review; bodies of at most 65,536 characters; files as a whole only by the route of single comments.
+//   - While somebody has a pending review of a pull request, no other review, comment on files and lines or answer of
+//     theirs is taken there.
 //   - The commit of a comment is one of the pull request's: what a force push left behind is refused. Later pushes move
 //     comments along or make them outdated. Answers go to threads that are there; authors edit what is theirs.
 //   - Diffs above 20,000 lines or 300 files are refused with 406, comparisons list 300 files, lists have pages of at most
@@ -34,7 +36,8 @@
 //   - Tokens: the App's RS256 token with its dates; installation tokens with a subset of permissions and repositories
 //     that expire; tokens of users, whose role counts. Missing permissions are 403 "Resource not accessible by
 //     integration", hidden repositories 404, ended tokens 401. Check runs are for the App only, with at most 50
-//     annotations a request. Every body is decoded strictly: unknown members and wrong types are 422.
+//     annotations a request. Every body is decoded strictly: unknown members and wrong types are 422. An App is told of
+//     the events that it subscribes to and has the permission for.
 //   - GraphQL answers what lists, resolves and unresolves review threads, nothing else. Resolving takes contents: write
 //     besides pull_requests: write, as installations of real Apps have found; logins of bots lack their "[bot]" there.
 //   - Rate limits: the primary one always, the secondary ones of Options.Limits; DocumentedLimits are GitHub's.

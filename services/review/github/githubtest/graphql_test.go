@@ -27,6 +27,7 @@ func (c *client) graph(url, document string, variables m) m {
 func TestThreadsOverGraphQL(t *testing.T) {
 	t.Parallel()
 	s, p := numbered(t)
+	s.Grant(githubtest.ResolvingPermissions())
 	c := as(t, s, s.InstallationToken(nil))
 	var roots []int64
 	for _, line := range []int{10, 11, 12} {

@@ -45,9 +45,10 @@ type Post struct {
 	Commit          string
 	// Review is the review that a comment belongs to, InReplyTo the first comment of the thread it answers in.
 	Review, InReplyTo int64
-	// Name, Status and Conclusion are a check run's, Annotations how many it has.
+	// Name, Status and Conclusion are a check run's, Annotations how many it has, Actions the identifiers of its buttons.
 	Name, Status, Conclusion string
 	Annotations              int
+	Actions                  []string
 	// Resolved says that the thread of a comment is resolved now, Outdated that its lines have changed since.
 	Resolved, Outdated bool
 	Created, Updated   time.Time

@@ -137,8 +137,16 @@ func TestPendingReviewsAreSeenByTheirAuthorOnly(t *testing.T) {
 	pending := c.want(200, "POST", pulls+"/reviews", m{"comments": []m{{"path": "f.txt", "line": 10, "body": "text"}}}).object(t)
 	require.Equal(t, "PENDING", pending["state"])
 	require.NotContains(t, pending, "submitted_at")
-	c.want(422, "POST", pulls+"/reviews", m{"body": "a second one"})
-	require.Empty(t, other.want(200, "GET", pulls+"/reviews", nil).list(t))
+	for _, event := range []string{"", "COMMENT"} {
+		refused := c.want(422, "POST", pulls+"/reviews", m{"body": "a second one", "event": event})
+		require.Contains(t, string(refused.body), "one pending review per pull request")
+	}
+	root := other.want(201, "POST", pulls+"/comments", m{"commit_id": p.Head(), "path": "f.txt", "line": 11, "body": "text"}).object(t)
+	c.want(422, "POST", pulls+"/comments", m{"commit_id": p.Head(), "path": "f.txt", "line": 11, "body": "text"})
+	c.want(422, "POST", pulls+"/comments/"+ref(root)+"/replies", m{"body": "an answer"})
+	c.want(201, "POST", "/repos/acme/tools/issues/7/comments", m{"body": "the conversation is open"})
+	other.want(204, "DELETE", "/repos/acme/tools/pulls/comments/"+ref(root), nil)
+	require.NotContains(t, string(other.want(200, "GET", pulls+"/reviews", nil).body), "PENDING")
 	require.Empty(t, other.want(200, "GET", pulls+"/comments", nil).list(t))
 	review := pulls + "/reviews/" + ref(pending)
 	other.want(404, "GET", review, nil)

@@ -147,7 +147,11 @@ func (s *Server) send(ctx context.Context, d *Delivery) (int, error) {
 // event makes a delivery, or nil where no webhook is set. The caller holds the lock.
 func (s *Server) event(name, action string, r *repository, sender *account, members object) (*Delivery, error) {
 	always := name == "ping" || strings.HasPrefix(name, "installation")
-	if s.hooks.config.URL == "" || !always && !slices.Contains(s.theApp().events, name) {
+	subscribed := s.theApp().events // a repository's own hook asks for no permission
+	if !s.hooks.config.Plain {
+		subscribed = s.theApp().subscribed()
+	}
+	if s.hooks.config.URL == "" || !always && !slices.Contains(subscribed, name) {
 		return nil, nil
 	}
 	body := object{"sender": s.userObject(sender)}

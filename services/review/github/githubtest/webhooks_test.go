@@ -131,6 +131,31 @@ func TestOnlyWhatTheAppSubscribesToIsSent(t *testing.T) {
 	require.Equal(t, "sha256="+hex.EncodeToString(mac.Sum(nil)), h.header[0].Get("X-Hub-Signature-256"))
 }
 
+func TestEventsAreForWhomMayReadWhatTheyAreAbout(t *testing.T) {
+	t.Parallel()
+	h := newHook(t)
+	s, p := numbered(t)
+	s.SetWebhook(githubtest.Webhook{URL: h.URL, Secret: "s"})
+	happen := func() (sent int) {
+		before := len(h.header)
+		_, err := p.Comment(t.Context(), "dev", "hello")
+		require.NoError(t, err)
+		require.NoError(t, p.Close(t.Context(), "dev"))
+		require.NoError(t, p.Reopen(t.Context(), "dev"))
+		return len(h.header) - before
+	}
+	require.Equal(t, 3, happen())
+	may := githubtest.DefaultPermissions()
+	delete(may, "issues")
+	s.Grant(may)
+	require.Equal(t, 2, happen(), "all but the comment")
+	delete(may, "pull_requests")
+	s.Grant(may)
+	require.Zero(t, happen())
+	s.SetWebhook(githubtest.Webhook{URL: h.URL, Secret: "s", Plain: true})
+	require.Equal(t, 3, happen(), "the hook of a repository asks for no permission")
+}
+
 // types are the JSON types that a member of a kind of object was seen with, by the names of the two: repository.language,
 // wherever in a payload a repository stands. Members of arrays end in [].
 type types map[string]map[string]bool
@@ -253,9 +278,11 @@ func everyEvent(t *testing.T) []githubtest.Delivery {
 	require.NoError(t, p.RequestReview(ctx, "dev", "witan-review[bot]"))
 	check := c.want(201, "POST", "/repos/acme/tools/check-runs", m{
 		"name": "witan", "head_sha": p.Head(), "conclusion": "success", "output": m{"title": "t", "summary": "s", "text": "x"},
+		"actions": []m{{"label": "Again", "description": "Tries again", "identifier": "retry"}},
 	}).object(t)
 	require.NoError(t, p.Repository().RerequestCheck(ctx, "dev", id(check)))
 	require.NoError(t, p.Repository().RequestAction(ctx, "dev", id(check), "retry"))
+	require.ErrorIs(t, p.Repository().RequestAction(ctx, "dev", id(check), "nothing"), githubtest.ErrNotFound)
 	for _, action := range []string{"created", "suspend", "unsuspend", "new_permissions_accepted", "deleted"} {
 		require.NoError(t, s.NotifyInstallation(ctx, action))
 	}
