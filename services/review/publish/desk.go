@@ -540,6 +540,13 @@ func (d *Desk) Check(ctx context.Context, c Check) (Placed, error) {
 }
 
 func (d *Desk) check(ctx context.Context, c Check) (Check, error) {
+	if c.Status == CheckCompleted && (c.Conclusion == Success || c.Conclusion == Neutral) {
+		there, err := d.Forge.Checks(ctx, d.Ref.Repo, c.Head)
+		if err != nil {
+			return c, err
+		}
+		c.besides(there)
+	}
 	if c.ID != 0 {
 		made, err := d.Forge.UpdateCheck(ctx, d.Ref.Repo, c)
 		if !errors.Is(err, ErrGone) {

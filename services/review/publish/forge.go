@@ -3,6 +3,10 @@ package publish
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"witan.dev/internal/diff"
@@ -95,6 +99,34 @@ type Check struct {
 	Summary    string // markdown, at most MaxBody bytes
 	Text       string // markdown, at most MaxBody bytes
 	URL        string // of the check run itself; only read
+}
+
+// pull is the number of the pull request that a check run is of, with its #; empty where it does not say.
+func (c *Check) pull() string {
+	if at := strings.LastIndexByte(c.ExternalID, '#'); at >= 0 {
+		return c.ExternalID[at:]
+	}
+	return ""
+}
+
+// besides lets a check run fail where another pull request's failed at the same commit, of which the newest run of a name is what
+// counts: whoever opens a second pull request of the commit, as a draft or into another branch, must not get the first one past.
+func (c *Check) besides(there []Check) {
+	newest := map[string]*Check{}
+	for i := range there {
+		o := &there[i]
+		if pull := o.pull(); pull != "" && pull != c.pull() && (c.Name == "" || o.Name == c.Name) && (newest[pull] == nil || o.ID > newest[pull].ID) {
+			newest[pull] = o
+		}
+	}
+	for _, pull := range slices.Sorted(maps.Keys(newest)) {
+		if newest[pull].Conclusion != Failure {
+			continue
+		}
+		c.Conclusion, c.Title = Failure, fmt.Sprintf("Failed in pull request %s: %s", pull, c.Title)
+		c.Summary = fmt.Sprintf("Pull request %s has the same commit, and [its review](%s) failed. What is dismissed or mended there ends that.\n\n%s", pull, newest[pull].URL, c.Summary)
+		return
+	}
 }
 
 // Button is what people with write access find at a check run. The forge takes labels and IDs of 20 characters and

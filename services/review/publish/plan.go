@@ -103,8 +103,15 @@ func Compute(in PlanInput) Plan {
 	return p
 }
 
-// CheckKey is the key of a review's check run.
-func CheckKey(k Keys, subject, reviewID string) string { return k.Key(subject, RoleCheck, reviewID) }
+// CheckKey is the key of a review's check run, followed by # and the number of the pull request: runs of several pull requests
+// may stand at one commit.
+func CheckKey(k Keys, subject, reviewID string) string {
+	key := k.Key(subject, RoleCheck, reviewID)
+	if at := strings.LastIndexByte(subject, '#'); at >= 0 {
+		key += subject[at:]
+	}
+	return key
+}
 
 // CommentKey is the key of a finding's comment.
 func CommentKey(k Keys, known *review.Known) string {

@@ -361,6 +361,45 @@ func (u unvoted) Verdict(ctx context.Context, name string) (review.Verdict, erro
 	return v, err
 }
 
+// TestP07_AnotherPullRequestOfTheCommitLetsNobodyPast has a pull request fail, and a second one opened of the same commit, as a draft
+// into another branch: of the check runs of one name at a commit the newest counts.
+func TestP07_AnotherPullRequestOfTheCommitLetsNobodyPast(t *testing.T) {
+	t.Parallel()
+	a := openAt(t, map[string]string{"README.md": "hello\n"}, map[string]string{"a.go": "package p\n\nfunc A() {\n\tdanger(1)\n}\n"})
+	s := a.start(t)
+	newest := func() githubtest.Post {
+		t.Helper()
+		var run githubtest.Post
+		for _, p := range a.PostedBy(a.app.Bot) {
+			if p.Kind == githubtest.KindCheckRun && p.ID > run.ID {
+				run = p
+			}
+		}
+		return run
+	}
+	s.end(t, s.ask(t))
+	first := newest()
+	require.Equal(t, "failure", first.Conclusion)
+
+	_, err := a.repo.Commit(t.Context(), githubtest.Commit{Branch: "pages", Files: map[string]string{"index.md": "a page\n"}})
+	require.NoError(t, err)
+	draft, err := a.repo.OpenPullRequest(t.Context(), githubtest.PullRequestSpec{Title: "The same", Head: "topic", Base: "pages", Author: "contributor", Draft: true})
+	require.NoError(t, err)
+	was := s.ref
+	s.ref.Number = int64(draft.Number())
+	s.end(t, s.asks(t, review.TriggerOpened))
+	second := newest()
+	require.Greater(t, second.ID, first.ID)
+	require.Equal(t, first.Commit, second.Commit)
+	require.Equal(t, "failure", second.Conclusion)
+	require.Contains(t, second.Body, fmt.Sprintf("Pull request #%d has the same commit", was.Number))
+
+	_, err = a.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"a.go": "package p\n"}})
+	require.NoError(t, err)
+	s.end(t, s.asks(t, review.TriggerPushed))
+	require.Equal(t, "neutral", newest().Conclusion, "another commit, of which nothing failed")
+}
+
 // TestP07_WhatHasToBeCompleteLetsNobodyPast looks at check runs of reviews without a result where those gate.
 func TestP07_WhatHasToBeCompleteLetsNobodyPast(t *testing.T) {
 	t.Parallel()
