@@ -394,9 +394,9 @@ func TestP07_AnotherPullRequestOfTheCommitLetsNobodyPast(t *testing.T) {
 	require.Equal(t, "failure", second.Conclusion)
 	require.Contains(t, second.Body, fmt.Sprintf("Pull request #%d has the same commit", was.Number))
 
-	_, err = a.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"a.go": "package p\n"}})
+	_, err = draft.Push(t.Context(), githubtest.Commit{Files: map[string]string{"a.go": "package p\n"}})
 	require.NoError(t, err)
-	s.end(t, s.asks(t, review.TriggerPushed))
+	s.end(t, s.asks(t, review.TriggerOpened))
 	require.Equal(t, "neutral", newest().Conclusion, "another commit, of which nothing failed")
 }
 
