@@ -191,6 +191,11 @@ func (r *Run) Commit(ctx context.Context, u Update) error {
 	return nil
 }
 
+// Held says by a write whether this execution still has the job. The error is ErrFenced where another one has it.
+func (r *Run) Held(ctx context.Context) error {
+	return r.Commit(ctx, Update{Write: func(context.Context, Tx) error { return nil }})
+}
+
 // Finish ends the job with its final event. The body returns nil after it.
 func (r *Run) Finish(ctx context.Context, o Outcome) error {
 	ctx, stop := r.writeContext(ctx)

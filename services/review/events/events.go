@@ -204,7 +204,7 @@ const classRefused engine.Class = "REFUSED"
 func step[T any](s *session, name string, into *T, fn func(ctx context.Context) (T, error)) (*engine.Failure, error) {
 	return s.patience.Again(name, func(name string) (*engine.Failure, error) {
 		value, f, err := job.Step(s.run, name, engine.Policy{}, func(ctx context.Context) (T, *engine.Failure, error) {
-			value, err := fn(ctx)
+			value, err := fn(publish.Confirming(ctx, s.run.Held))
 			if err == nil || ctx.Err() != nil || engine.Interrupted(err) || errors.Is(err, job.ErrFenced) {
 				return value, nil, err
 			}

@@ -105,13 +105,23 @@ func (w *Writer) writeAs(ctx context.Context, why purpose, repo review.Repo, met
 	if err := conn.mint(ctx, method+" "+endpoint(path)); err != nil {
 		return refusal(err) // nothing was asked for yet
 	}
+	fresh, err := publish.Confirm(ctx, w.client.p.Clock)
+	if err != nil {
+		return err
+	}
 	crashpoint.Hit(crashpoint.BeforePost)
+	if err := fresh(); err != nil {
+		return err
+	}
 	err = conn.send(ctx, method, path, body, into)
 	crashpoint.Hit(crashpoint.AfterPost)
 	if unauthorized(err) && w.client.p.AppID != 0 { // revoked before its time: nothing was done
 		w.client.forget(conn.connection)
 		if conn, err = w.client.connect(ctx, why, repo); err != nil {
 			return refusal(err)
+		}
+		if err = fresh(); err != nil {
+			return err
 		}
 		err = conn.send(ctx, method, path, body, into)
 	}

@@ -1,7 +1,10 @@
 package github_test
 
 import (
+	"context"
+	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -170,6 +173,43 @@ func TestWriterSaysWhetherSomethingMayHaveHappened(t *testing.T) {
 			require.Equal(t, c.fault.Kind == githubtest.FailAfter || c.fault.Kind == githubtest.CutAfter, done)
 		})
 	}
+}
+
+// TestP06_NothingIsSentForAJobThatIsAnothersByNow has a process lose its job, or stand still, between what it was about to write and
+// the request.
+func TestP06_NothingIsSentForAJobThatIsAnothersByNow(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	now := time.Now()
+	clock := func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	d := newDesk(t)
+	client, err := github.NewClient(github.Params{
+		BaseURL: d.URL, AppID: d.app.ID, PrivateKey: secret.New(string(d.app.PrivateKey)), WritePace: -1, Clock: clock,
+	})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	w := github.NewWriter(client)
+	lost := errors.New("another process has the job")
+	_, err = w.CreateComment(publish.Confirming(t.Context(), func(context.Context) error { return lost }), d.ref, "late")
+	require.ErrorIs(t, err, lost)
+	_, err = w.CreateComment(publish.Confirming(t.Context(), func(context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		now = now.Add(time.Minute) // it was stopped, and goes on
+		return nil
+	}), d.ref, "thawed")
+	require.ErrorIs(t, err, review.ErrUnavailable)
+	require.NotErrorIs(t, err, publish.ErrAmbiguous, "nothing was sent")
+	require.Empty(t, d.PostedBy(d.app.Bot))
+	asked := 0
+	_, err = w.CreateComment(publish.Confirming(t.Context(), func(context.Context) error { asked++; return nil }), d.ref, "in time")
+	require.NoError(t, err)
+	require.Equal(t, 1, asked)
+	require.Len(t, d.PostedBy(d.app.Bot), 1)
 }
 
 func TestWriterNamesWhatIsRefused(t *testing.T) {

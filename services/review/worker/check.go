@@ -134,7 +134,7 @@ func (s *session) closeCheck(ctx context.Context, e ending) {
 	check := s.checkRun()
 	check.Status, check.Conclusion, check.Title = publish.CheckCompleted, e.conclusion, finding.Visible(e.title)
 	check.Summary = finding.EscapeMarkdown(e.why)
-	limited, cancel := context.WithTimeout(ctx, closeTime)
+	limited, cancel := context.WithTimeout(publish.Confirming(ctx, s.run.Held), closeTime)
 	defer cancel()
 	err := s.patiently(limited, func(ctx context.Context) error {
 		desk, err := s.atDesk(ctx)

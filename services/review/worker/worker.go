@@ -199,7 +199,7 @@ func step[T any](s *session, name string, into *T, fn func(ctx context.Context) 
 			if err := s.run.Commit(ctx, job.Update{Stage: stageOf(name), Progress: stageProgress(stageOf(name))}); err != nil {
 				return none, nil, err
 			}
-			value, err := fn(ctx)
+			value, err := fn(publish.Confirming(ctx, s.run.Held))
 			if f := s.failureOf(ctx, err); f != nil {
 				return value, f, nil
 			}
