@@ -150,6 +150,18 @@ func TestSARIFHoldsEveryFindingAndFile(t *testing.T) {
 	require.Equal(t, []string{"none", "review"}, []string{results[3].Level, results[3].Kind})
 }
 
+// TestWhatCannotBeSeenIsShown: of variation selectors whole sentences can be made that only machines read.
+func TestWhatCannotBeSeenIsShown(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"a\U000E0101\ufe00b": "a[U+E0101][U+FE00]b", "\u034f\u3164\u180b\u2800\u115f": "[U+034F][U+3164][U+180B][U+2800][U+115F]",
+		"\u26a0\ufe0f fine, 1\ufe0f\u20e3": "\u26a0\ufe0f fine, 1\ufe0f\u20e3", "\u26a0\ufe0f\ufe0f a\ufe0f": "\u26a0\ufe0f[U+FE0F] a[U+FE0F]",
+		"\u00e9 \u4e2d\u6587 e\u0301": "\u00e9 \u4e2d\u6587 e\u0301",
+	} {
+		require.Equal(t, want, finding.Visible(in))
+	}
+}
+
 func TestP10_SARIFReadBackGivesTheSameFindings(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
