@@ -162,6 +162,38 @@ func TestWhatCannotBeSeenIsShown(t *testing.T) {
 	}
 }
 
+// TestSARIFHasNoLinksOfReporters: what looks like an embedded link (2.1.0, section 3.11.6) is text.
+func TestSARIFHasNoLinksOfReporters(t *testing.T) {
+	t.Parallel()
+	const link = `see [the fix](https://evil.example/login) \[a](1)`
+	r := report()
+	r.Findings[0].Title, r.Findings[0].Reason = link, link
+	r.Coverage.Files[0].Path = link
+	var out bytes.Buffer
+	require.NoError(t, finding.EncodeSARIF(&out, r))
+	var parsed struct {
+		Runs []struct {
+			Results     []struct{ Message struct{ Text string } }
+			Invocations []struct {
+				ToolExecutionNotifications []struct{ Message struct{ Text string } }
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal(out.Bytes(), &parsed))
+	const escaped = `see \[the fix\](https://evil.example/login) \\\[a\](1)`
+	var texts []string
+	for _, result := range parsed.Runs[0].Results {
+		texts = append(texts, result.Message.Text)
+	}
+	require.Contains(t, texts, escaped+"\n\n"+escaped)
+	require.Contains(t, parsed.Runs[0].Invocations[0].ToolExecutionNotifications[0].Message.Text, escaped)
+	got, err := finding.DecodeSARIF(out.Bytes())
+	require.NoError(t, err)
+	finding.Sort(r.Findings)
+	finding.Sort(got)
+	require.Equal(t, r.Findings, got)
+}
+
 func TestP10_SARIFReadBackGivesTheSameFindings(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
