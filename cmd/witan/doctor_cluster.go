@@ -26,6 +26,9 @@ func (c *checkup) cluster(ctx context.Context, conf config.Config) {
 	c.redis(ctx, conf)
 	c.webhookBuffer(ctx, conf)
 	c.qdrant(ctx, conf)
+	if conf.Auth.ServiceTokenFile == "" && len(conf.Services[serviceReview]) > 0 {
+		c.bad("auth", "%s", lacksServiceToken)
+	}
 	own, err := newNetwork(conf, secret.Text{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		c.bad("services", "%v", err)

@@ -130,6 +130,11 @@ func (r roles) needsRedis(c config.Config) bool {
 	return r.serves(serviceIngest) || r.takesDeliveries()
 }
 
+// lacksServiceToken says what becomes of webhooks where intake and the review service are processes that show each other
+// nothing: the review service cannot tell intake from anybody else who says that something happened at a forge.
+const lacksServiceToken = "auth.service_token_file: needed where webhooks are handed to a review service in another process, which refuses " +
+	"them from callers that do not show it (EVENT_REFUSED); name a file with a secret of 32 bytes or more, the same for all processes"
+
 // check reports everything that the configuration lacks for these roles.
 func (r roles) check(c config.Config) error {
 	var missing []string
@@ -142,8 +147,12 @@ func (r roles) check(c config.Config) error {
 	if (r.stateful() || r.takesDeliveries()) && c.Database.IsZero() && !r.whole() {
 		missing = append(missing, "database: a process that does a part of Witan shares its state with others in Postgres")
 	}
-	if c.Auth.Required() && c.Auth.ServiceTokenFile == "" {
+	switch {
+	case c.Auth.ServiceTokenFile != "":
+	case c.Auth.Required():
 		missing = append(missing, "auth.service_token_file: needed where callers show tokens, so that processes of the cluster can call each other")
+	case r.takesDeliveries() && !r.serves(serviceReview):
+		missing = append(missing, lacksServiceToken)
 	}
 	needs := map[string][]string{}
 	note := func(by string, peers []string) {

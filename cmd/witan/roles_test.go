@@ -33,7 +33,12 @@ func TestAPartOfWitanNeedsADatabaseAndThePeersThatItCalls(t *testing.T) {
 			Database: known.Database, Webhooks: config.Webhooks{GitHub: config.GitHubWebhooks{SecretsFile: "s"}},
 		}, []string{"redis:"}},
 		"an intake without anything": {roles{queues: []string{"intake"}}, config.Config{}, []string{"redis:", "database:", "services.review: needed by the queue intake"}},
-		"an intake":                  {roles{queues: []string{"intake"}}, config.Config{Database: known.Database, Redis: secret.New("redis://r"), Services: known.Services}, nil},
+		"an intake": {roles{queues: []string{"intake"}}, config.Config{
+			Database: known.Database, Redis: secret.New("redis://r"), Services: known.Services, Auth: config.Auth{ServiceTokenFile: "f"},
+		}, nil},
+		"an intake that the review service would not believe": {roles{queues: []string{"intake"}}, config.Config{
+			Database: known.Database, Redis: secret.New("redis://r"), Services: known.Services,
+		}, []string{"auth.service_token_file: needed where webhooks are handed to a review service in another process"}},
 		"a worker for councils":      {roles{queues: []string{"council"}}, config.Config{Database: known.Database}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,6 +48,7 @@ func TestAPartOfWitanNeedsADatabaseAndThePeersThatItCalls(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
+			require.Error(t, err)
 			for _, m := range c.missing {
 				require.ErrorContains(t, err, m)
 			}

@@ -150,6 +150,50 @@ func TestSARIFHoldsEveryFindingAndFile(t *testing.T) {
 	require.Equal(t, []string{"none", "review"}, []string{results[3].Level, results[3].Kind})
 }
 
+// TestWhatCannotBeSeenIsShown: of variation selectors whole sentences can be made that only machines read.
+func TestWhatCannotBeSeenIsShown(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"a\U000E0101\ufe00b": "a[U+E0101][U+FE00]b", "\u034f\u3164\u180b\u2800\u115f": "[U+034F][U+3164][U+180B][U+2800][U+115F]",
+		"\u26a0\ufe0f fine, 1\ufe0f\u20e3": "\u26a0\ufe0f fine, 1\ufe0f\u20e3", "\u26a0\ufe0f\ufe0f a\ufe0f": "\u26a0\ufe0f[U+FE0F] a[U+FE0F]",
+		"\u00e9 \u4e2d\u6587 e\u0301": "\u00e9 \u4e2d\u6587 e\u0301",
+	} {
+		require.Equal(t, want, finding.Visible(in))
+	}
+}
+
+// TestSARIFHasNoLinksOfReporters: what looks like an embedded link (2.1.0, section 3.11.6) is text.
+func TestSARIFHasNoLinksOfReporters(t *testing.T) {
+	t.Parallel()
+	const link = `see [the fix](https://evil.example/login) \[a](1)`
+	r := report()
+	r.Findings[0].Title, r.Findings[0].Reason = link, link
+	r.Coverage.Files[0].Path = link
+	var out bytes.Buffer
+	require.NoError(t, finding.EncodeSARIF(&out, r))
+	var parsed struct {
+		Runs []struct {
+			Results     []struct{ Message struct{ Text string } }
+			Invocations []struct {
+				ToolExecutionNotifications []struct{ Message struct{ Text string } }
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal(out.Bytes(), &parsed))
+	const escaped = `see \[the fix\](https://evil.example/login) \\\[a\](1)`
+	var texts []string
+	for _, result := range parsed.Runs[0].Results {
+		texts = append(texts, result.Message.Text)
+	}
+	require.Contains(t, texts, escaped+"\n\n"+escaped)
+	require.Contains(t, parsed.Runs[0].Invocations[0].ToolExecutionNotifications[0].Message.Text, escaped)
+	got, err := finding.DecodeSARIF(out.Bytes())
+	require.NoError(t, err)
+	finding.Sort(r.Findings)
+	finding.Sort(got)
+	require.Equal(t, r.Findings, got)
+}
+
 func TestP10_SARIFReadBackGivesTheSameFindings(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

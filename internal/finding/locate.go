@@ -22,7 +22,23 @@ const (
 // side, both again without blanks and comments, the whole new file, the whole old one, the longest run of them within
 // the named symbol, that symbol's first line, the file. The same input gives the same place. No error: in the worst
 // case only the file is known.
+// A quote that is not found as it is may have the escapes of a prompt in it, which stand for what cannot be seen.
 func (m *Material) Locate(q Quote) Location {
+	found := m.locate(q)
+	if found.Placement == PlacedExact || found.Placement == PlacedNormalised || !strings.Contains(q.Code, "{") {
+		return found
+	}
+	escaped := q.Code
+	if q.Code = unescape(q.Code); q.Code == escaped {
+		return found
+	}
+	if again := m.locate(q); again.Placement == PlacedExact || again.Placement == PlacedNormalised {
+		return again
+	}
+	return found
+}
+
+func (m *Material) locate(q Quote) Location {
 	s := &search{m: m, q: q, work: maxWork}
 	for _, side := range s.sides() {
 		s.named[side] = m.named(q.Symbol, side)

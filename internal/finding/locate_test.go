@@ -146,6 +146,20 @@ func TestLocateTakesARedactionForWhatItStandsFor(t *testing.T) {
 	require.Equal(t, finding.PlacedNormalised, m.Locate(finding.Quote{Code: " KEY = [secret:aws-access-token:abcdef]"}).Placement)
 }
 
+// TestLocateTakesAnEscapeForWhatItStandsFor: members are shown escapes of what cannot be seen, and quote them or what is meant.
+func TestLocateTakesAnEscapeForWhatItStandsFor(t *testing.T) {
+	t.Parallel()
+	d, err := diff.Parse([]byte("--- /dev/null\n+++ b/x.js\n@@ -0,0 +1,3 @@\n+a()\n+f('x\U000E0101\u202e\xff')\n+g('\\u{1F600}')\n"))
+	require.NoError(t, err)
+	m := finding.NewMaterial(finding.MaterialParams{File: d.Files[0]})
+	for code, line := range map[string]int{
+		`f('x\u{E0101}\u{202E}\x{FF}')`: 2, "f('x\U000E0101\u202e\xff')": 2, `f( 'x\u{E0101}\u{202E}\x{FF}' )`: 2, `g('\u{1F600}')`: 3, `g('\u{5C}u{1F600}')`: 3,
+	} {
+		require.Equal(t, line, m.Locate(finding.Quote{Code: code}).StartLine, code)
+	}
+	require.Equal(t, finding.PlacedFile, m.Locate(finding.Quote{Code: `\u{E0101}\x{41}`}).Placement)
+}
+
 func TestLocateCutsLongRanges(t *testing.T) {
 	t.Parallel()
 	lines := strings.Repeat("+line\n", 100)

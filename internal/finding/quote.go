@@ -2,6 +2,7 @@ package finding
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -63,6 +64,23 @@ func (p patternLine) matches(text string) bool {
 
 // redaction is what stands in a prompt for a secret, see the secrets reviewer.
 var redaction = regexp.MustCompile(`\[secret:[a-z0-9-]{1,80}:[0-9a-f]{6}\]`)
+
+// escape is how a prompt shows what cannot be seen, and bytes that are not UTF-8.
+var escape = regexp.MustCompile(`\\u\{[0-9A-F]{2,6}\}|\\x\{[0-9A-F]{2}\}`)
+
+// unescape gives back what escapes stand for.
+func unescape(code string) string {
+	return escape.ReplaceAllStringFunc(code, func(text string) string {
+		n, err := strconv.ParseUint(text[3:len(text)-1], 16, 32)
+		switch {
+		case err != nil:
+			return text
+		case text[1] == 'x':
+			return string([]byte{byte(n)}) //nolint:gosec // two digits
+		}
+		return string(rune(n)) //nolint:gosec // at most six digits
+	})
+}
 
 // quoteLines returns the lines of a quote without a code fence around it, empty lines at its ends, and carriage returns.
 func quoteLines(code string) []string {

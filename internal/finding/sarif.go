@@ -18,6 +18,8 @@ const (
 	sarifFingerprint = "witan/v1"
 )
 
+var sarifLinks = strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`) //nolint:gochecknoglobals // it never changes
+
 // EncodeSARIF writes the report as SARIF 2.1.0. Published findings are failures; held ones wait for review and rejected
 // ones are informational, so that nothing is lost and nothing held breaks a build. SARIF knows no old side: findings on
 // the Left name the file and have their lines in the properties. Every changed file is a notification with its coverage.
@@ -74,7 +76,7 @@ func sarifResult(f *Finding) (*sarif.Result, error) {
 	result.RuleID = new(ruleOf(f))
 	result.Kind, result.Level = sarifKind(f)
 	result.Message = sarif.NewMessage()
-	result.Message.Text = new(strings.TrimSpace(Visible(f.Title) + "\n\n" + Visible(f.Reason)))
+	result.Message.Text = new(sarifText(strings.TrimSpace(f.Title + "\n\n" + f.Reason)))
 	result.PartialFingerprints = map[string]string{sarifFingerprint: f.Fingerprint}
 	result.Locations = append(result.Locations, sarifLocation(f.Location, 0))
 	for i, l := range f.Related {
@@ -95,6 +97,9 @@ func sarifResult(f *Finding) (*sarif.Result, error) {
 	result.Properties = properties
 	return result, err
 }
+
+// sarifText is a text for a message: nothing in it is hidden, or an embedded link (2.1.0, section 3.11.6).
+func sarifText(text string) string { return sarifLinks.Replace(Visible(text)) }
 
 func sarifKind(f *Finding) (kind, level string) {
 	switch f.Outcome {
@@ -181,7 +186,7 @@ func sarifInvocation(r *Report) *sarif.Invocation {
 			note.Level = sarif.LevelNote
 		}
 		note.Message = sarif.NewMessage()
-		text := fmt.Sprintf("%s %s", f.Status, Visible(diff.DisplayPath(f.Path)))
+		text := fmt.Sprintf("%s %s", f.Status, sarifText(diff.DisplayPath(f.Path)))
 		if len(f.Reasons) > 0 {
 			text += ": " + ReasonWords(f.Reasons)
 		}

@@ -3,7 +3,6 @@
 package webhook
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -11,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,12 +27,16 @@ const (
 	Path = "/webhooks/github"
 	// MaxBody bounds a body, in bytes.
 	MaxBody = 25 << 20
-	// small is the size up to which bodies are not counted. Larger ones are as they arrive: what a sender only announces takes
-	// no room from others.
-	small = 1 << 20
-	room  = 8 * MaxBody
-	// first is the room that a body has before any of it is there. Most need no more.
+	// uncounted is what a body may have before it is counted: more than nearly all webhooks need (the largest of the shared
+	// ones has 27 kB). All beyond is counted as it arrives: what a sender only announces takes no room from others.
+	uncounted = 32 << 10
+	room      = 8 * MaxBody
+	// first is the memory that a body has before any of it is there, piece that by which it grows once it is counted. What one
+	// that stands still holds is less than a piece larger than what was sent of it.
 	first = 16 << 10
+	piece = 64 << 10
+	// spare is room for noticing the end of a body whose length is known.
+	spare = 512
 	// complaints is between two lines of the log about requests that are refused.
 	complaints = time.Minute
 	// turn is how long a large body waits for room.
@@ -63,7 +67,7 @@ type Params struct {
 	Accept func(ctx context.Context, header http.Header, body []byte) (delivery string, err error)
 	// Observe is told the reason why a request was refused, empty where it was accepted, and what it took; nil: nobody is.
 	Observe func(reason string, took time.Duration)
-	// Room is how many bytes of bodies above 1 MiB may be in memory at once, beyond their first MiB; default 200 MiB.
+	// Room is how many bytes of bodies may be in memory at once, beyond the first 32 KiB of each; default 200 MiB.
 	Room   int64
 	Logger *slog.Logger
 }
@@ -184,31 +188,61 @@ func IsJSON(contentType string) bool {
 
 // read reads the body, whose length nobody need have said. done gives the room of a large one back.
 func (h *Handler) read(r *http.Request) (body []byte, done func(), err error) {
-	var buffer bytes.Buffer
-	buffer.Grow(int(min(max(r.ContentLength, 0), first)) + bytes.MinRead)
-	held := int64(0)
+	var pieces [][]byte
+	size, held := 0, int64(0)
 	done = func() { h.large.Release(held) }
-	for buffer.Len() <= MaxBody {
-		_, err := io.CopyN(&buffer, r.Body, small+1)
-		if errors.Is(err, io.EOF) && buffer.Len() <= MaxBody {
-			return buffer.Bytes(), done, nil
+	for size <= MaxBody {
+		length := first
+		if size >= uncounted {
+			length = piece
 		}
-		if err != nil && !errors.Is(err, io.EOF) {
+		if r.ContentLength >= 0 {
+			length = min(length, max(int(r.ContentLength)-size, 0)+spare)
+		}
+		if size >= uncounted {
+			if err := h.wait(r.Context(), int64(length)); err != nil {
+				return nil, done, err
+			}
+			held += int64(length)
+		}
+		next := make([]byte, length)
+		n, err := fill(next, r.Body)
+		pieces, size = append(pieces, next[:n]), size+n
+		switch {
+		case errors.Is(err, io.EOF) && size <= MaxBody:
+			return whole(pieces), done, nil
+		case err != nil && !errors.Is(err, io.EOF):
 			return nil, done, errCut.Wrap(err)
 		}
-		if err := h.wait(r.Context()); err != nil {
-			return nil, done, err
-		}
-		held += small
 	}
 	return nil, done, ErrTooLarge
 }
 
-// wait waits for room for one more piece of a large body.
-func (h *Handler) wait(ctx context.Context) error {
+// fill reads until there is no space left, or no more to read. Unlike io.ReadFull it tells an end from a body that was cut off.
+func fill(space []byte, from io.Reader) (n int, err error) {
+	for n < len(space) && err == nil {
+		var more int
+		more, err = from.Read(space[n:])
+		n += more
+	}
+	return n, err
+}
+
+func whole(pieces [][]byte) []byte {
+	if len(pieces) == 1 {
+		return pieces[0]
+	}
+	return slices.Concat(pieces...)
+}
+
+// wait waits for room for so many more bytes of a large body.
+func (h *Handler) wait(ctx context.Context, n int64) error {
+	if h.large.TryAcquire(n) {
+		return nil
+	}
 	bounded, cancel := context.WithTimeout(ctx, turn)
 	defer cancel()
-	switch err := h.large.Acquire(bounded, small); {
+	switch err := h.large.Acquire(bounded, n); {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:

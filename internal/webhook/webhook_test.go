@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -128,7 +129,7 @@ func TestRefusals(t *testing.T) {
 func TestLargeBodiesTakeTurns(t *testing.T) {
 	t.Parallel()
 	inside, goOn := make(chan struct{}, 20), make(chan struct{})
-	url := serveWith(t, webhook.Params{Room: 8 << 20, Accept: func(_ context.Context, _ http.Header, body []byte) (string, error) {
+	url := serveWith(t, webhook.Params{Room: 16 << 20, Accept: func(_ context.Context, _ http.Header, body []byte) (string, error) {
 		if len(body) > 1<<20 {
 			inside <- struct{}{}
 			<-goOn
@@ -137,18 +138,17 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	}})
 	var work sync.WaitGroup
 	codes := make(chan int, 20)
-	for range 9 {
+	for range 8 {
 		work.Go(func() {
 			code, _, _ := post(t, url, "application/json", bytes.NewReader(make([]byte, 2<<20)))
 			codes <- code
 		})
-	}
-	for range 8 {
 		<-inside
 	}
-	code, _, _ := post(t, url, "application/json", strings.NewReader("{}"))
+	code, _, _ := post(t, url, "application/json", bytes.NewReader(make([]byte, 30<<10)))
 	require.Equal(t, http.StatusAccepted, code, "small ones do not wait for them")
-	require.Equal(t, http.StatusServiceUnavailable, <-codes, "there was no room for the ninth within its time")
+	code, _, _ = post(t, url, "application/json", bytes.NewReader(make([]byte, 2<<20)))
+	require.Equal(t, http.StatusServiceUnavailable, code, "there was no room for the ninth within its time")
 	require.Empty(t, inside)
 	close(goOn)
 	work.Wait()
@@ -156,6 +156,56 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	for code := range codes {
 		require.Equal(t, http.StatusAccepted, code)
 	}
+}
+
+// stalled is a body of which all but its end arrives. It counts what is read of all such bodies.
+type stalled struct {
+	left  int
+	read  *atomic.Int64
+	leave <-chan struct{}
+}
+
+func (s *stalled) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		<-s.leave
+		return 0, io.ErrUnexpectedEOF
+	}
+	n := min(len(p), s.left)
+	s.left -= n
+	s.read.Add(int64(n))
+	return n, nil
+}
+
+// TestBodiesThatStandStillHoldNoMoreThanTheRoom counts what is read of many that nearly arrive, and of ones that nobody has
+// said the length of.
+func TestBodiesThatStandStillHoldNoMoreThanTheRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const senders, room = 300, 4 << 20
+		h := webhook.NewHandler(webhook.Params{Room: room, Logger: slog.New(slog.DiscardHandler)})
+		var read atomic.Int64
+		leave := make(chan struct{})
+		var work sync.WaitGroup
+		for n := range senders {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.Path, &stalled{1<<20 - 6, &read, leave})
+			if r.ContentLength = 1 << 20; n%2 == 0 {
+				r.ContentLength = -1
+			}
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("X-Hub-Signature-256", "sha256=0")
+			work.Go(func() { h.ServeHTTP(httptest.NewRecorder(), r) })
+		}
+		synctest.Wait()
+		require.LessOrEqual(t, read.Load(), int64(senders*32<<10+room))
+		close(leave)
+		work.Wait()
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.Path, io.MultiReader(bytes.NewReader(make([]byte, room)), iotest.ErrReader(io.ErrUnexpectedEOF)))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("X-Hub-Signature-256", "sha256=0")
+		h.ServeHTTP(w, r)
+		require.Equal(t, http.StatusBadRequest, w.Code, "all room is free again, and what was cut off is no whole body")
+	})
 }
 
 // TestRefusalsAreToldOnceAMinute: a wrong secret is the operator's to notice, and a stranger's requests are no flood of lines.

@@ -13,6 +13,8 @@ import (
 
 	councilv1 "witan.dev/gen/witan/council/v1"
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
+	"witan.dev/internal/rpc"
+	"witan.dev/internal/secret"
 	"witan.dev/internal/testserver"
 	"witan.dev/test/cluster"
 	"witan.dev/test/e2e/process"
@@ -59,8 +61,8 @@ func backlog(b *testing.B, workers int) time.Duration {
 	})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, c.Kill()) })
-	council := councilv1.NewCouncilServiceClient(connect(b, c.Address("council")))
-	jobs := jobsv1.NewJobServiceClient(connect(b, c.Address("jobs")))
+	council := councilv1.NewCouncilServiceClient(connect(b, c, "council"))
+	jobs := jobsv1.NewJobServiceClient(connect(b, c, "jobs"))
 	start := time.Now()
 	names := make([]string, scaleJobs)
 	var calls errgroup.Group
@@ -99,9 +101,10 @@ func waitFor(b *testing.B, jobs jobsv1.JobServiceClient, name string) *jobsv1.Jo
 	}
 }
 
-func connect(b *testing.B, address string) *grpc.ClientConn {
+func connect(b *testing.B, c *cluster.Cluster, service string) *grpc.ClientConn {
 	b.Helper()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(c.Address(service), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(rpc.Bearer(secret.New(c.Token()))))
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = conn.Close() })
 	return conn

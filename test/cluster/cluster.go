@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +21,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"witan.dev/internal/auth"
 	"witan.dev/internal/config"
 	"witan.dev/internal/freeport"
 )
@@ -42,8 +45,9 @@ type Params struct {
 	Database, Redis string
 	// Qdrant is the URL of a Qdrant; empty: searches are ranked by the database.
 	Qdrant string
-	// Config is YAML, such as models and councils. Where the state lies and who is where is added to it. Without a file of
-	// webhook secrets it gets one.
+	// Config is YAML, such as models and councils. Where the state lies and who is where is added to it, a file of webhook
+	// secrets and one of the secret that the processes show each other where it names none, and a token for people where it
+	// names nobody.
 	Config string
 	// Base is the folder that relative paths in Config are relative to; empty: Folder.
 	Base string
@@ -73,6 +77,7 @@ type Cluster struct {
 	webhooks  string
 	secret    string
 	secrets   string // the file
+	token     string
 	processes map[string]*Process
 	order     []string
 }
@@ -137,6 +142,9 @@ func (c *Cluster) configure(ctx context.Context) error {
 	if err := c.setWebhooks(settings, ports[len(services)+1]); err != nil {
 		return err
 	}
+	if err := c.setCallers(settings); err != nil {
+		return err
+	}
 	http, _ := settings["http_addr"].(string)
 	c.http = cmp.Or(c.p.HTTP, http, ports[len(services)])
 	databaseFile := filepath.Join(c.p.Folder, "database.url")
@@ -152,6 +160,40 @@ func (c *Cluster) configure(ctx context.Context) error {
 		return err
 	}
 	return os.WriteFile(c.config, raw, 0o600)
+}
+
+// setCallers names the secret that the processes show each other, without which nobody would take what happened at a forge from
+// another process. From then on people show a token, too: where the configuration knows of none it gets one, which commands
+// with this configuration show.
+func (c *Cluster) setCallers(settings map[string]any) error {
+	callers, ok := settings["auth"].(map[string]any)
+	if !ok && settings["auth"] != nil {
+		return errors.New("auth in the configuration is no object")
+	}
+	if callers == nil {
+		callers = map[string]any{}
+	}
+	settings["auth"] = callers
+	keep := func(name, text string) (string, error) {
+		path := filepath.Join(c.p.Folder, name)
+		return path, os.WriteFile(path, []byte(text), 0o600)
+	}
+	var err error
+	if callers["service_token_file"] == nil {
+		if callers["service_token_file"], err = keep("service.token", rand.Text()+rand.Text()); err != nil {
+			return err
+		}
+	}
+	if callers["tokens_file"] != nil || callers["tokens"] != nil {
+		return nil
+	}
+	c.token = rand.Text() + rand.Text()
+	hash := sha256.Sum256([]byte(c.token))
+	if callers["tokens_file"], err = keep("tokens", auth.LocalOwner+" "+hex.EncodeToString(hash[:])+"\n"); err != nil {
+		return err
+	}
+	settings["token_file"], err = keep("local.token", c.token)
+	return err
 }
 
 // setWebhooks takes the address and the secrets that the configuration names for webhooks, or makes what it lacks.
@@ -240,6 +282,9 @@ func (c *Cluster) WebhookSecrets() string { return c.secrets }
 
 // WebhookSecret is the first of these secrets.
 func (c *Cluster) WebhookSecret() string { return c.secret }
+
+// Token is what people show: the owner "local" has it. Empty where Config names tokens of its own.
+func (c *Cluster) Token() string { return c.token }
 
 // Address is where a service answers gRPC.
 func (c *Cluster) Address(service string) string { return c.addresses[service] }

@@ -19,6 +19,7 @@ import (
 	jobsv1 "witan.dev/gen/witan/jobs/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/rpc"
+	"witan.dev/internal/secret"
 	"witan.dev/internal/testserver"
 	"witan.dev/test/cluster"
 	"witan.dev/test/e2e/process"
@@ -73,14 +74,15 @@ func (w *world) joinCluster(p cluster.Params) *clustered {
 	t.Cleanup(c.db.Close)
 	peers := map[string]grpc.ClientConnInterface{}
 	for _, service := range []string{"jobs", "council", "review"} {
-		conn, err := grpc.NewClient(started.Address(service), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient(started.Address(service), grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithPerRPCCredentials(rpc.Bearer(secret.New(started.Token()))))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
 		peers[service] = conn
 	}
 	all := rpc.NewRouter(peers)
 	c.node = &node{
-		world: w, HTTP: started.HTTP(), Jobs: jobsv1.NewJobServiceClient(all),
+		world: w, HTTP: started.HTTP(), token: started.Token(), Jobs: jobsv1.NewJobServiceClient(all),
 		Council: councilv1.NewCouncilServiceClient(all), Reviews: reviewv1.NewReviewServiceClient(all),
 	}
 	return c

@@ -352,9 +352,23 @@ func (c *clustered) requireShownWhatQdrantFound(search *qdranttest.Server) {
 	}
 }
 
+// requireCommandObeyed comments on the pull request and requires the answer: what is no review is handed over, too.
+func (c *clustered) requireCommandObeyed(h *hub) {
+	c.t.Helper()
+	_, err := h.pull.Comment(c.t.Context(), "gofr-dev", "/witan help")
+	require.NoError(c.t, err)
+	h.flush(c.Webhooks())
+	require.Eventually(c.t, func() bool {
+		return slices.ContainsFunc(h.PostedBy(h.app.Bot), func(p githubtest.Post) bool { return strings.Contains(p.Body, "`/witan help`") })
+	}, patience, 20*time.Millisecond, "%+v", h.PostedBy(h.app.Bot))
+	for _, d := range h.Deliveries() {
+		require.Contains(c.t, []string{"", "HANDLED", "IGNORED"}, c.deliveryOf(c.t.Context(), d.ID).State, d.Event)
+	}
+}
+
 // TestP01_AWebhookBecomesCommentsInACluster is the same with every service in a process of its own, on Postgres, Redis and
-// a Qdrant that holds the code around the change: the same comments as alone, once left to itself, and once with each process
-// killed at some step. TestP01_EachProcessKilledAtEachStep kills each at each.
+// a Qdrant that holds the code around the change: the same comments as alone, and a command obeyed, once left to itself, and
+// once with each process killed at some step. TestP01_EachProcessKilledAtEachStep kills each at each.
 func TestP01_AWebhookBecomesCommentsInACluster(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, doubly)
@@ -367,6 +381,7 @@ func TestP01_AWebhookBecomesCommentsInACluster(t *testing.T) {
 	c, h, search := newWorld(t, doubly).inCluster()
 	require.Equal(t, whole, c.publishes(h, "left to itself"), "apart as alone")
 	c.requireShownWhatQdrantFound(search)
+	c.requireCommandObeyed(h)
 	require.NoError(t, c.Kill())
 
 	c, h, _ = newWorld(t, doubly).inCluster()

@@ -387,7 +387,7 @@ func (p *play) deliver(event, action string) {
 		return err == nil && answer == http.StatusAccepted
 	})
 	p.until("it is handed over", func() bool {
-		return slices.Contains([]string{"HANDLED", "IGNORED"}, deliveryOf(p.t.Context(), p.n.HTTP, id).State)
+		return slices.Contains([]string{"HANDLED", "IGNORED"}, p.n.deliveryOf(p.t.Context(), id).State)
 	})
 }
 

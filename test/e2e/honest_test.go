@@ -109,8 +109,8 @@ func (n *node) saysOfEachFile(h *hub, name, conclusion string, from *gittest.Rep
 	require.NoError(t, err)
 	h.flush(n.HTTP)
 	list := h.Deliveries()
-	require.Eventually(t, func() bool { return deliveryOf(t.Context(), n.HTTP, list[len(list)-1].ID).Resource != "" }, patience, 20*time.Millisecond)
-	resource := deliveryOf(t.Context(), n.HTTP, list[len(list)-1].ID).Resource
+	require.Eventually(t, func() bool { return n.deliveryOf(t.Context(), list[len(list)-1].ID).Resource != "" }, patience, 20*time.Millisecond)
+	resource := n.deliveryOf(t.Context(), list[len(list)-1].ID).Resource
 	made, err := n.Reviews.GetReview(bounded(t), &reviewv1.GetReviewRequest{Name: resource})
 	require.NoError(t, err)
 	ended := n.waitLong(made.GetJob())

@@ -49,6 +49,9 @@ func (n *node) request(ctx context.Context, method, path string, body []byte, he
 	if err != nil {
 		return nil, err
 	}
+	if n.token != "" {
+		req.Header.Set("Authorization", "Bearer "+n.token)
+	}
 	for pair := range slices.Chunk(headers, 2) {
 		req.Header.Set(pair[0], pair[1])
 	}

@@ -640,7 +640,7 @@ func (p *pushed) dismiss(s step) {
 	p.hub.flush(p.HTTP)
 	for _, d := range p.hub.Deliveries()[before:] {
 		require.Eventually(p.t, func() bool {
-			return slices.Contains([]string{"HANDLED", "IGNORED"}, deliveryOf(p.t.Context(), p.HTTP, d.ID).State)
+			return slices.Contains([]string{"HANDLED", "IGNORED"}, p.deliveryOf(p.t.Context(), d.ID).State)
 		}, patience, 20*time.Millisecond, "%s: %s %s", p.at, d.Event, d.Action)
 	}
 	if !s.resolve {

@@ -50,6 +50,12 @@ func TestReportsOfOtherToolsJoinAsVoters(t *testing.T) {
 	require.Len(t, r.GetSource().GetReports(), 2)
 	require.NotEmpty(t, r.GetSource().GetReports()[0].GetBlob(), "contents stay in the blob store")
 
+	source.Reports[1].Content = &reviewv1.Material_Data{Data: []byte(
+		`{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"crashed"}},"invocations":[{"executionSuccessful":false}],"results":[]}]}`)}
+	r, _ = s.review(t, source)
+	require.False(t, r.GetCoverage().GetComplete(), "a tool that failed has not read it")
+	require.Contains(t, r.GetCoverage().GetFiles()[0].GetReasons(), "REVIEWER_FAILED")
+
 	source.Reports[1].Content = &reviewv1.Material_Data{Data: []byte("<!DOCTYPE x [<!ENTITY a \"b\">]><checkstyle/>")}
 	_, err := s.Client.CreateReview(t.Context(), &reviewv1.CreateReviewRequest{Review: &reviewv1.Review{Source: source}})
 	code, reason := refusal(t, err)

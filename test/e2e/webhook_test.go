@@ -68,12 +68,8 @@ func sendHook(ctx context.Context, url, text, event, id string, body []byte) int
 }
 
 // deliveryOf is what became of a webhook; the zero value where nobody answers.
-func deliveryOf(ctx context.Context, url, id string) (d struct{ State, StateReason, Resource string }) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/deliveries/"+id, nil)
-	if err != nil {
-		return d
-	}
-	answer, err := http.DefaultClient.Do(req)
+func (n *node) deliveryOf(ctx context.Context, id string) (d struct{ State, StateReason, Resource string }) {
+	answer, err := n.request(ctx, http.MethodGet, "/v1/deliveries/"+id, nil)
 	if err != nil {
 		return d
 	}
@@ -151,9 +147,9 @@ func (s *storm) settled(n *node) {
 	resources := map[string]string{}
 	s.accepted.Range(func(key, _ any) bool {
 		id, _ := key.(string)
-		require.Eventually(s.t, func() bool { return deliveryOf(s.t.Context(), n.HTTP, id).State == "HANDLED" }, 2*patience, 50*time.Millisecond,
-			"%s: %+v", id, deliveryOf(s.t.Context(), n.HTTP, id))
-		d := deliveryOf(s.t.Context(), n.HTTP, id)
+		require.Eventually(s.t, func() bool { return n.deliveryOf(s.t.Context(), id).State == "HANDLED" }, 2*patience, 50*time.Millisecond,
+			"%s: %+v", id, n.deliveryOf(s.t.Context(), id))
+		d := n.deliveryOf(s.t.Context(), id)
 		require.Empty(s.t, resources[d.Resource], "%s and %s are one review", id, resources[d.Resource])
 		resources[d.Resource] = id
 		return true
@@ -268,7 +264,7 @@ func TestP01_EverySharedPayloadIsSettled(t *testing.T) {
 		require.NoError(t, err, p.File)
 		var got struct{ State, StateReason, Resource string }
 		require.Eventually(t, func() bool {
-			got = deliveryOf(t.Context(), n.HTTP, id)
+			got = n.deliveryOf(t.Context(), id)
 			return got.State == "HANDLED" || got.State == "IGNORED"
 		}, patience, 20*time.Millisecond, p.File)
 		states[got.State]++
@@ -302,7 +298,7 @@ func TestWebhooksReachTheSameByEveryWay(t *testing.T) {
 				}
 			}
 			require.Equal(t, http.StatusAccepted, code, "%s, %d bytes", name, size)
-			require.Eventually(t, func() bool { return deliveryOf(t.Context(), n.HTTP, id).StateReason == "PING" }, patience, 20*time.Millisecond)
+			require.Eventually(t, func() bool { return n.deliveryOf(t.Context(), id).StateReason == "PING" }, patience, 20*time.Millisecond)
 		}
 		for _, size := range []int{ingest.MaxBody + 1, 26_000_000 + 1<<20} {
 			code := sendHook(bounded(t), url, hookSecret, "ping", "large", sized(size))
@@ -310,7 +306,7 @@ func TestWebhooksReachTheSameByEveryWay(t *testing.T) {
 		}
 		require.Equal(t, http.StatusUnauthorized, sendHook(bounded(t), url, "someone else's secret", "ping", "x", []byte(`{}`)))
 	}
-	require.Empty(t, deliveryOf(t.Context(), n.HTTP, "large").State)
+	require.Empty(t, n.deliveryOf(t.Context(), "large").State)
 
 	// The secret is exchanged while the process runs.
 	w.write("secrets.new", "what the hook will know\n"+hookSecret+"\n")
@@ -343,6 +339,22 @@ func TestP01_WithoutASecretNoWebhookIsTaken(t *testing.T) {
 	require.Contains(t, alone.Stderr, "no webhook secret is configured")
 }
 
+// TestWithoutAServiceTokenNoIntakeStarts: a review service elsewhere would refuse what it hands over, so it says what is missing
+// instead of making a dead letter of every webhook, and doctor says so too.
+func TestWithoutAServiceTokenNoIntakeStarts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "cluster.yaml")
+	require.NoError(t, os.WriteFile(config, []byte(`{redis: "redis://127.0.0.1:9", services: {review: ["127.0.0.1:9"]}}`), 0o600))
+	env := []string{"WITAN_DATABASE=postgres://127.0.0.1:9/witan?connect_timeout=1"}
+	intake := process.Run(t, dir, env, "work", "--config", config, "--queues", "intake")
+	require.NotZero(t, intake.Code)
+	require.Contains(t, intake.Stderr, "auth.service_token_file: needed where webhooks are handed to a review service in another process")
+	doctor := process.Run(t, dir, env, "doctor", "--config", config)
+	require.NotZero(t, doctor.Code)
+	require.Regexp(t, `!!  auth +auth\.service_token_file: needed`, doctor.Stdout)
+}
+
 // TestDeliveriesAreListedShownAndHandledAgain goes through what the command line can do with webhooks.
 func TestDeliveriesAreListedShownAndHandledAgain(t *testing.T) {
 	t.Parallel()
@@ -355,7 +367,7 @@ func TestDeliveriesAreListedShownAndHandledAgain(t *testing.T) {
 		}, patience, 20*time.Millisecond)
 	}
 	for id, state := range map[string]string{"a-ping": "IGNORED", "no-comment": "UNPARSED"} {
-		require.Eventually(t, func() bool { return deliveryOf(t.Context(), n.HTTP, id).State == state }, patience, 20*time.Millisecond, id)
+		require.Eventually(t, func() bool { return n.deliveryOf(t.Context(), id).State == state }, patience, 20*time.Millisecond, id)
 	}
 	listed := w.run("deliveries", "list", "--state", "unparsed")
 	require.Zero(t, listed.Code, listed.Stderr)
@@ -369,7 +381,7 @@ func TestDeliveriesAreListedShownAndHandledAgain(t *testing.T) {
 	again := w.run("deliveries", "redeliver", "deliveries/no-comment", "a-ping")
 	require.Zero(t, again.Code, again.Stderr)
 	require.Regexp(t, `^deliveries/no-comment~1\tSTORED\ndeliveries/a-ping~1\tSTORED\n$`, again.Stdout)
-	require.Eventually(t, func() bool { return deliveryOf(t.Context(), n.HTTP, "a-ping~1").State == "IGNORED" }, patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return n.deliveryOf(t.Context(), "a-ping~1").State == "IGNORED" }, patience, 20*time.Millisecond)
 	unknown := w.run("deliveries", "redeliver", "never-seen")
 	require.Equal(t, 2, unknown.Code)
 	require.Contains(t, unknown.Stderr, "DELIVERY_NOT_FOUND")

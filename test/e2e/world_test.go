@@ -108,6 +108,7 @@ type node struct {
 	*process.Process
 
 	HTTP, GRPC string
+	token      string // what requests show; empty: nothing
 	conn       *grpc.ClientConn
 	Jobs       jobsv1.JobServiceClient
 	Council    councilv1.CouncilServiceClient

@@ -196,7 +196,7 @@ func measure(ctx context.Context, pid int, operations string) (values [metrics]f
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	_, err = get(ctx, operations+"/metrics", func(body io.Reader) error { return readMetrics(body, &values) })
+	_, err = get(ctx, operations+"/metrics", "", func(body io.Reader) error { return readMetrics(body, &values) })
 	return values, ticks, err
 }
 

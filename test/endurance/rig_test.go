@@ -24,6 +24,8 @@ import (
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/llm/simulated"
 	"witan.dev/internal/llm/simulator"
+	"witan.dev/internal/rpc"
+	"witan.dev/internal/secret"
 	"witan.dev/internal/testserver"
 	"witan.dev/services/retrieval/qdrant/qdranttest"
 	"witan.dev/services/review/github/githubtest"
@@ -184,7 +186,7 @@ func (r *rig) connect() {
 	dial := func(service string) *grpc.ClientConn {
 		conn, err := grpc.NewClient(r.Address(service), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: again, Multiplier: 1.5, MaxDelay: time.Second}, MinConnectTimeout: 2 * time.Second,
-		}))
+		}), grpc.WithPerRPCCredentials(rpc.Bearer(secret.New(r.Token()))))
 		require.NoError(r.TB, err)
 		r.Cleanup(func() { _ = conn.Close() })
 		return conn

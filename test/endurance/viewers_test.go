@@ -133,6 +133,7 @@ func (l *load) frames(ctx context.Context, job string, events *[]string, limit i
 		return false, err
 	}
 	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Authorization", "Bearer "+l.Token())
 	if n := len(*events); n > 0 {
 		req.Header.Set("Last-Event-ID", fmt.Sprint(n))
 	}
@@ -226,7 +227,7 @@ func (l *load) pages(ctx context.Context, job string) (all []string, err error) 
 // get reads JSON from the gateway, as soon as that answers.
 func (l *load) get(ctx context.Context, path string, into any) error {
 	for {
-		code, err := get(ctx, l.HTTP()+path, func(body io.Reader) error { return json.NewDecoder(body).Decode(into) })
+		code, err := get(ctx, l.HTTP()+path, l.Token(), func(body io.Reader) error { return json.NewDecoder(body).Decode(into) })
 		if err == nil {
 			return nil
 		}
@@ -239,14 +240,15 @@ func (l *load) get(ctx context.Context, path string, into any) error {
 	}
 }
 
-// get reads one answer; 0 where nobody answers.
-func get(ctx context.Context, url string, read func(io.Reader) error) (int, error) {
+// get reads one answer; 0 where nobody answers. token is what it shows.
+func get(ctx context.Context, url, token string, read func(io.Reader) error) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, err
 	}
+	req.Header.Set("Authorization", "Bearer "+token)
 	answer, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, err

@@ -92,15 +92,23 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	_, _ = fmt.Fprintf(lines, `
 the cluster is up: %s (REST, SSE, page), %s a queue, %s
 it takes webhooks at %[5]s/webhooks/github, signed with the secret in %[6]s
-its configuration is %[4]s; in another terminal:
+%[7]sits configuration is %[4]s; in another terminal:
   bin/witan doctor --config %[4]s
   bin/witan ask "Which is it?" --config %[4]s
   bin/witan work --config %[4]s --queues council
 Ctrl-C ends it and removes everything it kept
 
-`, c.HTTP(), counted(*workers, "worker"), what, c.Config(), c.Webhooks(), c.WebhookSecrets())
+`, c.HTTP(), counted(*workers, "worker"), what, c.Config(), c.Webhooks(), c.WebhookSecrets(), shown(c.Token()))
 	<-ctx.Done()
 	return c.Stop(context.WithoutCancel(ctx))
+}
+
+// shown says what callers show whom the configuration does not name. Commands with it find the token there.
+func shown(token string) string {
+	if token == "" {
+		return ""
+	}
+	return "REST and the page ask for a token: " + token + "\n"
 }
 
 func counted(n int, what string) string {

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"witan.dev/internal/finding"
 )
 
 // A fence is two lines around text that is not ours:
@@ -33,12 +34,13 @@ func between(nonce, name, escaped string) string {
 	return fmt.Sprintf("%s%s begin %s]\n%s\n%s%s end %s]", fenceMark, nonce, name, escaped, fenceMark, nonce, name)
 }
 
-// Escape shows control, format and separator characters (bidi marks, zero-width characters, tags) and broken UTF-8 as
-// \u{HEX} and \x{HEX}, and takes the look of a fence from what looks like one. Line breaks, tabs and CRLF stay. Unescape
+// Escape shows control, format and separator characters (bidi marks, zero-width characters, tags), whatever else cannot be seen
+// (finding.Unseen), and broken UTF-8 as \u{HEX} and \x{HEX}, and takes the look of a fence from what looks like one. Line breaks, tabs and CRLF stay. Unescape
 // gives the text back, byte by byte.
 func Escape(text string) string {
 	var b strings.Builder
 	b.Grow(len(text))
+	before := rune(0)
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		rest := text[i:]
@@ -49,18 +51,14 @@ func Escape(text string) string {
 			b.WriteString(`\u{5C}`)
 		case r == '[' && len(rest) >= len(fenceMark) && strings.EqualFold(rest[:len(fenceMark)], fenceMark):
 			b.WriteString(`\u{5B}`)
-		case hidden(r) && !strings.HasPrefix(rest, "\r\n"):
+		case r != '\n' && r != '\t' && finding.Unseen(before, r) && !strings.HasPrefix(rest, "\r\n"):
 			fmt.Fprintf(&b, `\u{%02X}`, r)
 		default:
 			b.WriteString(rest[:size])
 		}
-		i += size
+		i, before = i+size, r
 	}
 	return b.String()
-}
-
-func hidden(r rune) bool {
-	return r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // Unescape undoes Escape.

@@ -19,15 +19,18 @@ const (
 func TestEscape(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"plain\n\ttext\r\n":      "plain\n\ttext\r\n",
-		"a\u202Eb":               `a\u{202E}b`,
-		"\r":                     `\u{0D}`,
-		"\xff":                   `\x{FF}`,
-		`\u{41}`:                 `\u{5C}u{41}`,
-		"[WiTaN:x]":              `\u{5B}WiTaN:x]`,
-		`C:\users \x \u`:         `C:\users \x \u`,
-		"\U000E0041hidden":       `\u{E0041}hidden`,
-		"line\u2028break \u00a0": "line\\u{2028}break \u00a0",
+		"plain\n\ttext\r\n":          "plain\n\ttext\r\n",
+		"a\u202Eb":                   `a\u{202E}b`,
+		"\r":                         `\u{0D}`,
+		"\xff":                       `\x{FF}`,
+		`\u{41}`:                     `\u{5C}u{41}`,
+		"[WiTaN:x]":                  `\u{5B}WiTaN:x]`,
+		`C:\users \x \u`:             `C:\users \x \u`,
+		"\U000E0041hidden":           `\u{E0041}hidden`,
+		"a\U000E0101b":               `a\u{E0101}b`,
+		"\u26a0\ufe0f\ufe0f a\ufe0f": "\u26a0\ufe0f\\u{FE0F} a\\u{FE0F}",
+		"\u2800\u3164":               `\u{2800}\u{3164}`,
+		"line\u2028break \u00a0":     "line\\u{2028}break \u00a0",
 	} {
 		require.Equal(t, want, prompt.Escape(in))
 		require.Equal(t, in, prompt.Unescape(want))

@@ -22,6 +22,8 @@ type Config struct {
 	AllowHosts []string
 	// MaxBody bounds a request's body, in bytes; default 8 MiB.
 	MaxBody int64
+	// MaxConnections bounds what callers can hold open, streams among it; default 8192. More wait for their turn with the kernel.
+	MaxConnections int
 	// Heartbeat is the longest silence of a stream; default 15 s.
 	Heartbeat time.Duration
 	// WriteTimeout is how long one write to a viewer may take before it is cut off; default 30 s.
@@ -43,6 +45,9 @@ type Deps struct {
 func (c Config) withDefaults() Config {
 	if c.MaxBody == 0 {
 		c.MaxBody = 8 << 20
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 8192
 	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 15 * time.Second

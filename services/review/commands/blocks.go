@@ -1,68 +1,152 @@
 package commands
 
 import (
-	"slices"
+	"bytes"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/parser"
+	"github.com/yuin/goldmark/renderer/html"
 	"github.com/yuin/goldmark/text"
+	"github.com/yuin/goldmark/util"
+	nethtml "golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
 )
 
-// maxLine is how much of a line says what block it is in, in bytes (own choice). It bounds how deep blocks lie in each other:
-// the parser takes the square of that.
-const maxLine = 256
+// maxMarks is how many bytes of quotation marks and list markers may stand at the start of a line (own choice). It bounds how
+// deep blocks lie in each other: the parser takes the square of that.
+const maxMarks = 256
 
-// apart says of each line whether it stands in a quotation or in a block of code, whatever that stands in.
-func apart(lines []string) []bool {
-	b := &blocks{apart: make([]bool, len(lines))}
-	var source strings.Builder
-	for _, line := range lines {
-		b.starts = append(b.starts, source.Len())
-		source.WriteString(short(line))
-	}
-	doc := parser.NewParser(parser.WithBlockParsers(parser.DefaultBlockParsers()...)).Parse(text.NewReader([]byte(source.String())))
-	b.walk(doc, false)
-	return b.apart
-}
+// maxBrackets is how many brackets a comment has that is looked into (own choice): the parser takes the square of it as well.
+const maxBrackets = 2000
 
-// short is a line with its end, without what is too much of it.
-func short(line string) string {
-	if len(line) <= maxLine {
-		return line
-	}
-	cut := maxLine
-	for !utf8.RuneStart(line[cut]) {
-		cut--
-	}
-	return line[:cut] + "\n"
-}
+// Signs stand around a line's number in the comment as it is rendered. A comment has none of its own by then.
+const (
+	sign    = '\uE000'
+	signEnd = '\uE001'
+)
 
-// blocks are the blocks of a comment.
-type blocks struct {
-	starts []int // of the lines
-	apart  []bool
-}
-
-// walk notes the lines of a block and of those in it.
-func (b *blocks) walk(block ast.Node, apart bool) {
-	switch block.Kind() {
-	case ast.KindBlockquote, ast.KindFencedCodeBlock, ast.KindCodeBlock:
-		apart = true
+// seen says which of the lines stand in ordinary paragraphs or list items and are shown to readers as that. candidates are
+// those that are asked about, each without the blanks before it. The comment is rendered as forges do it, and looked at as
+// browsers do: what hides a line need not stand near it.
+func seen(lines []string, candidates map[int]int) map[int]bool {
+	source, ok := signed(lines, candidates)
+	if !ok {
+		return nil
 	}
-	if lines := block.Lines(); apart && lines != nil {
-		for i := range lines.Len() {
-			n, first := slices.BinarySearch(b.starts, lines.At(i).Start)
-			if !first {
-				n--
-			}
-			b.apart[n] = true
+	md := goldmark.New(goldmark.WithRendererOptions(html.WithUnsafe()), goldmark.WithParser(parser.NewParser(
+		parser.WithBlockParsers(parser.DefaultBlockParsers()...),
+		// No emphasis: it hides nothing, and takes the square of a comment's length.
+		parser.WithInlineParsers(util.Prioritized(parser.NewCodeSpanParser(), 100), util.Prioritized(parser.NewLinkParser(), 200),
+			util.Prioritized(parser.NewAutoLinkParser(), 300), util.Prioritized(parser.NewRawHTMLParser(), 400)),
+		parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...),
+	)))
+	doc := md.Parser().Parse(text.NewReader(source))
+	written := map[int]bool{}
+	walk(doc, source, written)
+	var page bytes.Buffer
+	if len(written) == 0 || md.Renderer().Render(&page, source, doc) != nil {
+		return nil
+	}
+	root, err := nethtml.Parse(&page)
+	if err != nil { // it nests too deep
+		return nil
+	}
+	shown := map[int]bool{}
+	for node := range root.Descendants() {
+		if node.Type != nethtml.TextNode || !plain(node) {
+			continue
 		}
+		for _, n := range numbers(node.Data) {
+			shown[n] = written[n]
+		}
+	}
+	return shown
+}
+
+// signed is the comment with its candidates' numbers in front of them. It is not ok where there is more of what nests than is
+// looked into.
+func signed(lines []string, candidates map[int]int) (source []byte, ok bool) {
+	brackets := 0
+	for n, line := range lines {
+		line = strings.Map(func(r rune) rune {
+			if r == sign || r == signEnd {
+				return '\uFFFD'
+			}
+			return r
+		}, line)
+		if brackets += strings.Count(line, "["); brackets > maxBrackets {
+			return nil, false
+		}
+		if rest := strings.TrimLeft(line, "> \t-+*0123456789.)"); len(line)-len(rest) > maxMarks {
+			if strings.TrimSpace(rest) != "" {
+				return nil, false
+			}
+			line = line[:maxMarks] + "\n"
+		}
+		indent, ok := candidates[n]
+		if !ok {
+			source = append(source, line...)
+			continue
+		}
+		source = append(source, line[:indent]...)
+		source = append(source, string(sign)+strconv.Itoa(n)+string(signEnd)+line[indent:]...)
+	}
+	return source, true
+}
+
+// walk notes the numbers that stand in paragraphs outside of quotations: not in blocks of code or HTML, nor in the definitions
+// of links.
+func walk(block ast.Node, source []byte, written map[int]bool) {
+	switch block.Kind() {
+	case ast.KindBlockquote, ast.KindFencedCodeBlock, ast.KindCodeBlock, ast.KindHTMLBlock:
+		return
+	case ast.KindParagraph, ast.KindTextBlock, ast.KindHeading:
+		for _, n := range numbers(string(block.Lines().Value(source))) {
+			written[n] = true
+		}
+		return
 	}
 	for child := block.FirstChild(); child != nil; child = child.NextSibling() {
-		if child.Type() == ast.TypeBlock {
-			b.walk(child, apart)
+		walk(child, source, written)
+	}
+}
+
+// plain says that nothing but paragraphs, headings and lists is around a text.
+func plain(node *nethtml.Node) bool {
+	in := node.Parent
+	if in.DataAtom == atom.Body {
+		return false
+	}
+	for ; in.DataAtom != atom.Body; in = in.Parent {
+		switch in.DataAtom {
+		case atom.P, atom.H1, atom.H2, atom.Li, atom.Ul, atom.Ol:
+		default:
+			return false
 		}
+		for _, a := range in.Attr {
+			if a.Key != "start" { // others may hide it
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// numbers are those of the candidates in a text.
+func numbers(text string) []int {
+	var all []int
+	for {
+		_, behind, found := strings.Cut(text, string(sign))
+		if !found {
+			return all
+		}
+		number, rest, _ := strings.Cut(behind, string(signEnd))
+		if n, err := strconv.Atoi(number); err == nil {
+			all = append(all, n)
+		}
+		text = rest
 	}
 }

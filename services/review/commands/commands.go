@@ -39,26 +39,28 @@ const (
 )
 
 // Parse reads the commands of a comment: `/witan <command>` at the start of a line, or `@<app> <command>`. What is quoted,
-// code, or hidden from readers is not meant for us, by the rules of CommonMark. A mention with other words is no command,
+// code, markup or hidden from readers is not meant for us, by the rules of CommonMark and HTML. A mention with other words is no command,
 // since people also talk about us; a slash with other words is an Unknown one. app is the account's name without "[bot]";
 // empty: no mention is ours.
 func Parse(body, app string) []Command {
 	if len(body) > maxBody {
 		body = body[:maxBody]
 	}
-	var (
-		out   []Command
-		skip  hidden
-		lines = slices.Collect(strings.Lines(strings.ToValidUTF8(body, "\uFFFD")))
-		apart = apart(lines)
-	)
+	lines := slices.Collect(strings.Lines(strings.ToValidUTF8(body, "\uFFFD")))
+	meant, indents := make(map[int]Command), make(map[int]int)
 	for n, line := range lines {
-		line = strings.TrimRight(line, " \t\r\n")
-		if skip.hides(line, apart[n]) {
-			continue
+		if c, ok := command(strings.TrimRight(line, " \t\r\n"), app); ok {
+			meant[n], indents[n] = c, len(line)-len(strings.TrimLeft(line, " "))
 		}
-		if c, ok := command(line, app); ok {
-			if out = append(out, c); len(out) == Max {
+	}
+	if len(meant) == 0 {
+		return nil
+	}
+	shown := seen(lines, indents)
+	var out []Command
+	for n := range lines {
+		if shown[n] {
+			if out = append(out, meant[n]); len(out) == Max {
 				break
 			}
 		}
@@ -123,39 +125,4 @@ func clean(text string) string {
 		cut--
 	}
 	return text[:cut]
-}
-
-// hidden knows which lines of a comment its readers do not see as its author's words. It is the tag that closes what is
-// hidden or preformatted; empty: none is open.
-type hidden string
-
-// hides says whether the line is part of what is hidden, or opens it. apart says that it is quoted or code.
-func (h *hidden) hides(line string, apart bool) bool {
-	lower := strings.ToLower(line)
-	switch {
-	case *h != "":
-		if strings.Contains(lower, string(*h)) {
-			*h = ""
-		}
-		return true
-	case apart:
-		return true
-	}
-	return h.opens(lower)
-}
-
-// opens notes what a line hides of those behind it. The line itself is no command then.
-func (h *hidden) opens(lower string) bool {
-	hides := false
-	for _, pair := range [][2]string{{"<!--", "-->"}, {"<pre", "</pre>"}, {"<code", "</code>"}, {"<script", "</script>"}, {"<style", "</style>"}} {
-		at := strings.LastIndex(lower, pair[0])
-		if at < 0 {
-			continue
-		}
-		hides = true
-		if !strings.Contains(lower[at:], pair[1]) {
-			*h = hidden(pair[1])
-		}
-	}
-	return hides
 }

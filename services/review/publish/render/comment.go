@@ -85,7 +85,7 @@ func (c Comment) suggestion() string {
 
 // Applicable says whether a suggestion can be offered as it is: nothing in it is hidden or stands for a secret.
 func Applicable(s string) bool {
-	return s != "" && len(s) <= maxBlock && finding.Visible(s) == s && !strings.Contains(s, "[secret:")
+	return s != "" && len(s) <= maxBlock && finding.Visible(s) == s && !strings.ContainsAny(s, "\uFE0F") && !strings.Contains(s, "[secret:")
 }
 
 // longest is the longest run of a character.

@@ -124,7 +124,7 @@ func TestASuggestionStandsInAFenceOfItsOwn(t *testing.T) {
 	f.Suggestion = "````go\ncode()\n````\n"
 	body := render.Comment{Finding: &f, ID: "f", Suggest: true, Mark: mark}.Body()
 	require.Contains(t, body, "`````suggestion\n````go\ncode()\n````\n`````\n")
-	for _, s := range []string{"a\u202eb", "key = [secret:aws:012345]", "a\r\nb"} {
+	for _, s := range []string{"a\u202eb", "a\U000E0101b", "s := \"\u26a0\ufe0f\"", "a\u2800b", "key = [secret:aws:012345]", "a\r\nb"} {
 		f.Suggestion = s
 		require.NotContains(t, render.Comment{Finding: &f, ID: "f", Suggest: true}.Body(), "suggestion\n", s)
 	}

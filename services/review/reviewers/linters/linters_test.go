@@ -140,6 +140,35 @@ func TestCoverageNamesTheFilesThatTheToolKnows(t *testing.T) {
 	require.Equal(t, []review.Path{"main.go", "src/a.go"}, report.Looked)
 }
 
+// TestAToolThatFailedHasReadNothing: what a report of a run that failed does not name need not be clean.
+func TestAToolThatFailedHasReadNothing(t *testing.T) {
+	t.Parallel()
+	run := func(invocations, results string) linters.Tool {
+		return read(t, "x", `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"results":[`+results+`],"invocations":`+invocations+`}]}`)[0]
+	}
+	const problem = `{"ruleId":"R","message":{"text":"m"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"src/a.go"},"region":{"startLine":4}}}]}`
+	for _, failed := range []string{
+		`[{"executionSuccessful":false}]`, `[{"executionSuccessful":true},{"executionSuccessful":false,"exitCode":1}]`,
+		`[{"executionSuccessful":true,"toolExecutionNotifications":[{"level":"note"},{"level":"error","message":{"text":"crashed"}}]}]`,
+	} {
+		_, err := linters.New(run(failed, ""), "").Review(t.Context(), change(t))
+		require.ErrorIs(t, err, linters.ErrFailed, failed)
+		report, err := linters.New(run(failed, problem), "").Review(t.Context(), change(t))
+		require.NoError(t, err)
+		require.Len(t, report.Proposals, 1, "what it did find is kept")
+		require.Equal(t, []review.Reason{finding.ReasonReviewerFailed}, report.Limits["src/a.go"])
+		require.Equal(t, []review.Reason{finding.ReasonReviewerFailed}, report.Limits["main.go"], "it may not have come to it")
+	}
+	for _, fine := range []string{`[]`, `[{}]`, `[{"executionSuccessful":true,"toolExecutionNotifications":[{"level":"warning"}]}]`} {
+		report, err := linters.New(run(fine, problem), "").Review(t.Context(), change(t))
+		require.NoError(t, err)
+		require.Empty(t, report.Limits, fine)
+	}
+	both := linters.Join([]linters.Tool{run(`[{"executionSuccessful":false}]`, "")}, run(`[]`, ""))
+	_, err := linters.New(both[0], "").Review(t.Context(), change(t))
+	require.ErrorIs(t, err, linters.ErrFailed)
+}
+
 func TestReportsThatCannotBeReadAreRefused(t *testing.T) {
 	t.Parallel()
 	bomb := `<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY lol2 "&lol;&lol;&lol;">]><checkstyle><file name="&lol2;"/></checkstyle>`

@@ -39,6 +39,8 @@ type Tool struct {
 	roots []string
 	// files are paths that the tool looked at without finding anything, as far as it says so.
 	files []string
+	// failed says that a report tells of a run that broke off or went wrong: what it does not name need not be clean.
+	failed bool
 }
 
 // A result is one problem as the report tells it.
@@ -127,6 +129,7 @@ func Join(tools []Tool, t Tool) []Tool {
 		return append(tools, t)
 	}
 	o := &tools[at]
+	o.failed = o.failed || t.failed
 	o.results, o.roots, o.files = append(o.results, t.results...), append(o.roots, t.roots...), append(o.files, t.files...)
 	return tools
 }

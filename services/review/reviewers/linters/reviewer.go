@@ -2,6 +2,7 @@ package linters
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,9 @@ const (
 	// certainty of a tool that is not known better (own choice).
 	certainty = 0.7
 )
+
+// ErrFailed: the report says that its tool failed, and names no problem.
+var ErrFailed = errors.New("the report says that the tool failed")
 
 // Reviewer proposes what one tool reports about the changed lines. Safe for concurrent use.
 type Reviewer struct {
@@ -36,9 +40,20 @@ func (r *Reviewer) Name() string { return prefix + r.tool.Name }
 
 // Review proposes the results that lie on changed lines of the new side. A place is the line that the report names where
 // the code that it quotes stands there, else where that code stands; without either the result is about another state
-// and dropped. Results about one place are one proposal. It never fails.
+// and dropped. Results about one place are one proposal. Where the report says that the tool failed, no file counts as read,
+// and without results it is ErrFailed.
 func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Report, error) {
 	report := review.Report{Looked: []review.Path{}, Limits: map[review.Path][]review.Reason{}}
+	if r.tool.failed {
+		if len(r.tool.results) == 0 {
+			return review.Report{}, fmt.Errorf("%s: %w", r.Name(), ErrFailed)
+		}
+		for i := range in.Change.Files {
+			if f := &in.Change.Files[i]; !f.Metadata() {
+				report.Limits[review.Path(f.Path)] = []review.Reason{finding.ReasonReviewerFailed}
+			}
+		}
+	}
 	p := newPaths(in.Change, &r.tool, r.root)
 	looked := make(map[string]bool)
 	for _, name := range r.tool.files {
@@ -73,7 +88,9 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 			continue
 		}
 		if len(report.Proposals) == maxProposals {
-			report.Limits[review.Path(f.Path)] = []review.Reason{finding.ReasonBudget}
+			if !r.tool.failed {
+				report.Limits[review.Path(f.Path)] = []review.Reason{finding.ReasonBudget}
+			}
 			continue
 		}
 		at[location] = len(report.Proposals)

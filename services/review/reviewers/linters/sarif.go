@@ -3,6 +3,7 @@ package linters
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,6 +59,18 @@ type sarifRun struct {
 	results   []sarifResult
 	bases     map[string]artifactLocation
 	artifacts []artifactLocation
+	failed    bool
+}
+
+// sarifInvocation is what is used of an invocation.
+type sarifInvocation struct {
+	ExecutionSuccessful        *bool
+	ToolExecutionNotifications []struct{ Level string }
+}
+
+func (i *sarifInvocation) failed() bool {
+	return i.ExecutionSuccessful != nil && !*i.ExecutionSuccessful ||
+		slices.ContainsFunc(i.ToolExecutionNotifications, func(n struct{ Level string }) bool { return n.Level == "error" })
 }
 
 func (r *reader) run(d *json.Decoder) error {
@@ -89,6 +102,15 @@ func (r *reader) run(d *json.Decoder) error {
 				run.artifacts = append(run.artifacts, a.Location)
 				return r.count()
 			})
+		case "invocations":
+			return elements(d, func() error {
+				var one sarifInvocation
+				if err := d.Decode(&one); err != nil {
+					return err
+				}
+				run.failed = run.failed || one.failed()
+				return r.count()
+			})
 		case "results":
 			return elements(d, func() error {
 				var one sarifResult
@@ -109,7 +131,7 @@ func (r *reader) run(d *json.Decoder) error {
 }
 
 func (run *sarifRun) tool() Tool {
-	t := Tool{Name: run.name}
+	t := Tool{Name: run.name, failed: run.failed}
 	run.byID = make(map[string]int, len(run.rules))
 	for i := range run.rules {
 		run.byID[run.rules[i].ID] = i

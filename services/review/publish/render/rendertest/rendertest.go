@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/text"
+
+	"witan.dev/internal/finding"
 )
 
 // Body is a text as it is posted, and what of it may be alive.
@@ -40,10 +41,12 @@ func (b Body) Mark() string {
 // Check reports what came alive and is not our own: links, images, mentions, references, HTML, headings, quotations, hidden
 // markers but that of the last line, and characters that cannot be seen.
 func (b Body) Check() error {
+	before := rune(0)
 	for _, r := range b.Text {
-		if r != '\n' && r != '\t' && r != '\u200b' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+		if r != '\n' && r != '\t' && r != '\u200b' && finding.Unseen(before, r) {
 			return fmt.Errorf("the text holds %U", r)
 		}
+		before = r
 	}
 	source := []byte(b.Text)
 	doc := goldmark.New(goldmark.WithExtensions(extension.GFM, extension.Footnote)).Parser().Parse(text.NewReader(source))
