@@ -192,19 +192,30 @@ func (a *app) concludeReview(ctx context.Context, client reviewv1.ReviewServiceC
 // shownAt says where a review that was to be shown at its pull request stands there, or why it does not.
 func shownAt(review *reviewv1.Review) string {
 	p := review.GetPublication()
+	why := p.GetReason()
+	switch why {
+	case "FORBIDDEN":
+		why = "the token may not write at the pull request (FORBIDDEN)"
+	case "LOCKED":
+		why = "the conversation is locked (LOCKED)"
+	case "NO_CHECK_RUN": // with a token always: GitHub lets Apps alone write them
+		why = "no check run, which needs an App that may write checks (NO_CHECK_RUN)"
+	}
 	switch {
 	case !review.GetPublish() || p.GetState() == reviewv1.Publication_STATE_UNSPECIFIED:
 		return ""
-	case p.GetState() == reviewv1.Publication_FAILED && p.GetReason() == "FORBIDDEN":
-		return "not shown: the token may not write at the pull request (FORBIDDEN)"
-	case p.GetState() == reviewv1.Publication_FAILED:
-		return "not shown: " + p.GetReason()
+	case p.GetUrl() == "" && why == "" && p.GetState() != reviewv1.Publication_FAILED:
+		return "" // nothing of it was to be written
 	case p.GetUrl() == "":
-		return ""
-	case p.GetReason() == "NO_CHECK_RUN": // with a token always: GitHub lets Apps alone write them
-		return "shown at " + p.GetUrl() + "; no check run, which needs an App that may write checks (NO_CHECK_RUN)"
+		return "not shown: " + why
+	case p.GetState() == reviewv1.Publication_FAILED: // what may be written without comments
+		return "shown in the check run " + p.GetUrl() + " only: " + why
+	case p.GetReason() == "NO_CHECK_RUN":
+		return "shown at " + p.GetUrl() + "; " + why
 	case p.GetReason() == "FORBIDDEN":
 		return "shown at " + p.GetUrl() + ", but not whole: the token may not write all of it (FORBIDDEN)"
+	case p.GetReason() == "LOCKED":
+		return "shown at " + p.GetUrl() + ", but not whole: " + why
 	case p.GetReason() != "":
 		return "shown at " + p.GetUrl() + ", but not every finding has a comment of its own (" + p.GetReason() + ")"
 	}

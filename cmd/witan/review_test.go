@@ -21,6 +21,11 @@ func TestAReviewSaysWhereItIsShownOrWhyItIsNot(t *testing.T) {
 		{reviewv1.Publication_FELL_BACK, "u", "FORBIDDEN", "shown at u, but not whole: the token may not write all of it (FORBIDDEN)"},
 		{reviewv1.Publication_FELL_BACK, "u", "NO_CHECK_RUN", "shown at u; no check run, which needs an App that may write checks (NO_CHECK_RUN)"},
 		{reviewv1.Publication_FAILED, "", "FORBIDDEN", "not shown: the token may not write at the pull request (FORBIDDEN)"},
+		{reviewv1.Publication_FELL_BACK, "", "FORBIDDEN", "not shown: the token may not write at the pull request (FORBIDDEN)"}, // no comment was due
+		{reviewv1.Publication_FELL_BACK, "", "NO_CHECK_RUN", "not shown: no check run, which needs an App that may write checks (NO_CHECK_RUN)"},
+		{reviewv1.Publication_FAILED, "u", "LOCKED", "shown in the check run u only: the conversation is locked (LOCKED)"},
+		{reviewv1.Publication_FELL_BACK, "u", "LOCKED", "shown at u, but not whole: the conversation is locked (LOCKED)"},
+		{reviewv1.Publication_FAILED, "u", "FORBIDDEN", "shown in the check run u only: the token may not write at the pull request (FORBIDDEN)"},
 		{reviewv1.Publication_FAILED, "", "FORGE_NOT_CONFIGURED", "not shown: FORGE_NOT_CONFIGURED"},
 	} {
 		r := &reviewv1.Review{Publish: true, Publication: &reviewv1.Publication{State: c.state, Url: c.url, Reason: c.reason}}

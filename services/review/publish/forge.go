@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"witan.dev/internal/diff"
@@ -174,6 +175,8 @@ var (
 	ErrRefused = errors.New("the forge refuses the request as wrong")
 	// ErrForbidden: the token may not do this here: a fork, a permission that was not granted, a locked conversation.
 	ErrForbidden = errors.New("the forge does not permit it")
+	// ErrLocked is the ErrForbidden of a locked conversation, where the forge says that it is one.
+	ErrLocked = fmt.Errorf("the conversation is locked: %w", ErrForbidden)
 	// ErrGone: the comment, thread, check run or pull request is not there.
 	ErrGone = errors.New("it is gone from the forge")
 )

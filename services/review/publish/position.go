@@ -27,6 +27,7 @@ const (
 	ReasonHeadGone      = "HEAD_GONE"
 	ReasonRefused       = "REFUSED"
 	ReasonForbidden     = "FORBIDDEN"
+	ReasonLocked        = "LOCKED" // nobody may comment, whatever the token may do
 	// ReasonNoCheckRun: all else is there. GitHub lets Apps alone write check runs, and those only that are permitted to.
 	ReasonNoCheckRun = "NO_CHECK_RUN"
 )

@@ -115,6 +115,19 @@ func TestWhatIsNotPermittedStaysInTheJob(t *testing.T) {
 	require.Len(t, by, 3)
 }
 
+func TestALockedConversationIsNamed(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	require.NoError(t, a.pull.Lock(t.Context(), "octocat"))
+	s := a.start(t)
+	r, j := s.end(t, s.ask(t))
+	require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	require.Equal(t, finding.Publication{State: "FAILED", Reason: publish.ReasonLocked, URL: r.Publication.URL}, r.Publication)
+	require.NotEmpty(t, r.Publication.URL, "the check run's")
+	require.Contains(t, strings.Join(r.Notes, "\n"), "the conversation is locked")
+	require.Equal(t, "completed", a.posted(t, githubtest.KindCheckRun).Status)
+}
+
 func TestAnAppWithoutCheckRunsComments(t *testing.T) {
 	t.Parallel()
 	a, _ := twoReviews(t)

@@ -63,8 +63,9 @@ type carrying struct {
 	findings []finding.Finding
 	result   *review.Result
 	// apart are findings without a comment, with the reason, by their IDs.
-	apart     map[string]string
-	forbidden bool
+	apart map[string]string
+	// forbidden is why comments are not permitted; empty where they are.
+	forbidden string
 }
 
 func (c *carrying) all() (*engine.Failure, error) {
@@ -121,7 +122,7 @@ func (c *carrying) comments() (*engine.Failure, error) {
 		for _, p := range placed {
 			switch {
 			case p.Done:
-			case p.Reason == publish.ReasonForbidden:
+			case publish.NotPermitted(p.Reason):
 				c.fellBack(p)
 			default:
 				files = append(files, p.Item)
@@ -157,7 +158,9 @@ func (c *carrying) comments() (*engine.Failure, error) {
 
 func (c *carrying) fellBack(p publish.Placed) {
 	c.apart[p.ID] = p.Reason
-	c.forbidden = c.forbidden || p.Reason == publish.ReasonForbidden
+	if publish.NotPermitted(p.Reason) {
+		c.forbidden = p.Reason
+	}
 }
 
 // body writes the comment of an item.
@@ -284,9 +287,13 @@ func (c *carrying) note() (*engine.Failure, error) {
 			c.result.Publication.Reason = cmp.Or(c.result.Publication.Reason, i.Reason)
 		}
 	}
-	if c.forbidden {
-		c.result.Publication = finding.Publication{State: shownFailed, Reason: publish.ReasonForbidden}
-		c.result.Notes = append(c.result.Notes, "GitHub does not permit comments here: the findings stand in the job")
+	if c.forbidden != "" {
+		c.result.Publication = finding.Publication{State: shownFailed, Reason: c.forbidden}
+		why := "GitHub does not permit comments here"
+		if c.forbidden == publish.ReasonLocked {
+			why = "the conversation is locked, and GitHub takes no comments"
+		}
+		c.result.Notes = append(c.result.Notes, why+": the findings stand in the job")
 	}
 	return nil, nil //nolint:nilnil // no failure
 }
