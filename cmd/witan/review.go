@@ -73,7 +73,7 @@ Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage,
 	flags.StringVar(&f.format, "format", "text", "text, json, sarif, rdjson or markdown")
 	flags.StringVar(&f.failOn, "fail-on", "high", "low, medium, high or critical: findings from here on make exit code 1")
 	flags.StringVar(&f.council, "council", "", "council to ask (default: the default council)")
-	flags.StringArrayVar(&f.reports, "report", nil, "report of another tool about the change (SARIF, rdjson, rdjsonl or checkstyle), which joins the vote; repeatable")
+	flags.StringArrayVar(&f.reports, "report", nil, "report of another tool about the change (SARIF, rdjson, rdjsonl or checkstyle), which joins the vote; its paths are absolute or start at the root of the repository; repeatable")
 	flags.BoolVar(&f.detach, "detach", false, "start the review and leave; needs a running server")
 	flags.StringVar(&f.server, "server", "", "address of a server (host:port); the change is uploaded")
 	return cmd
