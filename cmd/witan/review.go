@@ -56,7 +56,7 @@ GitHub does not answer or asks for a pause, the review waits: for reviews.patien
 configuration, or WITAN_REVIEWS_PATIENCE=2m, says otherwise.
 
 Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage, 3 the job failed, 4 cancelled,
-5 reviewed in part, 69 server not reachable, 130 left with Ctrl-C.`,
+5 reviewed in part or declined, 69 server not reachable, 130 left with Ctrl-C.`,
 		Example: "  witan review --base main\n  witan review --staged --fail-on medium\n  git diff | witan review --diff - --format sarif\n  witan review --pr octocat/hello-world#42 --publish\n  witan review --base main --report golangci.sarif --report eslint.json",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.review(cmd, f) },
@@ -180,6 +180,15 @@ func (a *app) concludeReview(ctx context.Context, client reviewv1.ReviewServiceC
 	}
 	if line := shownAt(review); line != "" {
 		a.say("%s", line)
+	}
+	return verdict(review, failOn, ended)
+}
+
+// verdict is the exit code of a review that is done; ended is what its job says. A declined one found nothing because it did
+// not look.
+func verdict(review *reviewv1.Review, failOn typev1.Severity, ended error) error {
+	if review.GetDisposition() == reviewv1.Review_DECLINED {
+		return exit(exitPartial, fmt.Errorf("not reviewed: %s", review.GetDeclinedReason()))
 	}
 	for _, finding := range review.GetFindings() {
 		if finding.GetOutcome() == councilv1.Finding_PUBLISHED && finding.GetSeverity() >= failOn {

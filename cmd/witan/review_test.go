@@ -5,8 +5,24 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	councilv1 "witan.dev/gen/witan/council/v1"
 	reviewv1 "witan.dev/gen/witan/review/v1"
+	typev1 "witan.dev/gen/witan/type/v1"
 )
+
+func TestADeclinedReviewIsNoGreenOne(t *testing.T) {
+	t.Parallel()
+	r := &reviewv1.Review{Disposition: reviewv1.Review_DECLINED, DeclinedReason: "CLOSED"}
+	ended := verdict(r, typev1.Severity_SEVERITY_HIGH, nil)
+	code, _ := codeOf(ended)
+	require.Equal(t, exitPartial, code)
+	require.ErrorContains(t, ended, "not reviewed: CLOSED")
+	r.Disposition = reviewv1.Review_REVIEWED
+	require.NoError(t, verdict(r, typev1.Severity_SEVERITY_HIGH, nil))
+	r.Findings = []*reviewv1.Finding{{Outcome: councilv1.Finding_PUBLISHED, Severity: typev1.Severity_SEVERITY_HIGH}}
+	code, _ = codeOf(verdict(r, typev1.Severity_SEVERITY_HIGH, nil))
+	require.Equal(t, exitFindings, code)
+}
 
 func TestAReviewSaysWhereItIsShownOrWhyItIsNot(t *testing.T) {
 	t.Parallel()

@@ -35,11 +35,11 @@ summary="${GITHUB_STEP_SUMMARY:-/dev/null}" log="$folder/log"
 code=0
 { "$program" "${arguments[@]}" --format sarif 2>&1 >"$folder/witan.sarif" | tee "$log" >&2; } || code=$?
 case $code in
-  0 | 1 | 5) # reviewed: nothing to fail for, findings, in part
+  0 | 1 | 5) # reviewed: nothing to fail for, findings, in part or declined
     job="$(grep -om1 'jobs/[a-z0-9]*' "$log")"
     "$program" attach "$job" --data "$folder/data" --format markdown >>"$summary" 2>"$folder/log.attach" || true
     # What the program says last of all is where the comments stand, or why there are none.
-    sed -n 's/^shown at /\nShown at /p; s/^shown in /\nShown in /p; s/^not shown: /\nNot shown: /p' "$log" >>"$summary"
+    sed -n 's/^shown at /\nShown at /p; s/^shown in /\nShown in /p; s/^not shown: /\nNot shown: /p; s/^witan: not reviewed: /\nNot reviewed: /p' "$log" >>"$summary"
     echo "sarif=$folder/witan.sarif" >>"${GITHUB_OUTPUT:?}"
     ;;
   *) # why stands indented, as text: it may hold what others wrote
