@@ -1,8 +1,10 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -113,6 +115,17 @@ func TestWhatIsNotPermittedStaysInTheJob(t *testing.T) {
 	require.Equal(t, "DONE", r.Publication.State)
 	by, _ := a.comments()
 	require.Len(t, by, 3)
+}
+
+func TestAReviewTellsTheLogOfItsBeginAndItsEnd(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	var log bytes.Buffer
+	s := a.start(t, func(p *worker.Params) { p.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	r, _ := s.end(t, s.ask(t))
+	s.stop()
+	require.Regexp(t, `level=INFO msg="a review begins" review=`+string(r.ID)+` pull_request=octocat/hello#\d+\n`, log.String())
+	require.Regexp(t, `level=INFO msg="a review ended" review=`+string(r.ID)+` pull_request=octocat/hello#\d+ state=SUCCEEDED findings=3 duration=`, log.String())
 }
 
 func TestALockedConversationIsNamed(t *testing.T) {
