@@ -43,7 +43,7 @@ review: build ## review a real change: REPO=. BASE=HEAD~1 HEAD=HEAD FORMAT=text
 	case $$code in \
 		0) echo "witan exited 0: reviewed, nothing at or above the threshold" >&2;; \
 		1) echo "witan exited 1: reviewed, with findings at or above the threshold" >&2;; \
-		5) echo "witan exited 5: reviewed in part, see the coverage" >&2;; \
+		5) echo "witan exited 5: reviewed in part, see the coverage, or declined" >&2;; \
 		*) echo "witan exited $$code: the review did not finish" >&2; exit $$code;; \
 	esac
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -61,15 +62,19 @@ func (a *app) deliveriesListCommand(
 	with func(func(context.Context, ingestv1.IngestServiceClient, []string) error) func(*cobra.Command, []string) error,
 ) *cobra.Command {
 	var state string
+	var wanted deliveryFilter
 	var limit int
 	list := &cobra.Command{
 		Use: "list", Short: "List deliveries, newest first", Args: cobra.NoArgs,
 		Long:    `List deliveries, newest first. Dead letters, those that could not be handed over, are in the state dead.`,
-		Example: "  witan deliveries list --state dead",
+		Example: "  witan deliveries list --state dead\n  witan deliveries list --event pull_request --hide-ignored --limit 20",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			wanted, err := parseDeliveryState(state)
-			if err != nil {
+			var err error
+			if wanted.state, err = parseDeliveryState(state); err != nil {
 				return err
+			}
+			if wanted.hideIgnored && wanted.state == ingestv1.Delivery_IGNORED {
+				return errors.New("--state ignored and --hide-ignored: nothing is both")
 			}
 			if limit < 1 {
 				return fmt.Errorf("--limit %d is less than 1", limit)
@@ -80,8 +85,21 @@ func (a *app) deliveriesListCommand(
 		},
 	}
 	list.Flags().StringVar(&state, "state", "", "only this state: "+strings.ToLower(strings.Join(deliveryStates(), ", ")))
+	list.Flags().StringVar(&wanted.event, "event", "", "only this event of GitHub: pull_request, push, …")
+	list.Flags().BoolVar(&wanted.hideIgnored, "hide-ignored", false, "leave out those that called for nothing")
 	list.Flags().IntVar(&limit, "limit", deliveriesPage, "at most so many")
 	return list
+}
+
+// deliveryFilter chooses deliveries; the zero value means all.
+type deliveryFilter struct {
+	state       ingestv1.Delivery_State
+	event       string
+	hideIgnored bool
+}
+
+func (f deliveryFilter) shows(d *ingestv1.Delivery) bool {
+	return (f.event == "" || d.GetEvent() == f.event) && (!f.hideIgnored || d.GetState() != ingestv1.Delivery_IGNORED)
 }
 
 // deliveryName accepts a delivery by its name or its ID.
@@ -108,21 +126,31 @@ func parseDeliveryState(name string) (ingestv1.Delivery_State, error) {
 	return ingestv1.Delivery_State(number), nil
 }
 
-func (a *app) listDeliveries(ctx context.Context, c ingestv1.IngestServiceClient, state ingestv1.Delivery_State, limit int) error {
+// listDeliveries prints at most limit deliveries. The server chooses by state alone: all others are read and left out here.
+func (a *app) listDeliveries(ctx context.Context, c ingestv1.IngestServiceClient, wanted deliveryFilter, limit int) error {
 	table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "DELIVERY\tEVENT\tACTION\tSTATE\tREASON\tRESOURCE\tRECEIVED")
-	req := &ingestv1.ListDeliveriesRequest{State: state}
+	req := &ingestv1.ListDeliveriesRequest{State: wanted.state}
 	for limit > 0 {
 		req.PageSize = int32(min(limit, deliveriesPage))
+		if wanted.event != "" || wanted.hideIgnored {
+			req.PageSize = deliveriesPage
+		}
 		page, err := c.ListDeliveries(ctx, req)
 		if err != nil {
 			return err
 		}
 		for _, d := range page.GetDeliveries() {
+			if limit == 0 {
+				break
+			}
+			if !wanted.shows(d) {
+				continue
+			}
+			limit--
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.GetName(), d.GetEvent(), d.GetAction(), d.GetState(), d.GetStateReason(),
 				d.GetResource(), d.GetReceiveTime().AsTime().Local().Format("2006-01-02 15:04:05"))
 		}
-		limit -= len(page.GetDeliveries())
 		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -96,6 +97,14 @@ func (c *checkup) qdrant(ctx context.Context, conf config.Config) {
 	}
 }
 
+// capacity says how many jobs of a queue a worker has at once.
+func capacity(w dbos.Worker, queue string) string {
+	if n := w.AtWork[queue]; n > 0 {
+		return fmt.Sprintf("jobs of queue %s: %d at work, %d with those that wait", queue, n, w.Queues[queue])
+	}
+	return fmt.Sprintf("up to %d jobs of queue %s", w.Queues[queue], queue)
+}
+
 // database looks at the schema, the workers and the jobs.
 func (c *checkup) database(ctx context.Context, conf config.Config) {
 	db, err := postgres.Open(ctx, postgres.Params{URL: conf.Database, MaxConns: 2, Name: "witan doctor", Logger: slog.New(slog.DiscardHandler)})
@@ -112,7 +121,7 @@ func (c *checkup) database(ctx context.Context, conf config.Config) {
 	}
 	for _, w := range workers {
 		for _, queue := range slices.Sorted(maps.Keys(w.Queues)) {
-			c.ok("workers", "%s runs up to %d jobs of queue %s, last sign of life %s ago", w.Identity, w.Queues[queue], queue, w.Silent.Round(100*time.Millisecond))
+			c.ok("workers", "%s runs %s, last sign of life %s ago", w.Identity, capacity(w, queue), w.Silent.Round(100*time.Millisecond))
 		}
 	}
 	for _, queue := range jobQueues() {

@@ -9,7 +9,7 @@ import (
 
 // github asks GitHub what the credentials are good for.
 func (c *checkup) github(ctx context.Context, conf config.GitHub) {
-	client, err := githubClient(conf)
+	client, err := githubClient(conf, 2*endpointTimeout)
 	switch {
 	case err != nil:
 		c.bad("github", "%v", err)

@@ -312,7 +312,7 @@ func jobURL(public string) func(job.ID) string {
 
 // newGitHub is the client of the configured GitHub, nil where there are no credentials.
 func newGitHub(p parts) (*github.Client, error) {
-	client, err := githubClient(p.config.GitHub)
+	client, err := githubClient(p.config.GitHub, 0)
 	if err == nil && client != nil {
 		p.stack.Defer("GitHub", func(context.Context) error { client.Close(); return nil })
 	}
@@ -330,7 +330,8 @@ func newMirror(ctx context.Context, p parts, g *git.Git, local mirror.Local, hub
 	return repository, p.stack.Start(ctx, "cache of repositories", mirror.NewSweeper(repository))
 }
 
-func githubClient(c config.GitHub) (*github.Client, error) {
+// timeout bounds each request; 0 means the client's own.
+func githubClient(c config.GitHub, timeout time.Duration) (*github.Client, error) {
 	if !c.Configured() {
 		return nil, nil //nolint:nilnil // there need not be one
 	}
@@ -340,7 +341,7 @@ func githubClient(c config.GitHub) (*github.Client, error) {
 	}
 	client, err := github.NewClient(github.Params{
 		BaseURL: c.BaseURL, AppID: c.AppID, PrivateKey: c.PrivateKey, Installation: c.Installation, Token: c.Token,
-		WriteToken: c.WriteToken, User: c.User, Name: c.Name, WritePace: pace,
+		WriteToken: c.WriteToken, User: c.User, Name: c.Name, WritePace: pace, Timeout: timeout,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configuration:\ngithub: %w", err)

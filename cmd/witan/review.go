@@ -56,7 +56,7 @@ GitHub does not answer or asks for a pause, the review waits: for reviews.patien
 configuration, or WITAN_REVIEWS_PATIENCE=2m, says otherwise.
 
 Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage, 3 the job failed, 4 cancelled,
-5 reviewed in part, 69 server not reachable, 130 left with Ctrl-C.`,
+5 reviewed in part or declined, 69 server not reachable, 130 left with Ctrl-C.`,
 		Example: "  witan review --base main\n  witan review --staged --fail-on medium\n  git diff | witan review --diff - --format sarif\n  witan review --pr octocat/hello-world#42 --publish\n  witan review --base main --report golangci.sarif --report eslint.json",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.review(cmd, f) },
@@ -73,7 +73,7 @@ Exit codes: 0 nothing at or above --fail-on, 1 findings at or above it, 2 usage,
 	flags.StringVar(&f.format, "format", "text", "text, json, sarif, rdjson or markdown")
 	flags.StringVar(&f.failOn, "fail-on", "high", "low, medium, high or critical: findings from here on make exit code 1")
 	flags.StringVar(&f.council, "council", "", "council to ask (default: the default council)")
-	flags.StringArrayVar(&f.reports, "report", nil, "report of another tool about the change (SARIF, rdjson, rdjsonl or checkstyle), which joins the vote; repeatable")
+	flags.StringArrayVar(&f.reports, "report", nil, "report of another tool about the change (SARIF, rdjson, rdjsonl or checkstyle), which joins the vote; its paths are absolute or start at the root of the repository; repeatable")
 	flags.BoolVar(&f.detach, "detach", false, "start the review and leave; needs a running server")
 	flags.StringVar(&f.server, "server", "", "address of a server (host:port); the change is uploaded")
 	return cmd
@@ -181,6 +181,15 @@ func (a *app) concludeReview(ctx context.Context, client reviewv1.ReviewServiceC
 	if line := shownAt(review); line != "" {
 		a.say("%s", line)
 	}
+	return verdict(review, failOn, ended)
+}
+
+// verdict is the exit code of a review that is done; ended is what its job says. A declined one found nothing because it did
+// not look.
+func verdict(review *reviewv1.Review, failOn typev1.Severity, ended error) error {
+	if review.GetDisposition() == reviewv1.Review_DECLINED {
+		return exit(exitPartial, fmt.Errorf("not reviewed: %s", review.GetDeclinedReason()))
+	}
 	for _, finding := range review.GetFindings() {
 		if finding.GetOutcome() == councilv1.Finding_PUBLISHED && finding.GetSeverity() >= failOn {
 			return exit(exitFindings, nil)
@@ -192,19 +201,30 @@ func (a *app) concludeReview(ctx context.Context, client reviewv1.ReviewServiceC
 // shownAt says where a review that was to be shown at its pull request stands there, or why it does not.
 func shownAt(review *reviewv1.Review) string {
 	p := review.GetPublication()
+	why := p.GetReason()
+	switch why {
+	case "FORBIDDEN":
+		why = "the token may not write at the pull request (FORBIDDEN)"
+	case "LOCKED":
+		why = "the conversation is locked (LOCKED)"
+	case "NO_CHECK_RUN": // with a token always: GitHub lets Apps alone write them
+		why = "no check run, which needs an App that may write checks (NO_CHECK_RUN)"
+	}
 	switch {
 	case !review.GetPublish() || p.GetState() == reviewv1.Publication_STATE_UNSPECIFIED:
 		return ""
-	case p.GetState() == reviewv1.Publication_FAILED && p.GetReason() == "FORBIDDEN":
-		return "not shown: the token may not write at the pull request (FORBIDDEN)"
-	case p.GetState() == reviewv1.Publication_FAILED:
-		return "not shown: " + p.GetReason()
+	case p.GetUrl() == "" && why == "" && p.GetState() != reviewv1.Publication_FAILED:
+		return "" // nothing of it was to be written
 	case p.GetUrl() == "":
-		return ""
-	case p.GetReason() == "NO_CHECK_RUN": // with a token always: GitHub lets Apps alone write them
-		return "shown at " + p.GetUrl() + "; no check run, which needs an App that may write checks (NO_CHECK_RUN)"
+		return "not shown: " + why
+	case p.GetState() == reviewv1.Publication_FAILED: // what may be written without comments
+		return "shown in the check run " + p.GetUrl() + " only: " + why
+	case p.GetReason() == "NO_CHECK_RUN":
+		return "shown at " + p.GetUrl() + "; " + why
 	case p.GetReason() == "FORBIDDEN":
 		return "shown at " + p.GetUrl() + ", but not whole: the token may not write all of it (FORBIDDEN)"
+	case p.GetReason() == "LOCKED":
+		return "shown at " + p.GetUrl() + ", but not whole: " + why
 	case p.GetReason() != "":
 		return "shown at " + p.GetUrl() + ", but not every finding has a comment of its own (" + p.GetReason() + ")"
 	}

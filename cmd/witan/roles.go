@@ -122,6 +122,14 @@ func (r roles) atOnce(kind job.Kind, w config.Workers) int {
 	}
 }
 
+// atWork is atOnce for a kind whose other jobs wait, and 0 for all others.
+func (r roles) atWork(kind job.Kind, w config.Workers) int {
+	if kind == job.KindReview {
+		return r.atOnce(kind, w)
+	}
+	return 0
+}
+
 // needsRedis says that accepted webhooks wait in Redis: everywhere but where one process on a data folder is all of Witan.
 func (r roles) needsRedis(c config.Config) bool {
 	if r.whole() {

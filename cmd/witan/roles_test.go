@@ -6,6 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"witan.dev/internal/config"
+	"witan.dev/internal/job"
+	"witan.dev/internal/job/engine/dbos"
 	"witan.dev/internal/secret"
 )
 
@@ -39,7 +41,7 @@ func TestAPartOfWitanNeedsADatabaseAndThePeersThatItCalls(t *testing.T) {
 		"an intake that the review service would not believe": {roles{queues: []string{"intake"}}, config.Config{
 			Database: known.Database, Redis: secret.New("redis://r"), Services: known.Services,
 		}, []string{"auth.service_token_file: needed where webhooks are handed to a review service in another process"}},
-		"a worker for councils":      {roles{queues: []string{"council"}}, config.Config{Database: known.Database}, nil},
+		"a worker for councils": {roles{queues: []string{"council"}}, config.Config{Database: known.Database}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,6 +56,17 @@ func TestAPartOfWitanNeedsADatabaseAndThePeersThatItCalls(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestDoctorTellsReviewsAtWorkFromThoseThatWait(t *testing.T) {
+	t.Parallel()
+	r := roles{queues: queues()}
+	w := config.Workers{Review: 2, Council: 8}
+	require.Equal(t, 2, r.atWork(job.KindReview, w))
+	require.Zero(t, r.atWork(job.KindCouncil, w))
+	told := dbos.Worker{Queues: map[string]int{"review": r.works(job.KindReview, w), "council": r.works(job.KindCouncil, w)}, AtWork: map[string]int{"review": 2}}
+	require.Equal(t, "jobs of queue review: 2 at work, 32 with those that wait", capacity(told, "review"))
+	require.Equal(t, "up to 8 jobs of queue council", capacity(told, "council"))
 }
 
 func TestListsOfFlagsAreReadInTheOrderOfTheWhole(t *testing.T) {

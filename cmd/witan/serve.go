@@ -86,5 +86,9 @@ func (a *app) runUntilStopped(cmd *cobra.Command, r roles, say func(context.Cont
 	logger.InfoContext(ctx, "stopping")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain+stopMargin)
 	defer cancel()
-	return s.stop(ctx)
+	err = s.stop(ctx)
+	if err == nil {
+		logger.InfoContext(ctx, "stopped")
+	}
+	return err
 }

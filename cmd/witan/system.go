@@ -193,7 +193,7 @@ func (s *system) register(ctx context.Context, p parts) error {
 		}
 		s.edge = cmp.Or(s.edge, made.edge)
 		if runs {
-			p.jobs.Handle(part.kind, p.roles.works(part.kind, p.config.Workers), made.body)
+			p.jobs.HandleWaiting(part.kind, p.roles.works(part.kind, p.config.Workers), p.roles.atWork(part.kind, p.config.Workers), made.body)
 			if made.deliveries != nil {
 				p.jobs.Handle(job.KindDelivery, 0, made.deliveries)
 			}

@@ -111,6 +111,29 @@ func TestSARIFIsValidAndGolden(t *testing.T) {
 	}
 }
 
+// TestSARIFSaysHowSevereRulesAboutSecurityAre: GitHub takes the severity of alerts from their rules.
+func TestSARIFSaysHowSevereRulesAboutSecurityAre(t *testing.T) {
+	t.Parallel()
+	of := func(rule string, c finding.Category, s finding.Severity, o finding.Outcome) finding.Finding {
+		return finding.Finding{Name: rule + string(c) + s.String(), Rule: rule, Category: c, Severity: s, Outcome: o, Title: "t", Location: finding.Location{Path: "a"}}
+	}
+	var out bytes.Buffer
+	require.NoError(t, finding.EncodeSARIF(&out, &finding.Report{Findings: []finding.Finding{
+		of("mixed", finding.Security, finding.SeverityCritical, finding.Held), of("mixed", finding.Security, finding.SeverityMedium, finding.Published),
+		of("mixed", finding.Security, finding.SeverityHigh, finding.Published), of("held", finding.Security, finding.SeverityLow, finding.Held),
+		of("style", finding.Maintainability, finding.SeverityHigh, finding.Published),
+	}}))
+	parsed, err := sarif.FromBytes(out.Bytes())
+	require.NoError(t, err)
+	got := map[string]any{}
+	for _, rule := range parsed.Runs[0].Tool.Driver.Rules {
+		require.NotEmpty(t, *rule.Help.Text)
+		got[*rule.ID] = rule.Properties.Properties["security-severity"]
+		require.Equal(t, got[*rule.ID] != nil, len(rule.Properties.Tags) > 0)
+	}
+	require.Equal(t, map[string]any{"mixed": "8.0", "held": "2.0", "style": nil}, got)
+}
+
 func TestSARIFHoldsEveryFindingAndFile(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/url"
@@ -23,6 +24,8 @@ var sarifLinks = strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`) //nolint:g
 // EncodeSARIF writes the report as SARIF 2.1.0. Published findings are failures; held ones wait for review and rejected
 // ones are informational, so that nothing is lost and nothing held breaks a build. SARIF knows no old side: findings on
 // the Left name the file and have their lines in the properties. Every changed file is a notification with its coverage.
+// There is no primaryLocationLineHash: GitHub's is one of the file's content, which its action upload-sarif computes where
+// the workflow has a checkout.
 func EncodeSARIF(w io.Writer, r *Report) error {
 	run := sarif.NewRun()
 	driver := sarif.NewToolComponent()
@@ -60,15 +63,35 @@ func ruleOf(f *Finding) string {
 func addRule(driver *sarif.ToolComponent, rules map[string]int, f *Finding) int {
 	id := ruleOf(f)
 	if at, ok := rules[id]; ok {
+		sarifSecurity(driver.Rules[at].Properties, f)
 		return at
 	}
 	rule := sarif.NewReportingDescriptor()
 	rule.ID = new(id)
 	rule.ShortDescription = &sarif.MultiformatMessageString{Text: new("A problem of the category " + strings.ToLower(strings.ReplaceAll(string(f.Category), "_", " ")))}
+	help := "Proposed by members of a council or by static reviewers, and voted on. The message of each result gives the reason, " +
+		"its properties hold the votes. A council can err: look at the code before you change it."
+	rule.Help = &sarif.MultiformatMessageString{Text: new(help)}
 	rule.Properties = sarif.NewPropertyBag().Add("category", string(f.Category))
+	sarifSecurity(rule.Properties, f)
 	driver.Rules = append(driver.Rules, rule)
 	rules[id] = len(driver.Rules) - 1
 	return rules[id]
+}
+
+// sarifSecurity says how severe a rule about security is, in the way GitHub reads it: from 9.0 on critical, 7.0 high, 4.0
+// medium. It is that of the rule's worst published finding, and of its first where none is.
+func sarifSecurity(rule *sarif.PropertyBag, f *Finding) {
+	const key = "security-severity"
+	if f.Category != Security {
+		return
+	}
+	score := map[Severity]string{SeverityCritical: "9.5", SeverityHigh: "8.0", SeverityMedium: "5.5"}[f.Severity]
+	score = cmp.Or(score, "2.0")
+	worst, known := rule.Properties[key].(string)
+	if !known || f.Outcome == Published && score > worst {
+		rule.Add(key, score).Tags = []string{"security"}
+	}
 }
 
 func sarifResult(f *Finding) (*sarif.Result, error) {

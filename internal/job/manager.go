@@ -76,8 +76,11 @@ func NewManager(store Store, eng engine.Engine, b bus.Bus, logger *slog.Logger, 
 }
 
 // Handle registers the body of a kind; workers is how many of its jobs run at once in this process, 0 means 32.
-func (m *Manager) Handle(kind Kind, workers int, body Body) {
-	q := engine.Queue{Name: QueueOf(kind), WorkerConcurrency: workers}
+func (m *Manager) Handle(kind Kind, workers int, body Body) { m.HandleWaiting(kind, workers, 0, body) }
+
+// HandleWaiting is Handle for a kind of whose jobs only atWork do something at once while the others wait; 0 means all.
+func (m *Manager) HandleWaiting(kind Kind, workers, atWork int, body Body) {
+	q := engine.Queue{Name: QueueOf(kind), WorkerConcurrency: workers, AtWork: atWork}
 	m.engine.Handle(kind, q, func(er engine.Run) error { return m.execute(er, body) })
 }
 

@@ -115,7 +115,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) stri
 		h.p.Logger.WarnContext(r.Context(), "a webhook was not accepted; have it delivered again", "code", code, "error", err,
 			"delivery", clip(r.Header.Get("X-Github-Delivery")), "event", clip(r.Header.Get("X-Github-Event")))
 	} else {
-		h.complain(r.Context(), err)
+		h.complain(r, rpcstatus.Info(st).GetReason(), st.Message())
 	}
 	httpstatus.Write(r.Context(), w, st, code, h.p.Logger)
 	return rpcstatus.Info(st).GetReason()
@@ -125,7 +125,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) stri
 func clip(text string) string { return text[:min(len(text), 100)] }
 
 // complain says now and then that requests are refused: a secret that is not the sender's shows nowhere else.
-func (h *Handler) complain(ctx context.Context, err error) {
+func (h *Handler) complain(r *http.Request, reason, newest string) {
 	h.mu.Lock()
 	h.refused++
 	count, due := h.refused, time.Since(h.complained) >= complaints
@@ -134,7 +134,9 @@ func (h *Handler) complain(ctx context.Context, err error) {
 	}
 	h.mu.Unlock()
 	if due {
-		h.p.Logger.WarnContext(ctx, "requests to the route of webhooks are refused", "since_last_told", count, "newest", err)
+		h.p.Logger.WarnContext(r.Context(), "requests to the route of webhooks are refused", "since_last_told", count,
+			"reason", reason, "newest", newest,
+			"delivery", clip(r.Header.Get("X-Github-Delivery")), "event", clip(r.Header.Get("X-Github-Event")))
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"witan.dev/internal/apierr"
+	"witan.dev/internal/apierr/rpcstatus"
 	"witan.dev/internal/webhook"
 )
 
@@ -214,20 +215,22 @@ func TestRefusalsAreToldOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines bytes.Buffer
 		h := webhook.NewHandler(webhook.Params{Logger: slog.New(slog.NewTextHandler(&lines, nil)), Accept: func(context.Context, http.Header, []byte) (string, error) {
-			return "", apierr.Unauthenticated(apierr.ReasonSignatureInvalid, "the signature is wrong")
+			return "", rpcstatus.From(apierr.Unauthenticated(apierr.ReasonSignatureInvalid, "the signature is wrong")).Err() // as a gateway gets it
 		}})
 		send := func(n int) {
 			for range n {
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, webhook.Path, strings.NewReader("{}"))
 				r.Header.Set("Content-Type", "application/json")
 				r.Header.Set("X-Hub-Signature-256", "sha256=0")
+				r.Header.Set("X-GitHub-Event", "push")
+				r.Header.Set("X-GitHub-Delivery", "an-id")
 				h.ServeHTTP(httptest.NewRecorder(), r)
 			}
 		}
 		send(3)
 		require.Equal(t, 1, strings.Count(lines.String(), "\n"), lines.String())
 		require.Contains(t, lines.String(), "level=WARN")
-		require.Contains(t, lines.String(), "the signature is wrong")
+		require.Contains(t, lines.String(), `reason=SIGNATURE_INVALID newest="the signature is wrong" delivery=an-id event=push`)
 		<-time.After(time.Minute)
 		send(2)
 		require.Equal(t, 2, strings.Count(lines.String(), "\n"), lines.String())

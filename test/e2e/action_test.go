@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -22,14 +23,17 @@ type runner struct {
 // ran is what the step of a workflow left behind.
 type ran struct{ Output, Summary, Log string }
 
+// inputs are those that a workflow may leave out.
+type inputs struct{ Council, Reports string }
+
 // action runs the step as action.yml has it, with a token.
-func (r *runner) action(pull, token string) ran {
+func (r *runner) action(pull, token string, in inputs) ran {
 	r.t.Helper()
 	dir := r.t.TempDir()
 	output, summary := filepath.Join(dir, "output"), filepath.Join(dir, "summary")
 	got := process.RunBinary(r.t, "bash", dir, []string{
 		"WITAN_PROGRAM=" + process.Binary(r.t), "WITAN_SERVER_URL=" + r.hub.URL, "RUNNER_TEMP=" + r.Temp, "GITHUB_OUTPUT=" + output, "GITHUB_STEP_SUMMARY=" + summary,
-		"WITAN_PULL_REQUEST=" + pull, "WITAN_FAIL_ON=high", "WITAN_PUBLISH=true", "WITAN_ACTION_CONFIG=", "WITAN_ACTION_TOKEN=" + token, "WITAN_ACTION_USER=robot",
+		"WITAN_PULL_REQUEST=" + pull, "WITAN_FAIL_ON=high", "WITAN_PUBLISH=true", "WITAN_ACTION_CONFIG=", "WITAN_ACTION_COUNCIL=" + in.Council, "WITAN_ACTION_REPORTS=" + in.Reports, "WITAN_ACTION_TOKEN=" + token, "WITAN_ACTION_USER=robot",
 		"WITAN_GITHUB_WRITE_PACE=1ms",
 	}, nil, filepath.Join(process.Root(), "deploy", "action", "review.sh"))
 	require.Zero(r.t, got.Code, "the last step says how it ended: %s", got.Stderr)
@@ -55,13 +59,13 @@ func TestTheActionReviewsAndKeepsTheResult(t *testing.T) {
 	reader := r.hub.UserToken("robot", map[string]string{"metadata": "read", "contents": "read", "pull_requests": "read"})
 	sarif := "sarif=" + filepath.Join(r.Temp, "witan", "witan.sarif") + "\n"
 
-	fork := r.action(name, reader)
+	fork := r.action(name, reader, inputs{})
 	require.Equal(t, sarif+"exit-code=1\n", fork.Output)
 	require.Contains(t, fork.Summary, "begins with")
 	require.Contains(t, fork.Summary, "Not shown: the token may not write")
 	require.Empty(t, r.hub.Posted())
 
-	first := r.action(name, writer)
+	first := r.action(name, writer, inputs{})
 	require.Equal(t, sarif+"exit-code=1\n", first.Output)
 	require.Contains(t, readFile(t, filepath.Join(r.Temp, "witan", "witan.sarif")), `"key.go"`)
 	require.Contains(t, first.Summary, "begins with")
@@ -78,11 +82,24 @@ func TestTheActionReviewsAndKeepsTheResult(t *testing.T) {
 	}
 	require.Equal(t, 2, comments(), "a comment on the line, and the walkthrough")
 
-	second := r.action(name, writer)
+	second := r.action(name, writer, inputs{})
 	require.Equal(t, first.Output, second.Output)
 	require.Equal(t, 2, comments(), "what was kept says what stands there already")
 
-	none := r.action("acme/shop#99", writer)
+	report := filepath.Join(t.TempDir(), "$(exit 9) my lint.json")
+	require.NoError(t, os.WriteFile(report, []byte(`{"message": "a name in capitals", "location": {"path": "key.go", "range": {"start": {"line": 3}}}}`), 0o600))
+	spread := filepath.Join(t.TempDir(), "other.json")
+	require.NoError(t, os.WriteFile(spread, []byte(`{"message": "an exported key", "location": {"path": "key.go", "range": {"start": {"line": 1}}}}`), 0o600))
+	reported := r.action(name, writer, inputs{Reports: "\n  " + report + " \r\n\n" + spread + "\n"})
+	require.Equal(t, first.Output, reported.Output)
+	require.Contains(t, reported.Summary, "linter/exit-9-my-lint")
+	require.Contains(t, reported.Summary, "linter/other")
+
+	nobody := r.action(name, writer, inputs{Council: "nobody; exit 0"})
+	require.Equal(t, "exit-code=3\n", nobody.Output)
+	require.Contains(t, nobody.Summary, "nobody; exit 0")
+
+	none := r.action("acme/shop#99", writer, inputs{})
 	require.Equal(t, "exit-code=3\n", none.Output)
 	require.Contains(t, none.Summary, "witan exited 3")
 	require.Contains(t, none.Summary, "    witan: the job ended FAILED: there is no such pull request")

@@ -78,6 +78,8 @@ type Queue struct {
 	Name string
 	// WorkerConcurrency is how many bodies of this queue run at once in this process; 0 means 32.
 	WorkerConcurrency int
+	// AtWork is how many of them do something at once where the others wait; 0 means all. It is told and limits nothing.
+	AtWork int
 	// Poll is the pause between two looks into the queue; 0 means the adapter's default.
 	Poll time.Duration
 }

@@ -71,6 +71,9 @@ func (i *Intake) once(ctx context.Context, e ingest.Entry, last bool) error {
 	}
 	crashpoint.Hit(crashpoint.AfterSettle)
 	i.p.Observe(outcome)
+	if outcome.State == ingest.Handled {
+		i.p.Logger.InfoContext(ctx, "a delivery was handed over", "delivery", e.ID, "event", e.Event, "action", e.Action, "resource", outcome.Resource)
+	}
 	if outcome.State == ingest.Dead {
 		return i.p.Queue.Bury(ctx, e, outcome.Reason)
 	}

@@ -1,10 +1,12 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -320,4 +322,19 @@ func TestStopBeforeStart(t *testing.T) {
 	i := newWorld(t).intake
 	require.NoError(t, i.Stop(t.Context()))
 	require.Error(t, i.Start(t.Context()))
+}
+
+func TestTheLogTellsWhatWasStartedAndNothingElse(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	w := newWorld(t, func(p *worker.Params) { p.Logger = slog.New(slog.NewTextHandler(&log, nil)) }).start(t)
+	started := opened("a")
+	started.Action = "opened"
+	w.put(t, started)
+	w.put(t, entry("b", "ping", `{}`))
+	w.becomes(t, "a", ingest.Outcome{State: ingest.Handled, Resource: "reviews/" + worker.RequestID("a", 0)})
+	w.becomes(t, "b", ingest.Outcome{State: ingest.Ignored, Reason: ingest.ReasonPing})
+	require.NoError(t, w.intake.Stop(t.Context()))
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+	require.Contains(t, log.String(), `level=INFO msg="a delivery was handed over" delivery=a event=pull_request action=opened resource=reviews/`+worker.RequestID("a", 0))
 }

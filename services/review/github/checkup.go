@@ -84,10 +84,10 @@ func (c *Client) Checkup(ctx context.Context) []Checked {
 	return append(out, c.checkInstallations(ctx, app)...)
 }
 
-// away says whether there was no answer about what was asked.
+// away says whether there was no answer about what was asked. The caller's deadline passes for want of one, too.
 func away(err error) bool {
 	_, limited := errors.AsType[*review.LimitError](err)
-	return limited || errors.Is(err, review.ErrUnavailable)
+	return limited || errors.Is(err, review.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // checkName compares the name that commands are known by with the one that GitHub offers to people who type @.

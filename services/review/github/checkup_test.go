@@ -1,10 +1,12 @@
 package github_test
 
 import (
+	"context"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -97,6 +99,35 @@ func TestCheckupTriesTheToken(t *testing.T) {
 	require.Contains(t, wrong, "bad: the token is not accepted")
 	require.NotContains(t, wrong, "ghp_nobodys")
 	require.Contains(t, fine, "note: what a token may do cannot be asked")
+}
+
+// TestCheckupBlamesNoCredentialsForSilence: neither a request's own limit nor the caller's says anything about them.
+func TestCheckupBlamesNoCredentialsForSilence(t *testing.T) {
+	t.Parallel()
+	hub := githubtest.New(t, githubtest.Options{})
+	app, err := hub.App()
+	require.NoError(t, err)
+	hub.Inject(githubtest.Fault{Kind: githubtest.Slow, Delay: time.Minute})
+	for name, p := range map[string]github.Params{
+		"App":   {BaseURL: hub.URL, AppID: app.ID, PrivateKey: secret.New(string(app.PrivateKey))},
+		"token": {BaseURL: hub.URL, Token: secret.New("ghp_any")},
+	} {
+		for _, timeout := range []time.Duration{0, 50 * time.Millisecond} {
+			p.Timeout = timeout
+			client, err := github.NewClient(p)
+			require.NoError(t, err)
+			t.Cleanup(client.Close)
+			ctx := t.Context()
+			if timeout == 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
+				t.Cleanup(cancel)
+			}
+			lines := client.Checkup(ctx)
+			require.Len(t, lines, 1, name)
+			require.Contains(t, lines[0].Text, "GitHub cannot be reached", name)
+		}
+	}
 }
 
 func TestCheckupNamesWhatLetsReviewsFail(t *testing.T) {

@@ -171,6 +171,8 @@ func refusal(err error) error {
 	switch {
 	case errors.Is(err, errNotFound), errors.Is(err, review.ErrPullRequestNotFound):
 		return fmt.Errorf("%w: %w", publish.ErrGone, err)
+	case ok && answer.status == http.StatusForbidden && saysLocked(answer.message):
+		return fmt.Errorf("%w: %w", publish.ErrLocked, err)
 	case ok && answer.status == http.StatusForbidden, errors.Is(err, review.ErrForgeRefused):
 		return fmt.Errorf("%w: %w", publish.ErrForbidden, err)
 	case ok && answer.status == http.StatusUnprocessableEntity && headGone(answer.message):
@@ -181,6 +183,12 @@ func refusal(err error) error {
 		return fmt.Errorf("%w: %w", publish.ErrRefused, err)
 	}
 	return err
+}
+
+// saysLocked recognises GitHub's words for a conversation that was locked.
+func saysLocked(message string) bool {
+	m := strings.ToLower(message)
+	return strings.Contains(m, "is locked") || strings.Contains(m, "lock prevents")
 }
 
 // headGone recognises GitHub's words for a commit that it does not find at the pull request.

@@ -40,8 +40,8 @@ type Desk struct {
 	seen *seen
 	// made is what this desk created, whether a list shows it yet or not.
 	made []Comment
-	// forbidden: the token may not write here.
-	forbidden bool
+	// forbidden: the token may not write here; locked: nor may another one.
+	forbidden, locked bool
 }
 
 // seen is what a look found.
@@ -202,8 +202,20 @@ func (d *Desk) again(err error) error {
 // stop remembers that the forge does not take what we write.
 func (d *Desk) stop(err error) bool {
 	d.forbidden = d.forbidden || mayNot(err)
+	d.locked = d.locked || errors.Is(err, ErrLocked)
 	return d.forbidden
 }
+
+// whyNot is the reason for what is not written any more.
+func (d *Desk) whyNot() string {
+	if d.locked {
+		return ReasonLocked
+	}
+	return ReasonForbidden
+}
+
+// NotPermitted says whether something is not there because nothing may be written.
+func NotPermitted(reason string) bool { return reason == ReasonForbidden || reason == ReasonLocked }
 
 func mayNot(err error) bool {
 	return errors.Is(err, ErrForbidden) || errors.Is(err, review.ErrForgeRefused)
@@ -213,7 +225,7 @@ func mayNot(err error) bool {
 // the batch is split until the one that it means stands alone.
 func (d *Desk) Inline(ctx context.Context, items []Item, body func(Item) string) ([]Placed, error) {
 	if d.forbidden {
-		return failed(items, ReasonForbidden), nil
+		return failed(items, d.whyNot()), nil
 	}
 	if err := d.ensure(ctx, keysOf(items)...); err != nil {
 		return nil, d.again(err)
@@ -255,7 +267,7 @@ func (d *Desk) inline(ctx context.Context, items []Item, body func(Item) string)
 		case errors.Is(err, review.ErrHeadGone):
 			return append(out, failed(items, ReasonHeadGone)...), nil
 		case d.stop(err):
-			return append(out, failed(items, ReasonForbidden)...), nil
+			return append(out, failed(items, d.whyNot())...), nil
 		case errors.Is(err, ErrGone):
 			return append(out, failed(items, ReasonNotInDiff)...), nil
 		default:
@@ -317,7 +329,7 @@ func (d *Desk) Files(ctx context.Context, items []Item, body func(Item) string) 
 	commit := d.Commit
 	for n, i := range missing {
 		if d.forbidden {
-			return append(out, failed(missing[n:], ReasonForbidden)...), nil
+			return append(out, failed(missing[n:], d.whyNot())...), nil
 		}
 		p, err := d.file(ctx, i, &commit, body(i))
 		if err != nil {
@@ -356,7 +368,7 @@ func (d *Desk) file(ctx context.Context, i Item, commit *string, body string) (P
 		d.Logger.ErrorContext(ctx, "the forge refused a comment on a changed file", "error", err)
 		reason = ReasonRefused
 	case d.stop(err):
-		reason = ReasonForbidden
+		reason = d.whyNot()
 	default:
 		return Placed{}, d.again(err)
 	}
@@ -478,7 +490,7 @@ const ReasonDeleted = "DELETED"
 func (d *Desk) Walkthrough(ctx context.Context, key string, id int64, body string) (Placed, error) {
 	p := Placed{Item: Item{Key: key}}
 	if d.forbidden {
-		p.Reason = ReasonForbidden
+		p.Reason = d.whyNot()
 		return p, nil
 	}
 	if err := d.ensure(ctx, key); err != nil {
@@ -504,7 +516,7 @@ func (d *Desk) Walkthrough(ctx context.Context, key string, id int64, body strin
 		d.Logger.ErrorContext(ctx, "the forge refused the walkthrough", "error", err)
 		p.Reason = ReasonRefused
 	case d.stop(err):
-		p.Reason = ReasonForbidden
+		p.Reason = d.whyNot()
 	default:
 		return p, d.again(err)
 	}

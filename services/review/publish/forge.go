@@ -220,6 +220,8 @@ var (
 	ErrPending = errors.New("a review of the writing account is pending at the forge")
 	// ErrForbidden: the token may not do this here: a fork, a permission that was not granted, a locked conversation.
 	ErrForbidden = errors.New("the forge does not permit it")
+	// ErrLocked is the ErrForbidden of a locked conversation, where the forge says that it is one.
+	ErrLocked = fmt.Errorf("the conversation is locked: %w", ErrForbidden)
 	// ErrGone: the comment, thread, check run or pull request is not there.
 	ErrGone = errors.New("it is gone from the forge")
 )

@@ -29,6 +29,7 @@ const (
 	ReasonForbidden     = "FORBIDDEN"
 	// ReasonPending: ErrPending. A later review makes up for it.
 	ReasonPending = "PENDING_REVIEW"
+	ReasonLocked  = "LOCKED" // nobody may comment, whatever the token may do
 	// ReasonNoCheckRun: all else is there. GitHub lets Apps alone write check runs, and those only that are permitted to.
 	ReasonNoCheckRun = "NO_CHECK_RUN"
 )

@@ -33,7 +33,7 @@ func (d *Desk) Say(ctx context.Context, key string, root int64, body string) (Pl
 		d.Logger.ErrorContext(ctx, "the forge refused an answer", "error", err)
 		p.Reason = ReasonRefused
 	case d.stop(err):
-		p.Reason = ReasonForbidden
+		p.Reason = d.whyNot()
 	default:
 		return p, d.again(err)
 	}

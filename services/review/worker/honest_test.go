@@ -1,8 +1,10 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -188,6 +190,30 @@ func TestWhatAPendingReviewKeptAwayIsMadeUpForLater(t *testing.T) {
 	require.Equal(t, 1, replies[by["2"][0].ID], "it is said that it is fixed")
 	require.True(t, by["2"][0].Resolved)
 	require.Len(t, by["4"], 1)
+}
+
+func TestAReviewTellsTheLogOfItsBeginAndItsEnd(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	var log bytes.Buffer
+	s := a.start(t, func(p *worker.Params) { p.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	r, _ := s.end(t, s.ask(t))
+	s.stop()
+	require.Regexp(t, `level=INFO msg="a review begins" review=`+string(r.ID)+` pull_request=octocat/hello#\d+\n`, log.String())
+	require.Regexp(t, `level=INFO msg="a review ended" review=`+string(r.ID)+` pull_request=octocat/hello#\d+ state=SUCCEEDED findings=3 duration=`, log.String())
+}
+
+func TestALockedConversationIsNamed(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	require.NoError(t, a.pull.Lock(t.Context(), "octocat"))
+	s := a.start(t)
+	r, j := s.end(t, s.ask(t))
+	require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	require.Equal(t, finding.Publication{State: "FAILED", Reason: publish.ReasonLocked, URL: r.Publication.URL}, r.Publication)
+	require.NotEmpty(t, r.Publication.URL, "the check run's")
+	require.Contains(t, strings.Join(r.Notes, "\n"), "the conversation is locked")
+	require.Equal(t, "completed", a.posted(t, githubtest.KindCheckRun).Status)
 }
 
 func TestAnAppWithoutCheckRunsComments(t *testing.T) {

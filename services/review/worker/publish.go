@@ -71,6 +71,11 @@ func (s *session) conclude(
 	if err != nil {
 		return err
 	}
+	for i := range findings {
+		if finding.Current(&findings[i]) {
+			s.found++
+		}
+	}
 	o := job.Outcome{Result: frozen}
 	o.State, o.Reason = result.Outcome()
 	if failure != nil {

@@ -479,7 +479,11 @@ func (s *session) finish(ctx context.Context, o job.Outcome) error {
 		}
 		o.Events = append(o.Events, event...)
 	}
-	return s.run.Finish(ctx, o)
+	if err := s.run.Finish(ctx, o); err != nil {
+		return err
+	}
+	s.ended(ctx, &o)
+	return nil
 }
 
 // supersededEvent says which newer review took this one's place; empty where none did.

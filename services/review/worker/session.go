@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -45,6 +46,9 @@ type session struct {
 	checkID int64
 	// free gives the place among the busy reviews back.
 	free func()
+	// began is when this execution got its place, found how many findings are shown or stored; both are told in the log.
+	began time.Time
+	found int
 
 	paths      review.PathRules
 	pathsError error // why the repository's own patterns are not used

@@ -64,8 +64,9 @@ type carrying struct {
 	findings []finding.Finding
 	result   *review.Result
 	// apart are findings without a comment, with the reason, by their IDs.
-	apart     map[string]string
-	forbidden bool
+	apart map[string]string
+	// forbidden is why comments are not permitted; empty where they are.
+	forbidden string
 	// pending: a review of the writing account kept comments away.
 	pending bool
 }
@@ -126,7 +127,7 @@ func (c *carrying) comments() (*engine.Failure, error) {
 		for _, p := range placed {
 			switch {
 			case p.Done:
-			case p.Reason == publish.ReasonForbidden, p.Reason == publish.ReasonPending:
+			case publish.NotPermitted(p.Reason), p.Reason == publish.ReasonPending:
 				c.fellBack(p)
 			default:
 				files = append(files, p.Item)
@@ -162,7 +163,9 @@ func (c *carrying) comments() (*engine.Failure, error) {
 
 func (c *carrying) fellBack(p publish.Placed) {
 	c.apart[p.ID] = p.Reason
-	c.forbidden = c.forbidden || p.Reason == publish.ReasonForbidden
+	if publish.NotPermitted(p.Reason) {
+		c.forbidden = p.Reason
+	}
 	c.pending = c.pending || p.Reason == publish.ReasonPending
 }
 
@@ -295,9 +298,13 @@ func (c *carrying) note() (*engine.Failure, error) {
 		c.result.Notes = append(c.result.Notes, "the account that comments here has begun a review and not submitted it: as long as that is so, "+
 			"GitHub takes no comments and answers of it in threads; the next review makes up for them")
 	}
-	if c.forbidden {
-		c.result.Publication = finding.Publication{State: shownFailed, Reason: publish.ReasonForbidden}
-		c.result.Notes = append(c.result.Notes, "GitHub does not permit comments here: the findings stand in the job")
+	if c.forbidden != "" {
+		c.result.Publication = finding.Publication{State: shownFailed, Reason: c.forbidden}
+		why := "GitHub does not permit comments here"
+		if c.forbidden == publish.ReasonLocked {
+			why = "the conversation is locked, and GitHub takes no comments"
+		}
+		c.result.Notes = append(c.result.Notes, why+": the findings stand in the job")
 	}
 	return nil, nil //nolint:nilnil // no failure
 }

@@ -165,6 +165,8 @@ func (s *session) steps() (*engine.Failure, error) {
 		return nil, err
 	}
 	defer func() { s.free() }()
+	s.began = s.p.Clock()
+	s.p.Logger.InfoContext(s.run.Context(), "a review begins", s.about()...)
 	for _, step := range []func(*progress) (*engine.Failure, error){
 		s.fetch, s.context, s.inspect, s.deliberate, s.insist, s.locate,
 	} {
@@ -252,6 +254,27 @@ func stageProgress(name string) *job.Progress {
 
 // end finishes a job that has no result. Its council is stopped before that, so that a process that dies in between does
 // it again.
+// about says in the log which review it is.
+func (s *session) about() []any {
+	about := []any{"review", string(s.review.ID)}
+	if source := s.review.Pinned.Source; source.Kind == review.SourcePull {
+		about = append(about, "pull_request", fmt.Sprintf("%s#%d", source.Pull.FullName(), source.Pull.Number))
+	}
+	return about
+}
+
+// ended tells of the end that was stored.
+func (s *session) ended(ctx context.Context, o *job.Outcome) {
+	about := append(s.about(), "state", string(o.State), "findings", s.found)
+	if o.Reason != "" {
+		about = append(about, "reason", o.Reason)
+	}
+	if !s.began.IsZero() {
+		about = append(about, "duration", s.p.Clock().Sub(s.began).Round(time.Millisecond))
+	}
+	s.p.Logger.InfoContext(ctx, "a review ended", about...)
+}
+
 func (s *session) end(f *engine.Failure) error {
 	o := job.Outcome{State: job.StateFailed, Reason: f.Reason}
 	switch f.Class {

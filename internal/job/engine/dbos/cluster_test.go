@@ -2,6 +2,7 @@ package dbos
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"witan.dev/internal/database/postgres"
 	"witan.dev/internal/job/engine"
 	"witan.dev/internal/job/engine/enginetest"
+	"witan.dev/internal/secret"
 	"witan.dev/internal/testserver"
 )
 
@@ -313,4 +315,26 @@ func TestG10_AFreshWorkerTakesWhatDeadOnesHadWithoutWaitingForItsOwnTTL(t *testi
 	defer func() { require.NoError(t, a.Engine.Stop(t.Context())); require.NoError(t, a.Close()) }()
 	require.Equal(t, engine.ID("one"), receive(t, began).id)
 	require.Never(t, func() bool { return len(began) > 0 }, 4*live.Sweep, 10*time.Millisecond, "who lives keeps its jobs")
+}
+
+func TestAWorkerTellsHowManyOfItsJobsDoSomethingAtOnce(t *testing.T) {
+	t.Parallel()
+	database := emptyDatabase(t)
+	a := join(t, database, Params{Liveness: quick()})
+	a.Engine.Handle(kind, engine.Queue{WorkerConcurrency: 32, AtWork: 2}, func(engine.Run) error { return nil })
+	require.NoError(t, a.Engine.Start(t.Context()))
+	defer func() { require.NoError(t, a.Engine.Stop(t.Context())); require.NoError(t, a.Close()) }()
+	db, err := postgres.Open(t.Context(), postgres.Params{URL: secret.New(database), MaxConns: 1, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Pool().Exec(t.Context(), `INSERT INTO executors (id, host, pid, queues, beat_time) VALUES ('older build', 'here', 2, 'council:7', clock_timestamp())`)
+	require.NoError(t, err)
+	workers, err := Workers(t.Context(), db)
+	require.NoError(t, err)
+	told := map[int]int{}
+	for _, w := range workers {
+		require.Len(t, w.Queues, 1)
+		told[w.Queues[string(kind)]] = w.AtWork[string(kind)]
+	}
+	require.Equal(t, map[int]int{32: 2, 7: 0}, told)
 }

@@ -115,7 +115,7 @@ func (e *Engine) Handle(kind engine.Kind, q engine.Queue, b engine.Body) {
 	name := cmp.Or(q.Name, string(kind))
 	if _, known := e.queues[name]; !known {
 		e.queues[name] = engine.Queue{
-			Name: name, WorkerConcurrency: cmp.Or(q.WorkerConcurrency, defaultConcurrency), Poll: cmp.Or(q.Poll, e.poll),
+			Name: name, WorkerConcurrency: cmp.Or(q.WorkerConcurrency, defaultConcurrency), AtWork: q.AtWork, Poll: cmp.Or(q.Poll, e.poll),
 		}
 	}
 	e.flows = append(e.flows, flow{kind: kind, queue: name, body: b})

@@ -118,11 +118,17 @@ func (c *cluster) attend(ctx context.Context, e *Engine, l *life, first bool) bo
 	}
 }
 
+// atWork follows the name of a queue in an entry of its own, which other versions take for one of a queue that they do not know.
+const atWork = " at work"
+
 // enter lists a life before it claims anything.
 func (c *cluster) enter(ctx context.Context, l *life) error {
 	var queues []string
 	for _, q := range l.engine.queues {
 		queues = append(queues, q.Name+":"+strconv.Itoa(q.WorkerConcurrency))
+		if q.AtWork > 0 {
+			queues = append(queues, q.Name+atWork+":"+strconv.Itoa(q.AtWork))
+		}
 	}
 	slices.Sort(queues)
 	_, err := c.pulse.Exec(ctx, `INSERT INTO executors (id, host, pid, queues) VALUES ($1, $2, $3, $4)`,

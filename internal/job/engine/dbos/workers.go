@@ -3,6 +3,7 @@ package dbos
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,9 @@ type Worker struct {
 	Identity string
 	// Queues says for each queue whose jobs it runs how many run at once.
 	Queues map[string]int
+	// AtWork says for queues some of whose jobs only wait how many of them do something at once; a worker of an older build
+	// does not tell.
+	AtWork map[string]int
 	// Silent is how long ago its last sign of life was, by the database's clock.
 	Silent time.Duration
 }
@@ -36,7 +40,13 @@ func Workers(ctx context.Context, db *postgres.DB) ([]Worker, error) {
 		if err := row.Scan(&w.Identity, &queues, &seconds); err != nil {
 			return w, err
 		}
-		w.Queues, w.Silent = limits(queues), time.Duration(seconds*float64(time.Second))
+		w.Queues, w.AtWork, w.Silent = limits(queues), make(map[string]int), time.Duration(seconds*float64(time.Second))
+		for entry, n := range w.Queues {
+			if queue, ok := strings.CutSuffix(entry, atWork); ok {
+				w.AtWork[queue] = n
+				delete(w.Queues, entry)
+			}
+		}
 		return w, nil
 	})
 	return workers, postgres.Error(err)

@@ -133,6 +133,29 @@ func TestReportsOfEachFormatAreRead(t *testing.T) {
 	}
 }
 
+func TestResultsOutsideOfTheChangeAreCounted(t *testing.T) {
+	t.Parallel()
+	line := func(path string, line int) string {
+		return fmt.Sprintf(`{"message": "m", "location": {"path": %q, "range": {"start": {"line": %d}}}}`+"\n", path, line)
+	}
+	for name, c := range map[string]struct {
+		content string
+		want    []string
+	}{
+		"a tool that ran in a subfolder":       {line("a.go", 4) + line("a.go", 5) + line("b.go", 1) + line("c.go", 1), []string{"mylint: 4 of 4 results name no file of this change (a.go, b.go, …)"}},
+		"an absolute path of another checkout": {line("/ci/elsewhere.go", 4), []string{"mylint: 1 of 1 results name no file of this change (/ci/elsewhere.go, …)"}},
+		"some outside of the change":           {line("src/a.go", 4) + line("src/a.go", 1) + line("b.go", 1), []string{"mylint: 2 of 3 results lie outside of this change"}},
+		"all of the change":                    {line("src/a.go", 4), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			report, err := linters.New(read(t, "mylint", c.content)[0], "").Review(t.Context(), change(t))
+			require.NoError(t, err)
+			require.Equal(t, c.want, report.Notes)
+		})
+	}
+}
+
 func TestCoverageNamesTheFilesThatTheToolKnows(t *testing.T) {
 	t.Parallel()
 	report, err := linters.New(read(t, "x", sarif)[0], "").Review(t.Context(), change(t))

@@ -40,8 +40,9 @@ func (r *Reviewer) Name() string { return prefix + r.tool.Name }
 
 // Review proposes the results that lie on changed lines of the new side. A place is the line that the report names where
 // the code that it quotes stands there, else where that code stands; without either the result is about another state
-// and dropped. Results about one place are one proposal. Where the report says that the tool failed, no file counts as read,
-// and without results it is ErrFailed.
+// and dropped. Results about one place are one proposal. A note counts the results outside of the change, and names paths
+// where none fits it: a tool that ran in another folder is not told from one that found nothing here. Where the report says that
+// the tool failed, no file counts as read, and without results it is ErrFailed.
 func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Report, error) {
 	report := review.Report{Looked: []review.Path{}, Limits: map[review.Path][]review.Reason{}}
 	if r.tool.failed {
@@ -62,6 +63,7 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 		}
 	}
 	places := make(map[string]*places)
+	var out outside
 	at := make(map[finding.Location]int)
 	for i := range r.tool.results {
 		if ctx.Err() != nil {
@@ -70,6 +72,7 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 		one := &r.tool.results[i]
 		f := p.file(one.path)
 		if f == nil {
+			out.nowhere(one.path)
 			continue
 		}
 		looked[f.Path] = true
@@ -81,6 +84,7 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 		}
 		location, ok := places[f.Path].of(one)
 		if !ok {
+			out.elsewhere++
 			continue
 		}
 		if n, seen := at[location]; seen {
@@ -101,7 +105,35 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 			report.Looked = append(report.Looked, review.Path(f.Path))
 		}
 	}
+	if note := out.note(r.tool.Name, len(r.tool.results)); note != "" {
+		report.Notes = append(report.Notes, note)
+	}
 	return report, nil
+}
+
+// outside counts the results that are about nothing in the change.
+type outside struct {
+	unknown, elsewhere int      // in no file of the change, and on none of its lines
+	paths              []string // the first that name no file of it
+}
+
+func (o *outside) nowhere(path string) {
+	const examples, long = 2, 80
+	o.unknown++
+	if path = cut(path, long); path != "" && len(o.paths) < examples && !slices.Contains(o.paths, path) {
+		o.paths = append(o.paths, path)
+	}
+}
+
+// note is empty where every result is about the change.
+func (o *outside) note(tool string, all int) string {
+	switch {
+	case all > 0 && o.unknown == all:
+		return fmt.Sprintf("%s: %d of %d results name no file of this change (%s)", tool, o.unknown, all, strings.Join(append(o.paths, "…"), ", "))
+	case o.unknown+o.elsewhere > 0:
+		return fmt.Sprintf("%s: %d of %d results lie outside of this change", tool, o.unknown+o.elsewhere, all)
+	}
+	return ""
 }
 
 func (r *Reviewer) proposal(one *result, location finding.Location) review.Proposal {
