@@ -443,6 +443,7 @@ func pushAll(t *testing.T, from *gittest.Repo, commits []string) {
 	planned := newPlan(t, from, commits, seed)
 	w := newWorld(t, planned.script())
 	h := w.startForge(t)
+	h.Grant(githubtest.ResolvingPermissions())
 	w.write("witan.yaml", readFile(t, w.Config)+"context: {enabled: false}\n") // what members see is the change alone
 	var err error
 	p := &pushed{plan: planned, hub: h, lives: map[int]*sownLife{}}
