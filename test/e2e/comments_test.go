@@ -1,9 +1,7 @@
 package e2e_test
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -282,18 +280,11 @@ func (w *world) inCluster(before ...func()) (*clustered, *hub, *qdranttest.Serve
 	for _, change := range before {
 		change()
 	}
-	listener, err := (&net.ListenConfig{}).Listen(w.t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(w.t, err)
-	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
-	search, ended := qdranttest.New(nil), make(chan error, 1)
-	go func() { ended <- search.Serve(ctx, listener) }()
-	w.t.Cleanup(func() {
-		stop()
-		require.NoError(w.t, <-ended)
-	})
+	search := qdranttest.New(nil)
+	at := serveSearch(w.t, search)
 	postgres, redis := testserver.StartPostgres(w.t), testserver.StartRedis(w.t, "--appendonly", "yes", "--appendfsync", "always")
 	c := w.joinCluster(cluster.Params{
-		Binary: process.Plain(w.t), Folder: w.Dir, Database: postgres.URL, Redis: redis.URL, Qdrant: "http://" + listener.Addr().String(),
+		Binary: process.Plain(w.t), Folder: w.Dir, Database: postgres.URL, Redis: redis.URL, Qdrant: at,
 		Config: readFile(w.t, w.Config), Workers: 2,
 	})
 	c.postgres, c.redis = postgres, redis

@@ -199,22 +199,15 @@ func (n *node) requireStored(p *plants) {
 	require.Greater(n.t, files, 5)
 }
 
-// columnsWith are the columns of the database in which a text stands.
-func (n *node) columnsWith(text string) map[string]bool {
-	n.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(n.Data, "witan.db")+"?mode=ro&_pragma=busy_timeout(10000)")
-	require.NoError(n.t, err)
-	defer func() { require.NoError(n.t, db.Close()) }()
-	columns := allColumns(n.t, db)
-	found := map[string]bool{}
-	for _, c := range columns {
-		var count int
-		query := fmt.Sprintf("SELECT count(*) FROM %q WHERE instr(CAST(%q AS BLOB), CAST(? AS BLOB)) > 0", c[0], c[1]) //nolint:gosec // names of our own schema
-		if err := db.QueryRowContext(n.t.Context(), query, text).Scan(&count); err == nil && count > 0 {               // tables of search have columns that are none
-			found[c[0]+"."+c[1]] = true
-		}
+// planted are the secrets as those that are looked for in what is stored, unpacked.
+func (p *plants) planted() planted {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := planted{}
+	for value, what := range p.what {
+		out[what+" "+value[:4]] = value
 	}
-	return found
+	return out
 }
 
 // allColumns are the columns of all tables, each with its table's name in front.
@@ -343,6 +336,9 @@ func TestP11_NoTokenOrSecretLeavesItsPlace(t *testing.T) {
 	require.NotEmpty(t, models.bodies)
 	require.NotEmpty(t, h.PostedBy(h.app.Bot))
 	n.requireStored(secrets)
+	shown := stores{}
+	shown.search(t, secrets.planted(), n.sqliteRows())
+	require.Empty(t, shown, "credentials in the database, unpacked")
 	commands := readFile(t, record)
 	require.Contains(t, commands, "fetch")
 	secrets.absent(t, "the arguments of git", commands)
@@ -371,7 +367,9 @@ func TestP11_NoTokenOrSecretLeavesItsPlace(t *testing.T) {
 	}
 	secrets.absent(t, "the log", n.Output())
 	secrets.absent(t, "what callers are answered", n.answers(token.Reveal()))
-	require.Equal(t, map[string]bool{"deliveries.body": true}, n.columnsWith(leaked), "only what GitHub sent is kept as it came")
+	kept := stores{}
+	kept.search(t, planted{inCode: leaked}, n.sqliteRows())
+	require.Equal(t, stores{"deliveries.body": {inCode}, snapshotPack: {inCode}}, kept, "only code, and what GitHub sent, is kept as it came")
 	n.Stop()
 	secrets.absent(t, "the log of a server that stops", n.Output())
 }

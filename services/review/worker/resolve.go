@@ -113,6 +113,9 @@ func (s *session) settings(
 		return review.DefaultSettings(), nil, nil
 	}
 	set, wrong, err := s.p.Configuration.Read(ctx, read)
+	if err == nil {
+		err = s.redactWords(ctx, &set, wrong)
+	}
 	if err != nil || set.Council == "" {
 		return set, wrong, err
 	}
@@ -355,10 +358,31 @@ func (s *session) take(ctx context.Context, out *resolved, seen int) error {
 	}
 }
 
-// redactPull takes secrets out of the author's words before they are stored. What cannot be scanned is left out.
+// redactPull takes secrets out of the author's words before they are stored.
 func (s *session) redactPull(ctx context.Context, p *review.PullRequest) error {
+	return s.redactTexts(ctx, &p.Title, &p.Body)
+}
+
+// redactWords takes secrets out of the repository's words, and what is said of them, before they are stored.
+func (s *session) redactWords(ctx context.Context, set *review.Settings, wrong []string) error {
+	set.Instructions = slices.Clone(set.Instructions)
+	texts := make([]*string, 0, len(set.Instructions)+len(wrong))
+	for i := range set.Instructions {
+		texts = append(texts, &set.Instructions[i].Text)
+	}
+	for i := range wrong {
+		texts = append(texts, &wrong[i])
+	}
+	return s.redactTexts(ctx, texts...)
+}
+
+// redactTexts takes secrets out of texts. What cannot be scanned is left out.
+func (s *session) redactTexts(ctx context.Context, texts ...*string) error {
+	if len(texts) == 0 {
+		return nil
+	}
 	redactor := s.p.Secrets.NewRedactor()
-	for _, text := range []*string{&p.Title, &p.Body} {
+	for _, text := range texts {
 		if *text == "" {
 			continue
 		}
@@ -367,7 +391,7 @@ func (s *session) redactPull(ctx context.Context, p *review.PullRequest) error {
 			if fatal(ctx, err) {
 				return err
 			}
-			s.p.Logger.WarnContext(ctx, "the author's words could not be scanned for secrets", "review", string(s.review.ID), "error", err)
+			s.p.Logger.WarnContext(ctx, "words could not be scanned for secrets", "review", string(s.review.ID), "error", err)
 			clean = ""
 		}
 		*text = clean
