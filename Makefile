@@ -67,15 +67,16 @@ fakegithub: needs ## run the simulated GitHub, to try reviews of pull requests w
 	@go build -o bin/fakegithub ./tools/fakegithub && exec bin/fakegithub -addr 127.0.0.1:7490 -control 127.0.0.1:7491 \
 		-scenario '$(SCENARIO)' -webhook '$(WEBHOOK)' -webhook-secret-file '$(SECRET)' -out .cache/fakegithub
 
-# Under the race detector these tests take a sample: of the shared diffs, and of the rounds of each race.
-WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*|TestRaces)$$
+# Under the race detector these tests take a sample: of the shared diffs, of the rounds of each race,
+# of the comments posted, and of the cases with figures.
+WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*|TestRaces|TestP04_EveryPosition.*|TestP12_PublishedFigures.*)$$
 
 # -count=1: Go would take an end-to-end result from its cache although the program that it starts has changed.
 .PHONY: test
 test: needs ## run all tests with the race detector on a Postgres and a Redis of their own, and those that only took a sample once more without
 	@{ go run ./tools/testservers go test -json -count=1 -race -timeout 60m $(if $(RUN),-run '$(RUN)') $(or $(PACKAGES),./...) && \
 		$(if $(RUN)$(PACKAGES),true,go run ./tools/testservers go test -json -count=1 -timeout 10m -run '$(WHOLE)' \
-			./test/e2e ./services/review/reviewers/secrets ./internal/job/sqlite ./internal/job/postgres); } | go run ./tools/testreport
+			./test/e2e ./services/review/publish ./services/review/reviewers/secrets ./internal/job/sqlite ./internal/job/postgres); } | go run ./tools/testreport
 
 .PHONY: test-clients
 test-clients: build ## clients that others wrote: Python grpcio, SSE clients (PyPI, npm), the page in Chromium; Qdrant's own engine as judge of rankings; GitHub's schemas for the simulated GitHub
@@ -93,6 +94,13 @@ bench: needs ## run the benchmarks of test/bench/benchmarks.txt; docs/performanc
 	@grep '^\./' test/bench/benchmarks.txt | while read -r package pattern times; do \
 		go test -run '^$$' -bench "$$pattern" -benchtime "$$times" -timeout 10m "$$package" </dev/null; \
 	done
+
+CASES ?= ../shared/data/bench
+STATIC ?= 1
+ABLATION ?=
+.PHONY: bench-review
+bench-review: build ## review pull requests that experts commented on, and bugs put back, and compare: STATIC= for your models, CONFIG=file ABLATION=1 FORMAT=json CASES=folder
+	@$(WITAN) bench review --cases '$(CASES)' --format $(FORMAT) $(if $(STATIC),--static) $(if $(ABLATION),--ablation) $(if $(CONFIG),--config '$(CONFIG)')
 
 SECONDS_EACH ?= 60
 .PHONY: ingest-load

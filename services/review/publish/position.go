@@ -52,7 +52,9 @@ func Locate(c *review.Change, l *finding.Location) (p Position, reason string) {
 	p.Path = f.Path
 	file := f.Diff()
 	r, ok := diff.Range{}, false
-	if l.StartLine > 0 && l.EndLine >= l.StartLine {
+	// Where a file became a link, git shows two patches of one path. The forge's is the second one, which deletes nothing.
+	gone := f.Change == review.TypeChanged && l.Side == diff.Left
+	if l.StartLine > 0 && l.EndLine >= l.StartLine && !gone {
 		r, ok = clip(file, diff.Range{Side: l.Side, Start: l.StartLine, End: l.EndLine})
 	}
 	if !ok {

@@ -147,7 +147,18 @@ func RunInput(t testing.TB, dir string, env []string, stdin []byte, args ...stri
 // RunBinary is RunInput of a certain build.
 func RunBinary(t testing.TB, binary, dir string, env []string, stdin []byte, args ...string) Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	return run(t, patience, binary, dir, env, stdin, args...)
+}
+
+// RunLong is RunBinary without a standard input, for what does the work of many commands: it may take ten minutes.
+func RunLong(t testing.TB, binary, dir string, args ...string) Result {
+	t.Helper()
+	return run(t, 10*time.Minute, binary, dir, nil, nil, args...)
+}
+
+func run(t testing.TB, limit time.Duration, binary, dir string, env []string, stdin []byte, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...) //nolint:gosec // our own program
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, environment(env), bytes.NewReader(stdin)

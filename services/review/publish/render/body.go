@@ -47,6 +47,13 @@ func (t *body) add(format string, args ...any) {
 	t.room -= len(block) + 2
 }
 
+// keep takes room for what is added later, at most a half of what there is, and returns what has to be given back then.
+func (t *body) keep(room int) int {
+	room = max(0, min(room, t.room/2))
+	t.room -= room
+	return room
+}
+
 // end closes the text with a mark that only programs see.
 func (t *body) end(mark string) string {
 	if mark == "" {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"witan.dev/internal/diff"
 	"witan.dev/internal/finding"
 )
 
@@ -27,9 +26,6 @@ type Overview struct {
 	Collapse bool
 }
 
-// tableRows is how many files stand in a table; more are listed by their folders.
-const tableRows = 200
-
 // maxRows bounds the findings of one list.
 const maxRows = 300
 
@@ -38,6 +34,7 @@ func (o *Overview) Walkthrough(mark string) string {
 	r := o.Report
 	t := newBody(Limit - len(mark) - 600)
 	t.add("## Witan review: %s", finding.EscapeMarkdown(finding.VerdictLine(r)))
+	kept := t.keep(o.unread())
 	o.problems(t)
 	t.add("%s", paragraphs(r.Summary, maxReason))
 	acted, fixed, dismissed, held := o.sorted()
@@ -47,35 +44,40 @@ func (o *Overview) Walkthrough(mark string) string {
 	o.list(t, "Dismissed", dismissed, true)
 	o.list(t, "Held back", held, true)
 	o.notes(t)
-	o.files(t, true)
+	t.room += kept
+	o.files(t)
 	o.closing(t)
 	return t.end(mark)
 }
 
 // Check is the check run: its title, and the two texts that it can hold, each at most Limit bytes. The first one has the
-// verdict and as many of the files as fit, the second one the findings.
+// verdict and as many of the files as fit, the second one the findings and the other files.
 func (o *Overview) Check() (title, summary, text string) {
 	r := o.Report
 	t := newBody(Limit - 600)
 	t.add("%s", finding.EscapeMarkdown(finding.VerdictLine(r)+"."))
+	t.add("%s", finding.EscapeMarkdown(finding.CoverageLine(r.Coverage)))
+	kept := t.keep(o.unread())
 	o.problems(t)
 	t.add("%s", paragraphs(r.Summary, maxReason))
 	o.notes(t)
-	t.add("%s", finding.EscapeMarkdown(finding.CoverageLine(r.Coverage)))
-	rest := o.paths(t, r.Coverage.Files)
-	o.closing(t)
+	t.room += kept
 	more := newBody(Limit - 600)
-	acted, fixed, dismissed, held := o.sorted()
-	if len(rest) > 0 {
-		rest = o.paths(more, rest)
-		if len(rest) > 0 {
-			more.add("%d more files do not fit here; the job has them all, from %s on.", len(rest), finding.CodeSpan(shown(&rest[0])))
-		}
+	texts := []*body{t}
+	if !o.fits(t) {
+		texts = append(texts, more)
+		kept = more.keep(Limit / 2)
 	}
+	acted, fixed, dismissed, held := o.sorted()
 	o.list(more, "Findings", acted, false)
 	o.list(more, "Fixed", fixed, true)
 	o.list(more, "Dismissed", dismissed, true)
 	o.list(more, "Held back", held, true)
+	if len(texts) > 1 {
+		more.room += kept
+	}
+	o.inventory(texts...)
+	o.closing(t)
 	if more.cut {
 		more.room += 500
 		more.add("More than fits here was left out; the job has it all.")
@@ -192,97 +194,6 @@ func (o *Overview) apart(t *body, findings []*finding.Finding) {
 		t.add("**%s · %s:** %s%s\n\n%s\n\n%s\n\n%s", f.Severity, escape(words(string(f.Category)), maxTitle), escape(f.Title, maxTitle), why,
 			apart(f), cmp.Or(paragraphs(f.Reason, maxReason/4), "–"), votes(f))
 	}
-}
-
-// files lists every changed file with its status.
-func (o *Overview) files(t *body, fold bool) {
-	c := o.Report.Coverage
-	if len(c.Files) == 0 {
-		return
-	}
-	inner := newBody(t.room - 400)
-	rest := o.paths(inner, c.Files)
-	if len(rest) > 0 {
-		inner.room += 300
-		inner.add("%d more files do not fit here; the check run and the job have them, from %s on.", len(rest), finding.CodeSpan(shorten(shown(&rest[0]), 200)))
-	}
-	if fold {
-		t.add("<details><summary>Coverage: %s</summary>\n\n%s\n\n</details>", finding.EscapeHTML(finding.CoverageLine(c)), inner.end(""))
-		return
-	}
-	t.add("%s", inner.end(""))
-}
-
-// paths writes files as a table, or by their folders where there are many, and returns those that did not fit.
-func (o *Overview) paths(t *body, files []finding.FileCoverage) []finding.FileCoverage {
-	if len(files) <= tableRows {
-		return table(t, files)
-	}
-	return folders(t, files)
-}
-
-func table(t *body, files []finding.FileCoverage) []finding.FileCoverage {
-	var b strings.Builder
-	b.WriteString("| file | change | status | why |\n|---|---|---|---|")
-	for i := range files {
-		f := &files[i]
-		row := fmt.Sprintf("\n| %s | %s | %s | %s |", finding.CodeSpan(shown(f)), f.Change, strings.ToLower(f.Status.String()), because(f))
-		if b.Len()+len(row)+100 > t.room {
-			t.add("%s", b.String())
-			return files[i:]
-		}
-		b.WriteString(row)
-	}
-	t.add("%s", b.String())
-	return nil
-}
-
-func because(f *finding.FileCoverage) string {
-	reasons := f.Note()
-	if f.CarriedFrom != "" {
-		reasons = strings.TrimPrefix(reasons+", unchanged since an earlier review", ", ")
-	}
-	return finding.EscapeMarkdown(reasons)
-}
-
-func shown(f *finding.FileCoverage) string { return diff.DisplayPath(f.Path) }
-
-// folders writes files in a fence, under a line for each status and folder.
-func folders(t *body, files []finding.FileCoverage) []finding.FileCoverage {
-	files = slices.Clone(files)
-	slices.SortStableFunc(files, func(a, b finding.FileCoverage) int {
-		return cmp.Or(cmp.Compare(b.Status, a.Status), cmp.Compare(a.Note(), b.Note()), cmp.Compare(a.Path, b.Path))
-	})
-	var b strings.Builder
-	status, folder := "", "\x00"
-	for i := range files {
-		f := &files[i]
-		path := finding.Visible(shown(f))
-		dir, name := "", path
-		if at := strings.LastIndexByte(path, '/'); at >= 0 && !strings.HasPrefix(path, `"`) {
-			dir, name = path[:at+1], path[at+1:]
-		}
-		now := strings.ToLower(f.Status.String())
-		if reasons := f.Note(); reasons != "" {
-			now += ": " + reasons
-		}
-		var lines string
-		if now != status {
-			lines, folder = lines+now+"\n", "\x00"
-		}
-		if dir != folder {
-			lines += " " + cmp.Or(dir, "./") + "\n"
-		}
-		lines += "  " + f.Change + " " + name + "\n"
-		if b.Len()+len(lines)+200 > t.room {
-			t.add("%s", finding.FenceMarkdown(b.String()))
-			return files[i:]
-		}
-		status, folder = now, dir
-		b.WriteString(lines)
-	}
-	t.add("%s", finding.FenceMarkdown(b.String()))
-	return nil
 }
 
 func (o *Overview) closing(t *body) {

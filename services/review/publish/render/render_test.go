@@ -158,28 +158,3 @@ func TestWhatIsBelowSeverityPublishIsListedAndNoMore(t *testing.T) {
 		require.NotContains(t, body, "in full")
 	}
 }
-
-// TestP07_EveryPathIsListed shows large changes with all their paths, and names from where on they do not fit.
-func TestP07_EveryPathIsListed(t *testing.T) {
-	t.Parallel()
-	for _, n := range []int{1, 150, 965, 4000} {
-		o := &render.Overview{Report: &finding.Report{Job: "jobs/k1"}, Address: job}
-		for i := range n {
-			o.Report.Coverage.Files = append(o.Report.Coverage.Files, finding.FileCoverage{
-				Path: fmt.Sprintf("services/component%d/internal/subfolder/file_%04d.go", i/20, i), Change: "M", Status: finding.Reviewed,
-			})
-		}
-		_, summary, more := o.Check()
-		walkthrough := o.Walkthrough(mark)
-		for i := range o.Report.Coverage.Files {
-			name := fmt.Sprintf("file_%04d.go", i)
-			if n <= 965 {
-				require.Contains(t, summary+more, name)
-				require.Contains(t, walkthrough, name)
-			} else if !strings.Contains(summary+more, name) {
-				require.Contains(t, more, "more files do not fit here; the job has them all, from")
-			}
-		}
-		lively(t, "walkthrough", walkthrough)
-	}
-}
