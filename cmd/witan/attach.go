@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,7 +38,12 @@ also printed as json, sarif, rdjson or markdown.`,
 				return err
 			}
 			defer a.disconnect(cmd.Context(), s)
-			return a.attach(cmd.Context(), s, jobName(args[0]), after, format)
+			name := jobName(args[0])
+			err = a.attach(cmd.Context(), s, name, after, format)
+			if err != nil && !isJobName(name) {
+				a.say("%q is no job's name: those are jobs/ and 26 lower-case letters and digits, as `witan jobs list` shows them", args[0])
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or jsonl; of a review also json, sarif, rdjson, markdown")
@@ -56,6 +62,11 @@ func jobName(arg string) string {
 		arg = arg[i+1:]
 	}
 	return "jobs/" + arg
+}
+
+// isJobName says whether a name has the form of those that jobs are given.
+func isJobName(name string) bool {
+	return regexp.MustCompile(`^jobs/[a-z2-7]{26}$`).MatchString(name)
 }
 
 func (a *app) attach(ctx context.Context, s *session, name string, after int64, format string) error {

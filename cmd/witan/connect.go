@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"witan.dev/internal/config"
 	"witan.dev/internal/datadir"
@@ -109,6 +110,12 @@ func settle(ctx context.Context, patience time.Duration, try func() (*session, e
 		case <-time.After(holderPause):
 		}
 	}
+}
+
+// speaksHTTP says whether a failed call was answered in HTTP/1.1, by gRPC's words for it.
+func speaksHTTP(err error) bool {
+	text := status.Convert(err).Message()
+	return strings.Contains(text, "HTTP/1.1 header") || strings.Contains(text, "unexpected HTTP status code")
 }
 
 // attachSuffix repeats the flags that lead to the same data folder.
@@ -222,6 +229,10 @@ func reach(ctx context.Context, conn *grpc.ClientConn, address string, s *sessio
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	if _, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{}); err != nil {
+		if speaksHTTP(err) {
+			return nil, exit(exitUnreachable, errors.Join(fmt.Errorf("%s speaks plain HTTP: it may be the port of REST and the page (7480 by default); "+
+				"commands need the one of gRPC (7400 by default)", address), conn.Close()))
+		}
 		return nil, exit(exitUnreachable, errors.Join(fmt.Errorf("no Witan answers at %s: %s", address, explain(err)), conn.Close()))
 	}
 	s.conn = conn

@@ -48,7 +48,7 @@ has a body that this version cannot read; "redeliver" handles either again, once
 				return a.printJSON(d)
 			})},
 		&cobra.Command{
-			Use: "redeliver DELIVERY ...", Short: "Handle what was delivered once more", Args: cobra.MinimumNArgs(1),
+			Use: "redeliver DELIVERY ...", Short: "Handle what was delivered once more", Args: someDeliveries,
 			Long: `Handle the stored bodies of deliveries once more, each under a new name: the old one with ~1, ~2 … behind it. What a
 delivery started before stays as it is. Prints the new deliveries and their states.`,
 			Example: "  witan deliveries list --state dead\n  witan deliveries redeliver 72d3162e-cc78-11e3-81ab-4c9367dc0958",
@@ -89,6 +89,13 @@ func (a *app) deliveriesListCommand(
 	list.Flags().BoolVar(&wanted.hideIgnored, "hide-ignored", false, "leave out those that called for nothing")
 	list.Flags().IntVar(&limit, "limit", deliveriesPage, "at most so many")
 	return list
+}
+
+func someDeliveries(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("name the deliveries to handle again, as `witan deliveries list` shows them: witan deliveries redeliver DELIVERY ...")
+	}
+	return nil
 }
 
 // deliveryFilter chooses deliveries; the zero value means all.

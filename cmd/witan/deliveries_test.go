@@ -77,6 +77,7 @@ func TestStatesOfDeliveriesAreNamedInAnyCase(t *testing.T) {
 		_, err := parseDeliveryState(wrong)
 		require.ErrorContains(t, err, "stored, handled, ignored, unparsed, dead", wrong)
 	}
+	require.ErrorContains(t, someDeliveries(nil, nil), "name the deliveries to handle again")
 	require.Equal(t, "deliveries/a~1", deliveryName("a~1"))
 	require.Equal(t, "deliveries/a~1", deliveryName("deliveries/a~1"))
 }

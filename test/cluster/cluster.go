@@ -62,6 +62,9 @@ type Params struct {
 	Queues []string
 	// Output takes what the processes write, each line with the process's name in front; nil: nobody does.
 	Output io.Writer
+	// Ended is told of a process that ended though nobody here asked it to: its name, and how; nil: nobody is. Several may call
+	// it at once.
+	Ended func(name, how string)
 	// Environ is added to the processes' environment, from which all WITAN_ variables are taken out.
 	Environ []string
 	// Observed gives each process an address for operators, which Process.Operations names.
@@ -250,6 +253,7 @@ func (c *Cluster) Launch(ctx context.Context, name string, args ...string) error
 		return fmt.Errorf("there is a process %s already", name)
 	}
 	p := newProcess(name, &c.p, args)
+	p.ended = c.p.Ended
 	if c.p.Observed {
 		addresses, err := freeport.Addresses(ctx, 1)
 		if err != nil {

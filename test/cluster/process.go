@@ -28,12 +28,14 @@ type Process struct {
 	environ   []string
 	output    io.Writer
 	operators string // address
+	ended     func(name, how string)
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
 	done  chan struct{}
 	lines []string
 	more  chan struct{} // closed and replaced at every line
+	asked bool          // to end
 }
 
 func newProcess(name string, p *Params, args []string) *Process {
@@ -85,7 +87,7 @@ func (p *Process) Start() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	p.cmd, p.done, p.lines = cmd, make(chan struct{}), nil
+	p.cmd, p.done, p.lines, p.asked = cmd, make(chan struct{}), nil, false
 	go p.follow(cmd, out, p.done)
 	return nil
 }
@@ -105,6 +107,12 @@ func (p *Process) follow(cmd *exec.Cmd, out io.Reader, done chan struct{}) {
 		}
 	}
 	_ = cmd.Wait() // the exit code is looked at by those who want to know
+	p.mu.Lock()
+	asked := p.asked
+	p.mu.Unlock()
+	if p.ended != nil && !asked {
+		p.ended(p.Name, strings.TrimPrefix(cmd.ProcessState.String(), "signal: "))
+	}
 }
 
 // launch starts the process and waits until it says that it is at work.
@@ -167,6 +175,7 @@ func (p *Process) Signal(s syscall.Signal) error {
 	if p.cmd == nil {
 		return fmt.Errorf("%s does not run", p.Name)
 	}
+	p.asked = p.asked || s == syscall.SIGKILL || s == syscall.SIGTERM
 	return p.cmd.Process.Signal(s)
 }
 

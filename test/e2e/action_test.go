@@ -92,8 +92,8 @@ func TestTheActionReviewsAndKeepsTheResult(t *testing.T) {
 	require.NoError(t, os.WriteFile(spread, []byte(`{"message": "an exported key", "location": {"path": "key.go", "range": {"start": {"line": 1}}}}`), 0o600))
 	reported := r.action(name, writer, inputs{Reports: "\n  " + report + " \r\n\n" + spread + "\n"})
 	require.Equal(t, first.Output, reported.Output)
-	require.Contains(t, reported.Summary, "linter/exit-9-my-lint")
-	require.Contains(t, reported.Summary, "linter/other")
+	require.Contains(t, reported.Summary, "a name in capitals")
+	require.Contains(t, reported.Summary, "an exported key")
 
 	nobody := r.action(name, writer, inputs{Council: "nobody; exit 0"})
 	require.Equal(t, "exit-code=3\n", nobody.Output)

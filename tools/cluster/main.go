@@ -84,6 +84,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	lines := &shared{out: out}
 	c, err := cluster.Start(ctx, cluster.Params{
 		Binary: program, Folder: folder, Database: postgres, Redis: redis, Qdrant: qdrant, Config: string(text), Base: base, Workers: *workers, Output: lines,
+		Ended: func(name, how string) {
+			_, _ = fmt.Fprintf(lines, "%s ended: %s; it is not started again\n", name, how)
+		},
 		HTTP: *http, Webhooks: *webhooks,
 	})
 	if err != nil {

@@ -47,7 +47,7 @@ func migrateTo(ctx context.Context, url secret.Text, version int64) (_ int64, er
 		_, err = provider.Up(ctx)
 	}
 	if err != nil {
-		return 0, Error(fmt.Errorf("bring the schema up to date: %w", err))
+		return 0, located(Error(fmt.Errorf("bring the schema up to date: %w", err)), pool.Config().ConnConfig)
 	}
 	return provider.GetDBVersion(ctx)
 }

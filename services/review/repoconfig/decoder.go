@@ -68,7 +68,7 @@ func (d *decoder) object(n *yaml.Node, key string, fields map[string]field) {
 	d.each(n, key, func(name string, value *yaml.Node, full string) {
 		read, known := fields[name]
 		if !known {
-			d.add(full, "there is no such key; known here: %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+			d.add(full, "line %d: there is no such key; known here: %s", value.Line, strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 			return
 		}
 		read(value, full)
@@ -90,7 +90,7 @@ func (d *decoder) each(n *yaml.Node, key string, fn func(name string, value *yam
 		}
 		full := strings.TrimPrefix(key+"."+shown(name.Value), ".")
 		if seen[name.Value] {
-			d.add(full, "stands twice")
+			d.add(full, "line %d: stands twice", name.Line)
 			continue
 		}
 		seen[name.Value] = true
@@ -153,7 +153,11 @@ func (d *decoder) number(into *int64, low, high int64) field {
 		}
 		v, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || v < low || v > high {
-			d.add(key, "must be between %d and %d", low, high)
+			what := fmt.Sprintf("between %d and %d", low, high)
+			if low == high {
+				what = strconv.FormatInt(low, 10)
+			}
+			d.add(key, "line %d: must be %s", n.Line, what)
 			return
 		}
 		*into = v
@@ -169,7 +173,7 @@ func (d *decoder) money(into *int64) field {
 		}
 		v, err := strconv.ParseFloat(n.Value, 64)
 		if err != nil || !(v > 0 && v <= 1e6) {
-			d.add(key, "must be above 0 and at most 1000000")
+			d.add(key, "line %d: must be above 0 and at most 1000000", n.Line)
 			return
 		}
 		*into = max(int64(v*1e6), 1)
@@ -332,18 +336,23 @@ func (d *decoder) instructions(n *yaml.Node, key string, set *review.Settings) {
 	}
 	for i, c := range n.Content {
 		var rule review.Instruction
+		stated := false
+		text := d.text(&rule.Text, func(text string) string {
+			if strings.TrimSpace(text) == "" || utf8.RuneCountInString(text) > maxRule {
+				return fmt.Sprintf("must have between 1 and %d characters", maxRule)
+			}
+			return ""
+		})
 		at := fmt.Sprintf("%s[%d]", key, i)
 		d.object(c, at, map[string]field{
 			"paths": d.patterns(&rule.Paths),
-			"text": d.text(&rule.Text, func(text string) string {
-				if strings.TrimSpace(text) == "" || utf8.RuneCountInString(text) > maxRule {
-					return fmt.Sprintf("must have between 1 and %d characters", maxRule)
-				}
-				return ""
-			}),
+			"text": func(n *yaml.Node, key string) {
+				stated = true
+				text(n, key)
+			},
 		})
-		if rule.Text == "" && c.Kind == yaml.MappingNode {
-			d.add(at+".text", "is missing")
+		if !stated && c.Kind == yaml.MappingNode {
+			d.add(at+".text", "line %d: is missing", c.Line)
 		}
 		set.Instructions = append(set.Instructions, rule)
 	}

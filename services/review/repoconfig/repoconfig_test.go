@@ -87,9 +87,11 @@ comments: {max_inline: 61}
 	require.Len(t, problems, 20)
 	require.Equal(t, "there is more that is wrong", problems[19])
 	text := strings.Join(problems, "\n")
+	require.Equal(t, 1, strings.Count(text, "instructions[0].text"), text)
+	require.Contains(t, text, "instructions[1].text: line 6: is missing")
 	for _, want := range []string{
-		"version: must be between 1 and 1", "reviews: there is no such key", "review.auto[1]: must be one of opened, push",
-		"review.drafts: line 4: must be true or false", "review.base_branches: line 4: must be a list", "review.ignore.users: there is no such key",
+		"version: line 2: must be 1\n", "reviews: line 3: there is no such key", "review.auto[1]: must be one of opened, push",
+		"review.drafts: line 4: must be true or false", "review.base_branches: line 4: must be a list", "review.ignore.users: line 4: there is no such key",
 		"paths.include: ", "paths.exclude[0]: line 5: must be a text", "instructions[0].text: ", "instructions[2]: line 6: must be a mapping",
 		"guidelines[0]: must be a path inside", "severity.publish: must be low",
 	} {
@@ -101,7 +103,7 @@ comments: {max_inline: 61}
 	require.Equal(t, review.DefaultSettings(), set)
 	_, problems = reader().Parse([]byte("check: {incomplete: success}\nwalkthrough: {enabled: 1}\nbudget: {tokens: 0, cost: .inf, calls: 1.5}\ncontext: {sources: [all]}\ncomments: {language: en}\n"))
 	require.Len(t, problems, 7)
-	require.Contains(t, problems[6], "comments.language: there is no such key", "it would change nothing")
+	require.Contains(t, problems[6], "comments.language: line 5: there is no such key", "it would change nothing")
 }
 
 func TestWhatIsHostileIsRefusedWithinBounds(t *testing.T) {
@@ -116,8 +118,8 @@ func TestWhatIsHostileIsRefusedWithinBounds(t *testing.T) {
 		"a merge":           {"review: {<<: {drafts: true}}\n", "a key must be a word"},
 		"two documents":     {"version: 1\n---\nversion: 1\n", "more than one document"},
 		"a tag":             {"council: !!binary aGk=\n", "must be a text"},
-		"a key twice":       {"version: 1\nversion: 1\n", "stands twice"},
-		"a key of bytes":    {"\"\\x1b[31m@everyone\": 1\n", `"\x1b[31m@everyone": there is no such key`},
+		"a key twice":       {"version: 1\nversion: 1\n", "version: line 2: stands twice"},
+		"a key of bytes":    {"\"\\x1b[31m@everyone\": 1\n", `"\x1b[31m@everyone": line 1: there is no such key`},
 		"no YAML":           {"a: b: c", "is no YAML"},
 		"a sequence":        {"- a\n", "must be a mapping"},
 		"a number too long": {"budget: {tokens: 99999999999999999999}\n", "budget.tokens"},
