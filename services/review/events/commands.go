@@ -160,8 +160,12 @@ func (o *order) asAuthor(ctx context.Context, subject string) (allowed bool, err
 	return allowed, err
 }
 
-// review starts a review.
+// review starts a review. Of what is closed there are none, which is said in words: a check run would stand at its commit when
+// it is opened again.
 func (o *order) review() (*engine.Failure, error) {
+	if o.pull.State != review.PullOpen {
+		return o.say("closed", "The pull request is not open.")
+	}
 	scope := review.ScopeDefault
 	if word, _, _ := strings.Cut(o.Text, " "); strings.EqualFold(word, "full") {
 		scope = review.ScopeWhole

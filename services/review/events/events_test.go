@@ -417,6 +417,18 @@ func TestP02_ACommandIsCarriedOutOnceForWhoMayAskForIt(t *testing.T) {
 	require.Empty(t, commands.Parse(render.Answer("The answer:", "/witan review\n\n@owl review\n\n /witan pause", nil, ""), "owl"))
 }
 
+// TestP07_NoReviewOfWhatIsClosedIsStarted: its check run would stand at the commit when it is opened again.
+func TestP07_NoReviewOfWhatIsClosedIsStarted(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.set(review.PullClosed)
+	s.tell(t, "1", "wil", comment(1, "/witan review"))
+	require.Empty(t, s.reviews(t))
+	_, comments := s.seen()
+	require.Len(t, comments, 1)
+	require.Contains(t, comments[0], "The pull request is not open.")
+}
+
 // TestP02_AStrangersCommentCostsLittle: the forge counts requests, and what is written to it is written slowly.
 func TestP02_AStrangersCommentCostsLittle(t *testing.T) {
 	t.Parallel()

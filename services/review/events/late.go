@@ -126,7 +126,7 @@ func (s *session) endLate(late *LateCheck) (*engine.Failure, error) {
 			}
 			return s.endOpen(ctx, desk, late)
 		}
-		return desk.Check(ctx, late.Check)
+		return desk.Unread(ctx, late.Check)
 	})
 }
 
@@ -146,7 +146,7 @@ func (s *session) endOpen(ctx context.Context, desk *publish.Desk, late *LateChe
 		return publish.Placed{}, err
 	}
 	desk.Begin = func(context.Context, []string) error { return errNotThere }
-	placed, err := desk.Check(ctx, check)
+	placed, err := desk.Unread(ctx, check)
 	if errors.Is(err, errNotThere) {
 		return publish.Placed{}, nil
 	}

@@ -322,6 +322,99 @@ func TestP07_WhatHasToBeCompleteLetsNobodyPast(t *testing.T) {
 	}
 }
 
+// TestP07_NothingUnreadTakesAFailureFromItsCommit has the author of a pull request, who may not write, do what leads to a newer
+// check run at the commit whose check failed.
+func TestP07_NothingUnreadTakesAFailureFromItsCommit(t *testing.T) {
+	t.Parallel()
+	const by = "contributor"
+	type scene = func(t *testing.T, s *shows)
+	then := func(trigger review.Trigger, acts ...func(context.Context, *githubtest.PullRequest) error) scene {
+		return func(t *testing.T, s *shows) {
+			t.Helper()
+			for _, act := range acts {
+				require.NoError(t, act(t.Context(), s.pull))
+			}
+			s.end(t, s.asks(t, trigger))
+		}
+	}
+	closes := func(ctx context.Context, p *githubtest.PullRequest) error { return p.Close(ctx, by) }
+	drafts := func(ctx context.Context, p *githubtest.PullRequest) error { return p.ConvertToDraft(ctx, by) }
+	titles := func(ctx context.Context, p *githubtest.PullRequest) error { return p.Retitle(ctx, by, "wip", "") }
+	base := func(name string) func(ctx context.Context, p *githubtest.PullRequest) error {
+		return func(ctx context.Context, p *githubtest.PullRequest) error { return p.SetBase(ctx, by, name) }
+	}
+	for name, c := range map[string]struct {
+		config string
+		act    scene
+	}{
+		"asks while it is closed":             {"", then(review.TriggerCommand, closes)},
+		"opens a draft again":                 {"", then(review.TriggerReopened, drafts)},
+		"takes a title that is ignored":       {"review: {ignore: {titles: [wip]}}\n", then(review.TriggerReopened, titles)},
+		"opens again what only who asks gets": {"review: {ignore: {authors: [contributor]}}\n", then(review.TriggerReopened)},
+		"goes to a branch without reviews":    {"review: {base_branches: [main]}\n", then(review.TriggerBaseChanged, base("next"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"a.go": def("A", "\tdanger(1)\n")}
+			a := openAt(t, map[string]string{"README.md": "hello\n", ".witan.yaml": "version: 1\n" + c.config}, files)
+			_, err := a.repo.Commit(t.Context(), githubtest.Commit{Branch: "next", Files: files})
+			require.NoError(t, err)
+			s := a.start(t)
+			s.end(t, s.ask(t))
+			require.Equal(t, "failure", s.newest(t).Conclusion)
+			c.act(t, s)
+			check := s.newest(t)
+			require.Equal(t, "completed", check.Status)
+			require.Equal(t, "failure", check.Conclusion, check.Body)
+		})
+	}
+}
+
+// TestP07_TheCheckOfAnotherBranchDoesNotPass: whoever opened a pull request to a branch that has the worst of it already takes it
+// to another one, where pushes start no reviews.
+func TestP07_TheCheckOfAnotherBranchDoesNotPass(t *testing.T) {
+	t.Parallel()
+	a := openAt(t, map[string]string{".witan.yaml": "version: 1\nreview: {auto: [opened]}\n"}, map[string]string{"a.go": def("A", "\tdanger(1)\n")})
+	_, err := a.repo.Commit(t.Context(), githubtest.Commit{Branch: "next", Parent: "topic", Files: map[string]string{"b.go": "package p\n"}})
+	require.NoError(t, err)
+	_, err = a.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"c.go": "package p\n"}})
+	require.NoError(t, err)
+	require.NoError(t, a.pull.SetBase(t.Context(), "contributor", "next"))
+	s := a.start(t)
+	s.end(t, s.asks(t, review.TriggerOpened))
+	require.Equal(t, "success", s.newest(t).Conclusion)
+	require.NoError(t, a.pull.SetBase(t.Context(), "contributor", "main"))
+	r, _ := s.end(t, s.asks(t, review.TriggerBaseChanged))
+	require.Equal(t, review.DeclinedBaseUnread, r.DeclinedReason)
+	require.Equal(t, "failure", s.newest(t).Conclusion)
+	require.Contains(t, s.newest(t).Body, "/witan review")
+}
+
+// TestP07_NoCheckRunPassesForABranchWithoutReviews where it has to be complete: it would stand at the commit when the pull
+// request goes to another branch.
+func TestP07_NoCheckRunPassesForABranchWithoutReviews(t *testing.T) {
+	t.Parallel()
+	for config, runs := range map[string]int{"check: {incomplete: failure}\n": 0, "": 1} {
+		a := openAt(t, map[string]string{".witan.yaml": "version: 1\nreview: {base_branches: [next]}\n" + config}, map[string]string{"a.go": "package p\n"})
+		s := a.start(t)
+		r, _ := s.end(t, s.asks(t, review.TriggerOpened))
+		require.Equal(t, review.DeclinedBranch, r.DeclinedReason)
+		require.Len(t, a.checkRuns(), runs)
+	}
+}
+
+func (a *at) checkRuns() []githubtest.Post {
+	return slices.DeleteFunc(a.PostedBy(a.app.Bot), func(p githubtest.Post) bool { return p.Kind != githubtest.KindCheckRun })
+}
+
+// newest is the check run that counts at the forge.
+func (a *at) newest(t *testing.T) githubtest.Post {
+	t.Helper()
+	runs := a.checkRuns()
+	require.NotEmpty(t, runs)
+	return runs[len(runs)-1]
+}
+
 // TestAForgeThatStaysAwayLeavesTheFindingsAndARetryShowsThem has the forge take no write for longer than the review waits.
 func TestAForgeThatStaysAwayLeavesTheFindingsAndARetryShowsThem(t *testing.T) {
 	t.Parallel()

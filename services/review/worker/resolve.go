@@ -270,8 +270,11 @@ func (s *session) resolvePull(ctx context.Context, seen int) (resolved, error) {
 	source.Reports = review.MergeReports(source.Reports, subject.JoinedReports)
 	out.Pinned.Source = source
 	out.Declined, out.Silent = out.Settings.Decline(&pull, &s.review, &subject)
-	if out.Declined == "" && subject.BaseChangedOften(&pull, &s.review, s.p.Clock()) {
+	switch {
+	case out.Declined == "" && subject.BaseChangedOften(&pull, &s.review, s.p.Clock()):
 		out.Declined = review.DeclinedBaseChanges
+	case out.Declined != "" && out.Declined != review.DeclinedClosed && subject.BaseUnread(&pull):
+		out.Declined, out.Silent = review.DeclinedBaseUnread, false
 	}
 	if out.Declined == "" {
 		if out.Pinned, err = s.p.Repository.Pin(ctx, s.review.ID, source); err != nil {
