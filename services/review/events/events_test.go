@@ -749,7 +749,7 @@ func TestP07_ALateCheckRunIsEndedUnlessItsReviewWasTriedAgain(t *testing.T) {
 	require.NoError(t, err)
 	for _, attempt := range []int32{2, 1} {
 		late := events.LateCheck{Review: made.ID, Attempt: attempt, Check: publish.Check{
-			ExternalID: "x", Status: publish.CheckCompleted, Conclusion: publish.Neutral, Title: "Not reviewed",
+			ExternalID: "x", Head: "head", Status: publish.CheckCompleted, Conclusion: publish.Neutral, Title: "Not reviewed",
 		}}
 		request := uuid.NewSHA1(uuid.NameSpaceURL, fmt.Append(nil, attempt)).String()
 		for range 2 {

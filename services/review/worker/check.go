@@ -58,8 +58,9 @@ func (s *session) openCheck() (*engine.Failure, error) {
 type ending struct {
 	conclusion publish.Conclusion
 	title, why string
-	// away says that the forge did not answer, so that the check run may not even have begun.
-	away bool
+	// away says that the forge did not answer, or refused us, so that the check run may not even have begun.
+	away    bool
+	refused bool
 }
 
 func (s *session) ending(ctx context.Context, f *engine.Failure) ending {
@@ -72,9 +73,12 @@ func (s *session) ending(ctx context.Context, f *engine.Failure) ending {
 	}
 	return ending{
 		conclusion: publish.Missing(&s.resolution.Settings), title: "Not reviewed: " + words(f.Reason), why: cmp.Or(f.Message, words(f.Reason)),
-		away: f.Class == classUnavailable,
+		away: f.Class == classUnavailable || refused(f), refused: refused(f),
 	}
 }
+
+// refused says whether the forge refused us: as long as an installation is suspended, say.
+func refused(f *engine.Failure) bool { return f.Reason == string(review.ErrForgeRefused.Reason()) }
 
 // isSuperseded says whether a newer review took this one's place, whoever noticed.
 func (s *session) isSuperseded(ctx context.Context) bool {
@@ -131,12 +135,16 @@ func declined(reason string) string {
 // closeCheck ends the check run of a review that has no result, with the reason. What cannot be written within a moment is
 // left to a job of its own, which waits for the forge.
 func (s *session) closeCheck(ctx context.Context, e ending) {
-	if !s.checking() || s.elsewhere() || !s.checked && s.resolution.Declined == "" && !e.away && !s.checkBegun(ctx) {
+	if !s.checking() && !(e.away && s.unseen()) || s.elsewhere() || !s.checked && s.resolution.Declined == "" && !e.away && !s.checkBegun(ctx) {
 		return
 	}
 	check := s.checkRun()
 	check.Status, check.Conclusion, check.Title = publish.CheckCompleted, e.conclusion, finding.Visible(e.title)
 	check.Summary = finding.EscapeMarkdown(e.why)
+	if check.Head == "" {
+		s.closeLater(ctx, e, check)
+		return
+	}
 	limited, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
 	err := s.patiently(limited, func(ctx context.Context) error {
@@ -144,7 +152,10 @@ func (s *session) closeCheck(ctx context.Context, e ending) {
 		if err != nil {
 			return err
 		}
-		_, err = desk.Unread(ctx, check)
+		placed, err := desk.Unread(ctx, check)
+		if err == nil && !placed.Done && e.refused {
+			return review.ErrForgeRefused
+		}
 		if limit, ok := errors.AsType[*review.LimitError](err); ok {
 			return errors.New(limit.Error()) // not for a few moments
 		}
@@ -152,9 +163,12 @@ func (s *session) closeCheck(ctx context.Context, e ending) {
 	})
 	if err != nil {
 		s.p.Logger.WarnContext(ctx, "the check run was not ended with its review", "review", string(s.review.ID), "error", err)
-		s.closeLater(ctx, check)
+		s.closeLater(ctx, e, check)
 	}
 }
+
+// unseen says whether the review ended before the forge told of its pull request.
+func (s *session) unseen() bool { return s.showing() && s.resolution.Pinned.Head == "" }
 
 // elsewhere says whether the pull request goes to a branch of which no reviews are wanted, in a repository whose check has to
 // be complete. There is no check run then: one that passes would stand at the commit when its author changes the branch.
@@ -175,12 +189,13 @@ func (s *session) checkBegun(ctx context.Context) bool {
 }
 
 // closeLater leaves the check run to a job that waits for the forge. Should that fail, the job of the review says the same.
-func (s *session) closeLater(ctx context.Context, check publish.Check) {
+func (s *session) closeLater(ctx context.Context, e ending, check publish.Check) {
 	if s.p.EndLater == nil {
 		return
 	}
 	err := s.p.EndLater(ctx, s.review.Owner, s.attemptID(stepCheck+"/late"), events.LateCheck{
 		Review: s.review.ID, Attempt: s.run.Attempt(), Pull: s.resolution.Pinned.Source.Pull, Check: check,
+		Refused: e.refused,
 	})
 	if err != nil {
 		s.p.Logger.ErrorContext(ctx, "nobody will end the check run", "review", string(s.review.ID), "error", err)

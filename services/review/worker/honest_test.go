@@ -2,21 +2,27 @@ package worker_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
+	"witan.dev/services/review/events"
 	"witan.dev/services/review/github/githubtest"
 	"witan.dev/services/review/publish"
+	"witan.dev/services/review/starter"
 	"witan.dev/services/review/worker"
 )
 
@@ -204,6 +210,57 @@ func TestP07_AReviewThatFailsSaysSoAtItsCheckRun(t *testing.T) {
 	require.Equal(t, "completed", check.Status)
 	require.Equal(t, "neutral", check.Conclusion)
 	require.Contains(t, check.Body, "larger than one review takes")
+}
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestP07_ARefusedReviewIsLoggedAndSaysSoWhenItMay has the installation suspended before the review knows its commit.
+func TestP07_ARefusedReviewIsLoggedAndSaysSoWhenItMay(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	log := &lines{}
+	s := a.start(t, func(p *worker.Params) {
+		kept := p.Jobs.(jobs).Manager //nolint:errcheck,forcetypeassert // it is one
+		p.Logger = slog.New(slog.NewTextHandler(log, nil))
+		p.EndLater = func(ctx context.Context, owner, requestID string, late events.LateCheck) error {
+			return events.EndLater(ctx, kept, owner, requestID, late)
+		}
+	})
+	first, _ := s.end(t, s.ask(t))
+	_, err := a.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"more.go": "package p\n"}})
+	require.NoError(t, err)
+	a.Suspend(true)
+	before, id := len(a.checkRuns()), job.NewID()
+	_, err = s.starter.Start(t.Context(), review.Review{
+		ID: id, Owner: "local", Trigger: review.TriggerPushed, Publish: true, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Revision: 1,
+		Pinned: review.Pinned{Source: review.Source{Kind: review.SourcePull, Pull: first.Pinned.Source.Pull}, Subject: first.Pinned.Subject},
+	}, starter.Request{Method: "test", ID: uuid.NewString(), Body: sha256.Sum256([]byte(id))})
+	require.NoError(t, err)
+	_, j := s.end(t, id)
+	require.Equal(t, "FORGE_REFUSED", j.StateReason)
+	for _, part := range []string{"level=WARN msg=\"a review failed\" job_id=" + string(id), "pull=" + first.Pinned.Subject, "reason=FORGE_REFUSED"} {
+		require.Contains(t, log.String(), part)
+	}
+	a.Suspend(false)
+	require.Eventually(t, func() bool { return len(a.checkRuns()) > before }, 30*time.Second, 20*time.Millisecond)
+	require.Equal(t, "neutral", s.newest(t).Conclusion)
+	require.Contains(t, s.newest(t).Body, "the forge refuses")
 }
 
 // TestACouncilIsNotPaidForNothingToRead has a review of the same head follow, as where a pull request is opened again.

@@ -460,6 +460,10 @@ func (s *session) endSuperseded() error {
 // finish ends the job and forgets it at its subject, whose row is locked before the review's.
 func (s *session) finish(ctx context.Context, o job.Outcome) error {
 	write := o.Write
+	if o.State == job.StateFailed && o.Error != nil {
+		s.p.Logger.WarnContext(ctx, "a review failed", "job_id", string(s.review.ID), "pull", s.review.Pinned.Subject,
+			"reason", o.Error.Reason, "message", o.Error.Message)
+	}
 	published := o.State == job.StateSucceeded || o.State == job.StatePartiallySucceeded
 	o.Write = func(ctx context.Context, tx job.Tx) error {
 		if s.shared() && s.review.Pinned.Subject != "" {

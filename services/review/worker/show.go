@@ -49,7 +49,8 @@ func (s *session) show(d decided, result *review.Result) (*engine.Failure, error
 	if f != nil {
 		result.Publication = finding.Publication{State: shownFailed, Reason: f.Reason}
 		s.closeCheck(context.WithoutCancel(s.run.Context()), ending{
-			conclusion: publish.Missing(&s.resolution.Settings), title: "Not published", why: f.Message, away: f.Class == classUnavailable,
+			conclusion: publish.Missing(&s.resolution.Settings), title: "Not published", why: f.Message,
+			away: f.Class == classUnavailable || refused(f), refused: refused(f),
 		})
 	}
 	return f, nil
