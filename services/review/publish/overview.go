@@ -13,9 +13,14 @@ func Overview(r *finding.Report, shown *review.Shown, address string) *render.Ov
 	}
 }
 
-// Concluded completes a check run with what a finished review says.
+// Concluded completes a check run with what a finished review says. It does not pass while the repository's configuration is
+// wrong: that may have asked for more than the defaults do.
 func Concluded(c Check, o *render.Overview, incompleteFails bool) Check {
-	c.Status, c.Conclusion = CheckCompleted, Conclude(o.Report, &review.Settings{IncompleteFails: incompleteFails})
+	set := &review.Settings{IncompleteFails: incompleteFails}
+	c.Status, c.Conclusion = CheckCompleted, Conclude(o.Report, set)
+	if len(o.Problems) > 0 && c.Conclusion != Failure {
+		c.Conclusion = Missing(set)
+	}
 	c.Title, c.Summary, c.Text = o.Check()
 	return c
 }

@@ -163,6 +163,7 @@ type shows struct {
 	jobs    *job.Manager
 	store   *reviewsqlite.Store
 	starter *starter.Starter
+	writer  *github.Writer
 	ref     review.PullRef
 	stop    func()
 	n       int
@@ -203,7 +204,7 @@ func (a *at) start(t *testing.T, change ...func(*worker.Params)) *shows {
 	}).Body)
 	require.NoError(t, manager.Start(ctx))
 	s := &shows{
-		at: a, jobs: manager, store: store,
+		at: a, jobs: manager, store: store, writer: github.NewWriter(client),
 		starter: starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
 		ref:     review.PullRef{Repo: review.Repo{Host: client.Host(), Owner: "octocat", Name: "hello"}, Number: int64(a.pull.Number())},
 	}

@@ -94,6 +94,46 @@ func TestP07_NothingUnreadLooksGreen(t *testing.T) {
 	}
 }
 
+// TestP07_AWrongConfigurationIsNotGreen: it may have asked for more than the defaults do.
+func TestP07_AWrongConfigurationIsNotGreen(t *testing.T) {
+	t.Parallel()
+	for config, conclusion := range map[string]string{
+		"version: 1\nseverity: {fail_on: lowest}\n":                                      "neutral",
+		"version: 1\nseverity: {fail_on: lowest}\ncheck:\n  incomplete: failure # all\n": "failure",
+		"version: 1\ncheck: {'incomplete': \"failure\"}\ncouncil: nowhere\n":             "failure",
+		"version: 1\n\tcheck: {incomplete: failure}\n":                                   "failure",
+		"version: 1\nchek: 1\n# check: {incomplete: failure}\n":                          "neutral",
+	} {
+		a := openAt(t, map[string]string{"README.md": "hello\n", ".witan.yaml": config}, map[string]string{"a.go": "package p\n"})
+		s := a.start(t)
+		s.end(t, s.ask(t))
+		check := a.posted(t, githubtest.KindCheckRun)
+		require.Equal(t, conclusion, check.Conclusion, config)
+		there, err := s.writer.Checks(t.Context(), s.ref.Repo, check.Commit)
+		require.NoError(t, err)
+		require.Contains(t, there[0].Title, ".witan.yaml is wrong")
+	}
+}
+
+// TestP11_TheConfigurationThatAChangeBringsIsLookedAtOnly before it is merged, with nothing of it coming alive.
+func TestP11_TheConfigurationThatAChangeBringsIsLookedAtOnly(t *testing.T) {
+	t.Parallel()
+	a := openAt(t, map[string]string{"README.md": "hello\n"}, map[string]string{
+		"a.go": "package p\n", ".witan.yaml": "version: 1\n\"[x](//y.z) @you\": 1\npaths: {exclude: ['*']}\n",
+	})
+	s := a.start(t)
+	r, _ := s.end(t, s.ask(t))
+	require.True(t, r.Coverage.Complete)
+	require.False(t, r.Coverage.Unread(), "nothing is left out by it")
+	check, walkthrough := a.posted(t, githubtest.KindCheckRun), a.posted(t, githubtest.KindIssueComment)
+	require.Equal(t, "success", check.Conclusion)
+	for _, body := range []string{check.Body, walkthrough.Body} {
+		require.Contains(t, body, "of this change would not be used")
+		require.NotContains(t, body, "@you")
+		require.NotContains(t, body, "[x](")
+	}
+}
+
 func TestWhatIsNotPermittedStaysInTheJob(t *testing.T) {
 	t.Parallel()
 	a, _ := twoReviews(t)

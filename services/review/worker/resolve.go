@@ -19,7 +19,7 @@ import (
 // Configuration reads what a repository says of its own reviews.
 type Configuration interface {
 	// Read reads the repository's configuration with read, which returns a file at the base. What is wrong in it comes back as
-	// sentences; then the settings are the defaults. The error is read's.
+	// sentences; then the settings are the defaults, as far as they let nobody past a check. The error is read's.
 	Read(ctx context.Context, read func(ctx context.Context, path string) ([]byte, error)) (review.Settings, []string, error)
 }
 
@@ -125,7 +125,7 @@ func (s *session) settings(
 	}
 	wrong = append(wrong, fmt.Sprintf("council: the server has no %s", set.Council))
 	defaults := review.DefaultSettings()
-	defaults.Digest = set.Digest
+	defaults.Digest, defaults.IncompleteFails = set.Digest, set.IncompleteFails
 	return defaults, wrong, nil
 }
 

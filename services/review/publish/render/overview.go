@@ -80,7 +80,11 @@ func (o *Overview) Check() (title, summary, text string) {
 		more.room += 500
 		more.add("More than fits here was left out; the job has it all.")
 	}
-	return shorten(finding.VerdictLine(r), 200), t.end(""), more.end("")
+	title = finding.VerdictLine(r)
+	if len(o.Problems) > 0 {
+		title = ".witan.yaml is wrong and not used; " + title
+	}
+	return shorten(title, 200), t.end(""), more.end("")
 }
 
 func (o *Overview) problems(t *body) {
