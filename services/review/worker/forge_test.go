@@ -436,6 +436,7 @@ func fiftyPushes(t *testing.T, seed uint64) {
 		at := fmt.Sprintf("seed %d, %v", seed, steps)
 		require.Equal(t, job.StateSucceeded, j.State, "%s: %s %v", at, j.StateReason, j.Error)
 		require.Equal(t, "DONE", r.Publication.State, "%s: %+v", at, r.Publication)
+		require.Equal(t, j.Progress.Total, j.Progress.Done, "all steps are done")
 		p.follow(lives)
 		judgeForge(t, at, a, lives)
 		p.dismissOne(t, a, people, r.Pinned.Subject, lives)

@@ -84,7 +84,11 @@ func (s *session) conclude(
 		}
 		o.Events = append(o.Events, published)
 	}
-	if err := s.run.Commit(ctx, job.Update{Stage: stepPublish, Progress: stageProgress(stepPublish)}); err != nil {
+	done := stageProgress(stepPublish)
+	if failure == nil {
+		done.Done = done.Total
+	}
+	if err := s.run.Commit(ctx, job.Update{Stage: stepPublish, Progress: done}); err != nil {
 		return err
 	}
 	o.Write = func(ctx context.Context, tx job.Tx) error {
