@@ -259,7 +259,7 @@ func (o *order) dismiss() (*engine.Failure, error) {
 func (o *order) dismissMeant(ctx context.Context) error {
 	people, subject := &lifecycle.People{Ledger: o.p.Ledger, Subjects: o.p.Subjects}, o.pull.Subject()
 	because := func(reason string) func(review.Known) review.Known {
-		return func(k review.Known) review.Known { return lifecycle.Dismiss(k, reason) }
+		return lifecycle.As(o.event.GetSender(), func(k review.Known) review.Known { return lifecycle.Dismiss(k, reason) })
 	}
 	if word, rest, _ := strings.Cut(o.Text, " "); word != "" {
 		_, err := people.ByID(ctx, subject, strings.ToLower(strings.Trim(word, "`")), because(strings.TrimSpace(rest)))

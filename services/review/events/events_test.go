@@ -565,6 +565,7 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 	s.tell(t, "6", "wil", inThread("/witan dismiss it is meant"))
 	require.Equal(t, finding.Dismissed, known().Finding.Status)
 	require.Equal(t, "it is meant", known().Reason)
+	require.Equal(t, "wil", known().By)
 	require.Len(t, s.reshown(t), 4)
 	require.Equal(t, lifecycle.Refused, known().Feedback)
 	s.tell(t, "7", "wil", func(e *reviewv1.ForgeEvent) {

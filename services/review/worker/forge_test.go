@@ -201,6 +201,7 @@ func (a *at) start(t *testing.T, change ...func(*worker.Params)) *shows {
 	manager.Handle(job.KindDelivery, 0, events.New(events.Params{
 		Jobs: params.Jobs, Store: store, Subjects: store, Ledger: store, Kept: manager, Forge: params.Forge, Publisher: params.Publisher,
 		Keys: params.PublishKeys, Logger: logger, Patience: params.Patience, Wait: params.Wait,
+		Secrets: scanner,
 	}).Body)
 	require.NoError(t, manager.Start(ctx))
 	s := &shows{

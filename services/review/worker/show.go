@@ -12,6 +12,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/events"
 	"witan.dev/services/review/lifecycle"
 	"witan.dev/services/review/publish"
 	"witan.dev/services/review/publish/render"
@@ -66,6 +67,8 @@ type carrying struct {
 	// apart are findings without a comment, with the reason, by their IDs.
 	apart     map[string]string
 	forbidden bool
+	// dismissed is what people said of findings that they dismissed.
+	dismissed map[string]render.Dismissal
 }
 
 func (c *carrying) all() (*engine.Failure, error) {
@@ -278,6 +281,8 @@ func (c *carrying) note() (*engine.Failure, error) {
 			f.Feedback = k.Feedback
 		}
 	}
+	ctx := context.WithoutCancel(c.run.Context())
+	c.dismissed = publish.Dismissals(c.findings, known, func(text string) string { return events.Clean(ctx, c.p.Secrets, text) })
 	c.result.Publication = finding.Publication{State: shownDone}
 	if len(c.apart) > 0 {
 		c.result.Publication.State = shownFellBack
@@ -297,7 +302,9 @@ func (c *carrying) overview() *render.Overview {
 	rev.Result = *c.result
 	report := wire.Report(&rev, c.p.Version)
 	report.Findings = c.findings
-	return publish.Overview(report, c.result.Shown, c.jobURL())
+	o := publish.Overview(report, c.result.Shown, c.jobURL())
+	o.Dismissed = c.dismissed
+	return o
 }
 
 // written is by what walkthrough and check run are written beside the result.

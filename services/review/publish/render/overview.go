@@ -25,6 +25,25 @@ type Overview struct {
 	From finding.Severity
 	// Collapse folds the findings of the walkthrough.
 	Collapse bool
+	// Dismissed says who dismissed findings, and why, by their names, as far as that is known.
+	Dismissed map[string]Dismissal
+}
+
+// Dismissal is what a person said when they dismissed a finding.
+type Dismissal struct {
+	By  string // login; empty: not known
+	Why string // empty: nothing was said
+}
+
+func (d Dismissal) words() string {
+	text := "dismissed"
+	if d.By != "" {
+		text += " by @" + d.By
+	}
+	if d.Why != "" {
+		text += ": " + d.Why
+	}
+	return escape(text, maxTitle)
 }
 
 // tableRows is how many files stand in a table; more are listed by their folders.
@@ -172,6 +191,10 @@ func (o *Overview) row(f *finding.Finding) string {
 	switch {
 	case f.Status == finding.Fixed && f.FixedIn != "":
 		title += " (fixed in " + finding.CodeSpan(f.FixedIn[:min(len(f.FixedIn), 12)]) + ")"
+	case f.Outcome == finding.Published && f.Status == finding.Dismissed:
+		if d := o.Dismissed[f.Name]; d != (Dismissal{}) {
+			title += " (" + d.words() + ")"
+		}
 	case o.below(f):
 		title += " (below severity.publish)"
 	case f.Status == finding.Reappeared:
