@@ -148,7 +148,7 @@ func (s *session) result(got *progress, in *review.Inspection, findings []findin
 	}
 	r.Coverage = review.Cover(in.Change, s.resolution.Pinned.HasTree(), got.inspected.Outcomes, council)
 	r.Reason = review.FirstReason(r.Coverage, council.Coverage)
-	r.Summary = cmp.Or(r.Summary, review.Summarise(findings, len(in.Change.Files), got.deliberated.Away))
+	r.Summary = cmp.Or(r.Summary, review.Summarise(council.Coverage.Models, len(in.Change.Files), got.deliberated.Away))
 	for i := range got.inspected.Outcomes {
 		r.Reviewers = append(r.Reviewers, got.inspected.Outcomes[i].Summary(in.Change))
 	}

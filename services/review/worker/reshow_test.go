@@ -111,6 +111,7 @@ func TestP06_WhatPeopleSayIsShownAtOnce(t *testing.T) {
 	for _, alive := range []string{"@wil", "@you", "[a](", "Xk29sLmQ8vRt4Yw1ZbN6cHd3fGj5Ap7Ue0oI", "`x`"} {
 		require.NotContains(t, again, alive)
 	}
+	require.NotRegexp(t, `\d findings? `, again, "the headline alone says how many there are")
 	require.Equal(t, "success", conclusion)
 	require.EqualValues(t, 5, e.edits.Load())
 	for _, fault := range []string{"1", "2", "3"} {
