@@ -252,6 +252,22 @@ func TestP07_AReviewThatFailsSaysSoAtItsCheckRun(t *testing.T) {
 	require.Contains(t, check.Body, "larger than one review takes")
 }
 
+// TestP11_ASecretThatWasTakenOutIsNotCalledFixed: it stays in the commits that were pushed.
+func TestP11_ASecretThatWasTakenOutIsNotCalledFixed(t *testing.T) {
+	t.Parallel()
+	a := openAt(t, map[string]string{"README.md": "hello\n"}, map[string]string{
+		"key.go": "package p\n\nconst token = \"ghp_" + "Xk29sLmQ8vRt4Yw1ZbN6cHd3fGj5Ap7Ue0oI" + "\"\n",
+	})
+	s := a.start(t, func(p *worker.Params) { p.Reviewers = []review.Reviewer{p.Secrets} })
+	s.end(t, s.ask(t))
+	_, err := a.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"key.go": "package p\n"}})
+	require.NoError(t, err)
+	s.end(t, s.ask(t))
+	reply := a.posted(t, githubtest.KindReply)
+	require.Contains(t, reply.Body, "Taken out in `"+a.pull.Head()[:12]+"`. It is still in the history that was pushed: revoke it.")
+	require.Contains(t, a.posted(t, githubtest.KindIssueComment).Body, "revoke it")
+}
+
 // lines is a log that is read while it is written.
 type lines struct {
 	mu sync.Mutex

@@ -91,7 +91,11 @@ func (c *carrying) answers() (*engine.Failure, error) {
 			return nil, err
 		}
 		out, err := desk.Answer(ctx, c.plan.Fixed, func(f publish.Fixed) string {
-			return render.Fixed(cmp.Or(f.In, c.resolution.Pinned.Head), publish.Mark(f.Key))
+			answer := render.Fixed
+			if f.Secret {
+				answer = render.TakenOut
+			}
+			return answer(cmp.Or(f.In, c.resolution.Pinned.Head), publish.Mark(f.Key))
 		})
 		if err != nil {
 			return nil, err

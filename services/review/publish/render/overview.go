@@ -189,6 +189,8 @@ func (o *Overview) list(t *body, heading string, findings []*finding.Finding, fo
 func (o *Overview) row(f *finding.Finding) string {
 	title := link(escape(f.Title, maxTitle), f.Publication.URL)
 	switch {
+	case f.Status == finding.Fixed && f.FixedIn != "" && Leaked(f):
+		title += " (taken out in " + finding.CodeSpan(f.FixedIn[:min(len(f.FixedIn), 12)]) + ", still in the history that was pushed: revoke it)"
 	case f.Status == finding.Fixed && f.FixedIn != "":
 		title += " (fixed in " + finding.CodeSpan(f.FixedIn[:min(len(f.FixedIn), 12)]) + ")"
 	case f.Outcome == finding.Published && f.Status == finding.Dismissed:
