@@ -290,10 +290,10 @@ func (l *lines) String() string {
 func TestP07_ARefusedReviewIsLoggedAndSaysSoWhenItMay(t *testing.T) {
 	t.Parallel()
 	a, _ := twoReviews(t)
-	log := &lines{}
+	logged := &lines{}
 	s := a.start(t, func(p *worker.Params) {
 		kept := p.Jobs.(jobs).Manager //nolint:errcheck,forcetypeassert // it is one
-		p.Logger = slog.New(slog.NewTextHandler(log, nil))
+		p.Logger = slog.New(slog.NewTextHandler(logged, nil))
 		p.EndLater = func(ctx context.Context, owner, requestID string, late events.LateCheck) error {
 			return events.EndLater(ctx, kept, owner, requestID, late)
 		}
@@ -311,7 +311,7 @@ func TestP07_ARefusedReviewIsLoggedAndSaysSoWhenItMay(t *testing.T) {
 	_, j := s.end(t, id)
 	require.Equal(t, "FORGE_REFUSED", j.StateReason)
 	for _, part := range []string{"level=WARN msg=\"a review failed\" job_id=" + string(id), "pull=" + first.Pinned.Subject, "reason=FORGE_REFUSED"} {
-		require.Contains(t, log.String(), part)
+		require.Contains(t, logged.String(), part)
 	}
 	a.Suspend(false)
 	require.Eventually(t, func() bool { return len(a.checkRuns()) > before }, 30*time.Second, 20*time.Millisecond)

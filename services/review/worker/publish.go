@@ -35,7 +35,7 @@ func (s *session) publish(got *progress) error {
 		return err
 	}
 	findings := review.OriginalFindings(stored)
-	result := s.result(got, in, findings)
+	result := s.result(got, in)
 	d, f, err := s.decide(in, findings, &result)
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (s *session) write(ctx context.Context, tx job.Tx, state job.State, result 
 	return s.p.Blobs.ReleaseTx(ctx, tx, wire.ReviewName(s.review.ID))
 }
 
-func (s *session) result(got *progress, in *review.Inspection, findings []finding.Finding) review.Result {
+func (s *session) result(got *progress, in *review.Inspection) review.Result {
 	council := got.located.Council
 	r := review.Result{
 		Disposition: review.DispositionReviewed, Council: council.Coverage, Summary: got.located.Verdict.Summary,

@@ -97,7 +97,7 @@ func TestP06_WhatPeopleSayIsShownAtOnce(t *testing.T) {
 		require.NotContains(t, again, "Dismissed: "+fault)
 		s.done(t, s.say(t, subject, fault, dismissed))
 		var text string
-		again, conclusion, text = read()
+		again, _, text = read()
 		require.Contains(t, again, "Dismissed: "+fault)
 		require.Contains(t, text, "Dismissed: "+fault)
 	}
