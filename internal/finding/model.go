@@ -153,7 +153,7 @@ type Report struct {
 	Subject, Base, Head, MergeBase string
 	// Disposition is REVIEWED, DECLINED or SUPERSEDED; DeclinedReason explains the second.
 	Disposition, DeclinedReason string
-	// Summary is the chairman's or the template's text, untrusted.
+	// Summary is the chairman's text, or a sentence of ours; untrusted.
 	Summary  string
 	FailOn   Severity
 	Coverage Coverage

@@ -121,7 +121,7 @@ const (
 type Verdict struct {
 	Proposals []CouncilProposal `json:"proposals"`
 	Findings  []CouncilFinding  `json:"findings"`
-	Summary   string            `json:"summary"`
+	Summary   string            `json:"summary"` // of a chairman; empty: none wrote one
 	Models    int               `json:"models"`
 	Parts     []PartOutcome     `json:"parts"`
 	Quorum    bool              `json:"quorum"`

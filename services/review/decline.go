@@ -18,6 +18,7 @@ const (
 	DeclinedLabelMissing = "LABEL_MISSING"
 	DeclinedNotConcerned = "LABEL_NOT_CONCERNED"
 	DeclinedBaseChanges  = "BASE_CHANGED_OFTEN"
+	DeclinedBaseUnread   = "BASE_NOT_REVIEWED"
 )
 
 // Asked says that a person wants this review: what a repository has set for reviews that start by themselves does not hold

@@ -251,16 +251,14 @@ func (h *Hunk) diff() diff.Hunk {
 	return out
 }
 
-// Summarise is the summary of a review that no council has concluded, with the reason where one should have.
-func Summarise(findings []finding.Finding, files int, why string) string {
-	published := 0
-	for i := range findings {
-		if findings[i].Outcome == finding.Published {
-			published++
-		}
+// Summarise is the summary of a review that no chairman has written, with the reason where a council should have. It counts no
+// findings: those of earlier reviews, dismissals and severity.publish decide what the headline says of them, some of it later.
+func Summarise(models, files int, why string) string {
+	who := "Static reviewers"
+	if models > 0 {
+		who = fmt.Sprintf("%d %s and static reviewers", models, plural(models, "model"))
 	}
-	text := fmt.Sprintf("%d %s by static reviewers in %d changed %s.",
-		published, plural(published, "finding"), files, plural(files, "file"))
+	text := fmt.Sprintf("%s looked at a change of %d %s.", who, files, plural(files, "file"))
 	switch why {
 	case "":
 	case string(finding.ReasonCouncilUnavailable):

@@ -41,6 +41,12 @@ func (s *Subject) BaseChangedOften(p *PullRequest, r *Review, now time.Time) boo
 	return recent >= MaxBaseChanges && s.baseChanged(p, r)
 }
 
+// BaseUnread says whether the head of a pull request was reviewed, but for another base branch than it has now: what stands at
+// that commit says nothing of this one.
+func (s *Subject) BaseUnread(p *PullRequest) bool {
+	return s.DoneBase != "" && s.DoneHead == p.Head && s.DoneBase != p.BaseBranch
+}
+
 // Based notes the base branch of a review that begins; once, however often it does.
 func (s *Subject) Based(p *PullRequest, r *Review, now time.Time) {
 	s.BaseChanges = slices.DeleteFunc(s.BaseChanges, func(c BaseChange) bool { return now.Sub(c.At) >= BaseChangesDay })

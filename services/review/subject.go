@@ -96,9 +96,11 @@ type Known struct {
 	After  string `json:"after,omitempty"`
 	// Generation rises each time when it reappears: each has a comment of its own.
 	Generation int `json:"generation,omitempty"`
-	// Feedback is ACCEPTED or REFUSED, by a person, for Reason.
+	// Feedback is ACCEPTED or REFUSED, by a person, for Reason. By is the login of the person who dismissed it at the forge; empty:
+	// not dismissed, or not there.
 	Feedback string `json:"feedback,omitempty"`
 	Reason   string `json:"reason,omitempty"`
+	By       string `json:"by,omitempty"`
 	// CommentID is the comment of the current generation; 0: it stands in the walkthrough only. Gone: a person deleted it.
 	CommentID int64  `json:"comment_id,omitempty"`
 	URL       string `json:"url,omitempty"`

@@ -160,8 +160,12 @@ func (o *order) asAuthor(ctx context.Context, subject string) (allowed bool, err
 	return allowed, err
 }
 
-// review starts a review.
+// review starts a review. Of what is closed there are none, which is said in words: a check run would stand at its commit when
+// it is opened again.
 func (o *order) review() (*engine.Failure, error) {
+	if o.pull.State != review.PullOpen {
+		return o.say("closed", "The pull request is not open.")
+	}
 	scope := review.ScopeDefault
 	if word, _, _ := strings.Cut(o.Text, " "); strings.EqualFold(word, "full") {
 		scope = review.ScopeWhole
@@ -255,7 +259,7 @@ func (o *order) dismiss() (*engine.Failure, error) {
 func (o *order) dismissMeant(ctx context.Context) error {
 	people, subject := &lifecycle.People{Ledger: o.p.Ledger, Subjects: o.p.Subjects}, o.pull.Subject()
 	because := func(reason string) func(review.Known) review.Known {
-		return func(k review.Known) review.Known { return lifecycle.Dismiss(k, reason) }
+		return lifecycle.As(o.event.GetSender(), func(k review.Known) review.Known { return lifecycle.Dismiss(k, reason) })
 	}
 	if word, rest, _ := strings.Cut(o.Text, " "); word != "" {
 		_, err := people.ByID(ctx, subject, strings.ToLower(strings.Trim(word, "`")), because(strings.TrimSpace(rest)))

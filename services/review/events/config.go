@@ -3,6 +3,8 @@ package events
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"witan.dev/internal/finding"
@@ -62,10 +64,16 @@ func (e *effective) lines() []string {
 	}
 	out = append(out, list([]string{
 		fmt.Sprintf("starts by itself when opened: %t, pushed: %t, ready: %t; drafts: %t", s.AutoOpened, s.AutoPush, s.AutoReady, s.Drafts),
-		"base branches: " + all(s.Branches), "included: " + all(s.Include), "excluded: " + none(s.Exclude), "generated: " + none(s.Generated),
+		"base branches: " + all(s.Branches), "only with one of the labels: " + none(s.Labels),
+		"ignored authors: " + none(s.IgnoreAuthors) + "; titles: " + none(s.IgnoreTitles) + "; labels: " + none(s.IgnoreLabels),
+		"included: " + all(s.Include), "excluded: " + none(s.Exclude), "generated: " + none(s.Generated),
 		fmt.Sprintf("published from: %s, the check fails from: %s", s.PublishFrom, s.FailOn),
 		fmt.Sprintf("instructions: %d, guidelines: %s", len(s.Instructions), none(s.Guidelines)),
-		"council: " + first(s.Council, "the server's default"), "budget of a review: " + budget(s),
+		"council: " + first(s.Council, "the server's default"), "votes beside the server's: " + votes(s.MinVotes),
+		"static reviewers set otherwise: " + reviewers(s.Reviewers), "budget of a review: " + budget(s), "context: " + codeAround(s),
+		fmt.Sprintf("comments on lines: %t, at most %d, suggestions: %t", s.Inline, s.MaxInline, s.Suggestions),
+		fmt.Sprintf("walkthrough: %t, collapsed: %t", s.Walkthrough, s.WalkthroughCollapse),
+		fmt.Sprintf("check run: %t, incomplete: %s", s.Check, map[bool]string{false: "neutral", true: "failure"}[s.IncompleteFails]),
 	}))
 	if e.Paused {
 		out = append(out, "Reviews are paused here; `/witan resume` lets them start again.")
@@ -73,7 +81,7 @@ func (e *effective) lines() []string {
 	if e.DoneHead == "" {
 		return append(out, "Nothing was reviewed here yet.")
 	}
-	return append(out, fmt.Sprintf("Reviewed up to %s: %d files in full.", finding.CodeSpan(e.DoneHead[:min(len(e.DoneHead), 12)]), e.Files))
+	return append(out, fmt.Sprintf("Reviewed up to %s: %s in full.", finding.CodeSpan(e.DoneHead[:min(len(e.DoneHead), 12)]), number(int64(e.Files), "file")))
 }
 
 func list(items []string) string {
@@ -105,13 +113,54 @@ func first(text, otherwise string) string {
 func budget(s *review.Settings) string {
 	var parts []string
 	if s.MaxCalls > 0 {
-		parts = append(parts, fmt.Sprintf("%d calls", s.MaxCalls))
+		parts = append(parts, number(s.MaxCalls, "call"))
 	}
 	if s.MaxTokens > 0 {
-		parts = append(parts, fmt.Sprintf("%d tokens", s.MaxTokens))
+		parts = append(parts, number(s.MaxTokens, "token"))
 	}
 	if s.MaxCost > 0 {
 		parts = append(parts, fmt.Sprintf("a cost of %.4f", float64(s.MaxCost)/1e6))
 	}
 	return first(strings.Join(parts, ", "), "the server's")
+}
+
+func number(n int64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+func votes(min map[finding.Severity]int) string {
+	var parts []string
+	for s := finding.SeverityCritical; s > finding.SeverityUnspecified; s-- {
+		if n := min[s]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s: %d", s, n))
+		}
+	}
+	return none(parts)
+}
+
+func reviewers(set map[string]review.ReviewerSettings) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		r := set[name]
+		text := fmt.Sprintf("%s: %t", name, !r.Off)
+		if r.Severity != finding.SeverityUnspecified {
+			text += ", severity " + r.Severity.String()
+		}
+		parts = append(parts, text)
+	}
+	return first(strings.Join(parts, "; "), "none")
+}
+
+func codeAround(s *review.Settings) string {
+	if s.ContextOff {
+		return "none"
+	}
+	tokens := "the server's"
+	if s.ContextTokens > 0 {
+		tokens = number(int64(s.ContextTokens), "token")
+	}
+	return tokens + ", sources: " + first(strings.Join(s.ContextSources, ", "), "the server's")
 }

@@ -288,7 +288,7 @@ func (s *session) thread(e *reviewv1.ThreadResolved) (*engine.Failure, error) {
 		}
 		people := &lifecycle.People{Ledger: s.p.Ledger, Subjects: s.p.Subjects}
 		for _, id := range e.GetCommentIds() {
-			_, err = people.ByComment(ctx, s.pull(e.GetNumber()).Subject(), id, change)
+			_, err = people.ByComment(ctx, s.pull(e.GetNumber()).Subject(), id, lifecycle.As(s.event.GetSender(), change))
 			if !errors.Is(err, review.ErrNotFound) {
 				break
 			}

@@ -58,6 +58,7 @@ type hub struct {
 	lost        int              // answers to writes that get lost
 	away        int              // looks for check runs that fail
 	file        string           // the repository's configuration
+	base        string           // tip of the base branch; empty: "tip"
 	threads     []publish.Thread
 	tip         string // of the branch main; empty: it is gone
 	lookedTip   int
@@ -66,7 +67,7 @@ type hub struct {
 func (h *hub) PullRequest(_ context.Context, ref review.PullRef) (review.PullRequest, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return review.PullRequest{PullRef: ref, State: cmp.Or(h.state, review.PullOpen), Author: "ada", BaseTip: "tip", Head: "head"}, nil
+	return review.PullRequest{PullRef: ref, State: cmp.Or(h.state, review.PullOpen), Author: "ada", BaseTip: cmp.Or(h.base, "tip"), Head: "head"}, nil
 }
 
 func (h *hub) set(state review.PullState) {
@@ -293,7 +294,7 @@ func (s *system) open(t *testing.T, path string, options []func(*events.Params))
 		Advisor: s.council, Repository: s.repo, Secrets: scanner,
 		Jobs: jobs{manager: manager}, Kept: manager, Store: store, Subjects: store, Ledger: store, Forge: h, Publisher: h, Keys: publish.NewKeys([]byte("key")),
 		Starter:       starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
-		Configuration: repoconfig.New(repoconfig.Params{}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		Configuration: repoconfig.New(repoconfig.Params{Reviewers: []string{"secrets"}}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		Indexes: x, Snapshots: x, Blobs: x.blobs, Calm: 10 * time.Millisecond, Clock: now.now,
 	}
 	for _, option := range options {
@@ -416,6 +417,47 @@ func TestP02_ACommandIsCarriedOutOnceForWhoMayAskForIt(t *testing.T) {
 	own := render.Answer("/witan review", "/witan review\n\n@owl review", nil, publish.Mark(strings.Repeat("a", 24)))
 	require.Equal(t, "OURS", s.tell(t, "5", "wil", comment(5, own)).GetIgnoredReason(), "with a token we write as a person does")
 	require.Empty(t, commands.Parse(render.Answer("The answer:", "/witan review\n\n@owl review\n\n /witan pause", nil, ""), "owl"))
+}
+
+func TestAllSettingsAreShown(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.mu.Lock()
+	s.base, s.file = "base", `version: 1
+review: {auto: [], ignore: {authors: [dependabot], titles: [wip], labels: [no review]}, labels: [please]}
+min_votes: {low: 3}
+reviewers: {secrets: {enabled: false}}
+comments: {inline: false, max_inline: 7, suggestions: false}
+walkthrough: {enabled: false, collapse: true}
+check: {enabled: false, incomplete: failure}
+budget: {calls: 1}
+context: {tokens: 900, sources: [callers]}
+`
+	s.mu.Unlock()
+	s.onRow(t, subject, func(subject *review.Subject) {
+		subject.DoneHead, subject.Files = "abc", review.ByPath[review.CoveredFile]{"a.go": {}}
+	})
+	s.tell(t, "1", "rea", comment(1, "/witan config"))
+	_, comments := s.seen()
+	require.Len(t, comments, 1)
+	for _, part := range []string{
+		"dependabot", "wip", "no review", "please", "LOW: 3", "secrets: false", "at most 7", "collapsed: true", "incomplete: failure",
+		"check run: false", ": 1 call`", "900 tokens", "callers", "1 file in full",
+	} {
+		require.Contains(t, comments[0], part)
+	}
+}
+
+// TestP07_NoReviewOfWhatIsClosedIsStarted: its check run would stand at the commit when it is opened again.
+func TestP07_NoReviewOfWhatIsClosedIsStarted(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.set(review.PullClosed)
+	s.tell(t, "1", "wil", comment(1, "/witan review"))
+	require.Empty(t, s.reviews(t))
+	_, comments := s.seen()
+	require.Len(t, comments, 1)
+	require.Contains(t, comments[0], "The pull request is not open.")
 }
 
 // TestP02_AStrangersCommentCostsLittle: the forge counts requests, and what is written to it is written slowly.
@@ -554,6 +596,7 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 	s.tell(t, "6", "wil", inThread("/witan dismiss it is meant"))
 	require.Equal(t, finding.Dismissed, known().Finding.Status)
 	require.Equal(t, "it is meant", known().Reason)
+	require.Equal(t, "wil", known().By)
 	require.Len(t, s.reshown(t), 4)
 	require.Equal(t, lifecycle.Refused, known().Feedback)
 	s.tell(t, "7", "wil", func(e *reviewv1.ForgeEvent) {
@@ -793,7 +836,7 @@ func TestP07_ALateCheckRunIsEndedUnlessItsReviewWasTriedAgain(t *testing.T) {
 	require.NoError(t, err)
 	for _, attempt := range []int32{2, 1} {
 		late := events.LateCheck{Review: made.ID, Attempt: attempt, Check: publish.Check{
-			ExternalID: "x", Status: publish.CheckCompleted, Conclusion: publish.Neutral, Title: "Not reviewed",
+			ExternalID: "x", Head: "head", Status: publish.CheckCompleted, Conclusion: publish.Neutral, Title: "Not reviewed",
 		}}
 		request := uuid.NewSHA1(uuid.NameSpaceURL, fmt.Append(nil, attempt)).String()
 		for range 2 {

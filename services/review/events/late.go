@@ -34,7 +34,10 @@ type LateCheck struct {
 	// Attempt is that of the review's job. A later one says by itself how it ended.
 	Attempt int32          `json:"attempt"`
 	Pull    review.PullRef `json:"pull"`
-	Check   publish.Check  `json:"check"`
+	// Check without a Head is for that which the pull request has when the forge answers again.
+	Check publish.Check `json:"check"`
+	// Refused says that the forge refused us, which may end within the day as well.
+	Refused bool `json:"refused,omitempty"`
 	// Open says that the check run is to be ended only where it is there and still open, when its review has ended.
 	Open bool `json:"open,omitempty"`
 	// Base is the commit at which the repository says how a check run without a result ends; empty: as Check says.
@@ -109,25 +112,81 @@ func (s *session) endLate(late *LateCheck) (*engine.Failure, error) {
 	s.patience = &patience.Patience{Run: s.run, Limit: lateFor, MaxPause: latePause, Clock: s.p.Clock}
 	var placed publish.Placed
 	return step(s, "check", &placed, func(ctx context.Context) (publish.Placed, error) {
-		j, err := s.p.Kept.Get(ctx, late.Review, "")
-		if err != nil && !errors.Is(err, job.ErrNotFound) {
+		placed, err := s.endOne(ctx, *late)
+		if late.Refused && (errors.Is(err, review.ErrForgeRefused) || err == nil && placed.Reason == publish.ReasonNoCheckRun) {
+			return placed, fmt.Errorf("the check run of review %s: %w", late.Review, review.ErrUnavailable)
+		}
+		return placed, err
+	})
+}
+
+// endOne tries it once.
+func (s *session) endOne(ctx context.Context, late LateCheck) (publish.Placed, error) {
+	j, err := s.p.Kept.Get(ctx, late.Review, "")
+	if err != nil && !errors.Is(err, job.ErrNotFound) {
+		return publish.Placed{}, err
+	}
+	if err == nil && j.Attempt != late.Attempt {
+		return publish.Placed{}, nil
+	}
+	desk := &publish.Desk{
+		Forge: s.p.Publisher, Ref: late.Pull, Begun: map[string]bool{late.Check.ExternalID: true},
+		Begin: func(context.Context, []string) error { return nil }, Wait: s.p.Wait, Logger: s.p.Logger,
+	}
+	if late.Open {
+		if err == nil && !j.State.Terminal() { // it is about to end
+			return publish.Placed{}, fmt.Errorf("review %s has not ended: %w", late.Review, review.ErrUnavailable)
+		}
+		return s.endOpen(ctx, desk, &late)
+	}
+	if late.Check.Head == "" {
+		if waited, err := s.lookUp(ctx, &late); err != nil || !waited {
 			return publish.Placed{}, err
 		}
-		if err == nil && j.Attempt != late.Attempt {
-			return publish.Placed{}, nil
-		}
-		desk := &publish.Desk{
-			Forge: s.p.Publisher, Ref: late.Pull, Begun: map[string]bool{late.Check.ExternalID: true},
-			Begin: func(context.Context, []string) error { return nil }, Wait: s.p.Wait, Logger: s.p.Logger,
-		}
-		if late.Open {
-			if err == nil && !j.State.Terminal() { // it is about to end
-				return publish.Placed{}, fmt.Errorf("review %s has not ended: %w", late.Review, review.ErrUnavailable)
-			}
-			return s.endOpen(ctx, desk, late)
-		}
-		return desk.Check(ctx, late.Check)
-	})
+	}
+	return desk.Unread(ctx, late.Check)
+}
+
+// lookUp completes a check run whose review ended before it knew its pull request, and says whether somebody waits for it.
+func (s *session) lookUp(ctx context.Context, late *LateCheck) (bool, error) {
+	if s.p.Forge == nil {
+		return false, nil
+	}
+	r, err := s.p.Store.Get(ctx, late.Review, "")
+	if errors.Is(err, review.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	pull, err := s.p.Forge.PullRequest(ctx, late.Pull)
+	if errors.Is(err, review.ErrPullRequestNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	subject, err := s.p.Subjects.Subject(ctx, pull.Subject())
+	if err != nil && !errors.Is(err, review.ErrNotFound) {
+		return false, err
+	}
+	set, _, err := s.settings(ctx, &pull)
+	if err != nil {
+		return false, err
+	}
+	_, silent := set.Decline(&pull, &r, &subject)
+	if pull.State != review.PullOpen || !set.Check || silent {
+		return false, nil
+	}
+	there, err := s.p.Publisher.Checks(ctx, pull.Repo, pull.Head)
+	if err != nil && (waits(err) || ctx.Err() != nil) {
+		return false, err
+	}
+	if len(there) > 0 { // a later review says more
+		return false, nil
+	}
+	late.Check.Head, late.Check.Conclusion = pull.Head, publish.Missing(&set)
+	return true, nil
 }
 
 // endOpen ends a check run that is there and open, and makes none.
@@ -146,7 +205,7 @@ func (s *session) endOpen(ctx context.Context, desk *publish.Desk, late *LateChe
 		return publish.Placed{}, err
 	}
 	desk.Begin = func(context.Context, []string) error { return errNotThere }
-	placed, err := desk.Check(ctx, check)
+	placed, err := desk.Unread(ctx, check)
 	if errors.Is(err, errNotThere) {
 		return publish.Placed{}, nil
 	}

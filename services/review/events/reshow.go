@@ -13,6 +13,7 @@ import (
 	"witan.dev/services/review"
 	"witan.dev/services/review/lifecycle"
 	"witan.dev/services/review/publish"
+	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
 
@@ -92,7 +93,11 @@ func (s *session) toShow(ctx context.Context, name string) (out shown, err error
 		return out, err
 	}
 	report := wire.Report(r, "")
-	if report.Findings, err = s.findings(ctx, r); err != nil {
+	known, err := s.p.Ledger.Known(ctx, r.Pinned.Subject)
+	if err != nil {
+		return out, err
+	}
+	if report.Findings, err = s.findings(ctx, r, known); err != nil {
 		return out, err
 	}
 	check := publish.Check{ExternalID: publish.CheckKey(s.p.Keys, name, string(r.ID)), Head: r.Pinned.Head}
@@ -100,6 +105,7 @@ func (s *session) toShow(ctx context.Context, name string) (out shown, err error
 		check.DetailsURL = s.p.JobURL(r.ID)
 	}
 	o := publish.Overview(report, r.Shown, check.DetailsURL)
+	o.Dismissed = publish.Dismissals(report.Findings, known, func(text string) string { return Clean(ctx, s.p.Secrets, text) })
 	out.pull = subject.Pull
 	if r.Shown.Walkthrough {
 		out.walkthrough = o.Walkthrough(publish.Mark(s.p.Keys.Key(name, publish.RoleWalkthrough)))
@@ -108,6 +114,18 @@ func (s *session) toShow(ctx context.Context, name string) (out shown, err error
 		out.check = publish.Concluded(check, o, r.Shown.IncompleteFails)
 	}
 	return out, nil
+}
+
+// Clean takes secrets out of a person's words. What cannot be scanned is left out.
+func Clean(ctx context.Context, scanner *secrets.Reviewer, text string) string {
+	if scanner == nil {
+		return ""
+	}
+	clean, err := scanner.NewRedactor().Redact(ctx, secrets.Text{Text: text})
+	if err != nil {
+		return ""
+	}
+	return clean
 }
 
 // lastShown is the newest review of a subject that stands at the forge; nil where none does. The one that was published last
@@ -150,11 +168,7 @@ func (s *session) othersWrite(ctx context.Context, subject *review.Subject) erro
 }
 
 // findings are those of a review with what people said of them.
-func (s *session) findings(ctx context.Context, r *review.Review) ([]finding.Finding, error) {
-	known, err := s.p.Ledger.Known(ctx, r.Pinned.Subject)
-	if err != nil {
-		return nil, err
-	}
+func (s *session) findings(ctx context.Context, r *review.Review, known []review.Known) ([]finding.Finding, error) {
 	byID := make(map[string]*review.Known, len(known))
 	for i := range known {
 		byID[known[i].ID] = &known[i]

@@ -69,8 +69,19 @@ func Said(f *finding.Finding, k *review.Known) {
 
 func by(k review.Known, to finding.Status, reason string) review.Known {
 	k.Finding.Status, k.Finding.StatusReason = to, reason
-	k.ChangedIn, k.Was = "", finding.StatusUnspecified
+	k.ChangedIn, k.Was, k.By = "", finding.StatusUnspecified, ""
 	return k
+}
+
+// As says who it was that changed a finding, where that dismissed it.
+func As(login string, change func(review.Known) review.Known) func(review.Known) review.Known {
+	return func(k review.Known) review.Known {
+		was := k.Finding.Status
+		if k = change(k); k.Finding.Status == finding.Dismissed && (was != finding.Dismissed || k.By == "") {
+			k.By = login
+		}
+		return k
+	}
 }
 
 func feedback(k review.Known, what, reason string) review.Known {

@@ -58,6 +58,24 @@ func TestAQuestionMakesTheBudgetOfTheCouncilOnlyStricter(t *testing.T) {
 	}
 }
 
+func (c *capped) GetDeliberation(_ context.Context, r *councilv1.GetDeliberationRequest) (*councilv1.Deliberation, error) {
+	origin := councilv1.DeliberationResult_AnswerOrigin(councilv1.DeliberationResult_AnswerOrigin_value[r.GetName()])
+	return &councilv1.Deliberation{Result: &councilv1.DeliberationResult{
+		Origin: origin, Review: &councilv1.ReviewVerdict{Summary: "words"},
+	}}, nil
+}
+
+// TestOnlyAChairmansWordsAreASummary: a template counts the findings of its own run, and the headline those of the review.
+func TestOnlyAChairmansWordsAreASummary(t *testing.T) {
+	t.Parallel()
+	c := peers.NewCouncil(serve(t, func(s *grpc.Server) { councilv1.RegisterCouncilServiceServer(s, &capped{}) }), 0)
+	for origin, want := range map[string]string{"CHAIRMAN": "words", "FALLBACK_CHAIRMAN": "words", "TEMPLATE": "", "NONE": ""} {
+		v, err := c.Verdict(t.Context(), origin)
+		require.NoError(t, err)
+		require.Equal(t, want, v.Summary, origin)
+	}
+}
+
 func TestATaskThatTheCouncilRefusesIsTold(t *testing.T) {
 	t.Parallel()
 	c := &capped{refuses: rpcstatus.From(apierr.Invalid(apierr.ReasonInvalidRequest, "the request breaks a rule")).Err()}

@@ -302,8 +302,13 @@ func (c *Council) Verdict(ctx context.Context, deliberation string) (review.Verd
 
 func verdict(r *councilv1.DeliberationResult) review.Verdict {
 	v := review.Verdict{
-		Summary: r.GetReview().GetSummary(), Models: int(r.GetCoverage().GetModels()), Quorum: r.GetCoverage().GetQuorumMet(),
+		Models: int(r.GetCoverage().GetModels()), Quorum: r.GetCoverage().GetQuorumMet(),
 		BudgetStop: r.GetCoverage().GetBudgetStop(), Usage: usage(r.GetUsage()),
+	}
+	switch r.GetOrigin() {
+	case councilv1.DeliberationResult_CHAIRMAN, councilv1.DeliberationResult_FALLBACK_CHAIRMAN:
+		v.Summary = r.GetReview().GetSummary()
+	default: // what no model wrote counts the findings of this run, where the review has more to say of them
 	}
 	for _, p := range r.GetReview().GetProposals() {
 		v.Proposals = append(v.Proposals, proposal(p))

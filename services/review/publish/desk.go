@@ -551,6 +551,33 @@ func (d *Desk) Check(ctx context.Context, c Check) (Placed, error) {
 	return p, d.again(fmt.Errorf("%w: the check run did not appear after %d tries", review.ErrUnavailable, tries))
 }
 
+// Unread writes the check run of a review that read nothing. Where the newest of ours that came to a conclusion at the commit
+// failed, this one fails as well, whatever pull request that was of: a check run stands for its commit, and the newest counts.
+func (d *Desk) Unread(ctx context.Context, c Check) (Placed, error) {
+	if c.Conclusion != Neutral {
+		return d.Check(ctx, c)
+	}
+	there, err := d.Forge.Checks(ctx, d.Ref.Repo, c.Head)
+	switch {
+	case mayNot(err), errors.Is(err, review.ErrHeadGone), errors.Is(err, ErrGone), errors.Is(err, ErrRefused):
+		return d.Check(ctx, c) // says the same
+	case err != nil:
+		return Placed{Item: Item{Key: c.ExternalID}}, d.again(err)
+	}
+	last := Check{}
+	for _, o := range there {
+		concluded := o.Conclusion == Failure || o.Conclusion == Neutral || o.Conclusion == Success
+		if concluded && o.Status == CheckCompleted && o.ExternalID != c.ExternalID && o.ID > last.ID {
+			last = o
+		}
+	}
+	if last.Conclusion == Failure {
+		c.Conclusion = Failure
+		c.Summary += "\n\nAn earlier check run of this commit failed, and nothing was read since: it stays so until a review of this commit ends otherwise."
+	}
+	return d.Check(ctx, c)
+}
+
 func (d *Desk) check(ctx context.Context, c Check) (Check, error) {
 	if c.Status == CheckCompleted && (c.Conclusion == Success || c.Conclusion == Neutral) {
 		there, err := d.Forge.Checks(ctx, d.Ref.Repo, c.Head)

@@ -10,6 +10,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
 	"witan.dev/services/review/lifecycle"
+	"witan.dev/services/review/publish/render"
 )
 
 // Bounds of one review's writes (own choices).
@@ -48,6 +49,8 @@ type Fixed struct {
 	Comment int64  `json:"comment"`
 	// In is the commit in which it is.
 	In string `json:"in,omitempty"`
+	// Secret: it is a secret that was taken out.
+	Secret bool `json:"secret,omitempty"`
 	// Keep leaves the thread open: people answered in it.
 	Keep bool `json:"keep,omitempty"`
 }
@@ -128,7 +131,7 @@ func (p *Plan) fixed(in *PlanInput, written map[string]review.Publication) {
 		}
 		key := in.Keys.Key(in.Subject, RoleReply, k.ID, strconv.Itoa(k.Generation))
 		if written[key].State != review.PublicationDone {
-			p.Fixed = append(p.Fixed, Fixed{Key: key, ID: k.ID, Comment: k.CommentID, In: k.FixedIn, Keep: k.Answered})
+			p.Fixed = append(p.Fixed, Fixed{Key: key, ID: k.ID, Comment: k.CommentID, In: k.FixedIn, Keep: k.Answered, Secret: render.Leaked(&k.Finding)})
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -46,7 +47,8 @@ type Reader struct{ p Params }
 func New(p Params) *Reader { return &Reader{p: p} }
 
 // Read reads the repository's configuration with read, which returns a file at the base. What is wrong in it comes back as
-// sentences, at most twenty; then the settings are the defaults. A repository without one has the defaults too. The error
+// sentences, at most twenty; then the settings are the defaults, but for a check that fails where it is not complete: what
+// else is wrong must not let anybody past it. A repository without one has the defaults too. The error
 // is read's, review.ErrNoFile and review.ErrTooLarge excepted.
 func (r *Reader) Read(
 	ctx context.Context, read func(ctx context.Context, path string) ([]byte, error),
@@ -78,9 +80,12 @@ func (r *Reader) Parse(content []byte) (review.Settings, []string) {
 		return set, nil
 	}
 	set = review.DefaultSettings()
-	set.Digest = hex.EncodeToString(sum[:16])
+	set.Digest, set.IncompleteFails = hex.EncodeToString(sum[:16]), incompleteFails.Match(content[:min(len(content), maxBytes)])
 	return set, d.problems
 }
+
+// incompleteFails finds check.incomplete in a file that may be no YAML at all.
+var incompleteFails = regexp.MustCompile(`(?m)^[^#\n]*\bincomplete["']?\s*:\s*["']?failure\b`)
 
 // load parses the text and holds it to the bounds. It is not ok where there is nothing to decode.
 func (d *decoder) load(content []byte) (*yaml.Node, bool) {

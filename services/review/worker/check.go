@@ -58,22 +58,27 @@ func (s *session) openCheck() (*engine.Failure, error) {
 type ending struct {
 	conclusion publish.Conclusion
 	title, why string
-	// away says that the forge did not answer, so that the check run may not even have begun.
-	away bool
+	// away says that the forge did not answer, or refused us, so that the check run may not even have begun.
+	away    bool
+	refused bool
 }
 
 func (s *session) ending(ctx context.Context, f *engine.Failure) ending {
 	switch {
 	case s.superseded != "" || f.Class == engine.ClassCancelled && s.isSuperseded(ctx):
-		return ending{conclusion: publish.Neutral, title: "Superseded", why: "A newer review took this one's place."}
+		// Not neutral, which passes: the newer one may never get to a check run of its own.
+		return ending{conclusion: publish.Cancelled, title: "Superseded", why: "A newer review took this one's place."}
 	case f.Class == engine.ClassCancelled:
 		return ending{conclusion: publish.Cancelled, title: "Cancelled", why: "The review was cancelled before it was finished."}
 	}
 	return ending{
 		conclusion: publish.Missing(&s.resolution.Settings), title: "Not reviewed: " + words(f.Reason), why: cmp.Or(f.Message, words(f.Reason)),
-		away: f.Class == classUnavailable,
+		away: f.Class == classUnavailable || refused(f), refused: refused(f),
 	}
 }
+
+// refused says whether the forge refused us: as long as an installation is suspended, say.
+func refused(f *engine.Failure) bool { return f.Reason == string(review.ErrForgeRefused.Reason()) }
 
 // isSuperseded says whether a newer review took this one's place, whoever noticed.
 func (s *session) isSuperseded(ctx context.Context) bool {
@@ -84,16 +89,16 @@ func (s *session) isSuperseded(ctx context.Context) bool {
 // words turns a reason in UPPER_SNAKE into words.
 func words(reason string) string { return strings.ToLower(strings.ReplaceAll(reason, "_", " ")) }
 
-// refusal is what a check run says of a review that was declined. What the pull request's own author decides, its title and that
-// it is a draft, which ends any time, lets nobody past a check that has to be complete. A base branch that changes all the time
-// lets nobody past any: the check run of the same commit may have failed before.
+// refusal is what a check run says of a review that was declined. What the pull request's own author decides, its title, that it
+// is a draft or closed, which ends any time, lets nobody past a check that has to be complete. A base branch that was not
+// reviewed lets nobody past any: what stands at the same commit is of another one.
 func (s *session) refusal() ending {
 	reason := s.resolution.Declined
 	e := ending{conclusion: publish.Neutral, title: "Not reviewed: " + words(reason), why: declined(reason)}
 	switch reason {
-	case review.DeclinedTitle, review.DeclinedDraft:
+	case review.DeclinedTitle, review.DeclinedDraft, review.DeclinedClosed:
 		e.conclusion = publish.Missing(&s.resolution.Settings)
-	case review.DeclinedBaseChanges:
+	case review.DeclinedBaseChanges, review.DeclinedBaseUnread:
 		e.conclusion = publish.Failure
 	}
 	return e
@@ -121,6 +126,8 @@ func declined(reason string) string {
 		why = "The repository has only pull requests with certain labels reviewed, and this one has none of them."
 	case review.DeclinedBaseChanges:
 		why = "The base branch was changed too often within a day."
+	case review.DeclinedBaseUnread:
+		why = "The base branch was changed, and this commit was reviewed for another one."
 	}
 	return why + " A comment /witan review starts a review all the same."
 }
@@ -128,12 +135,16 @@ func declined(reason string) string {
 // closeCheck ends the check run of a review that has no result, with the reason. What cannot be written within a moment is
 // left to a job of its own, which waits for the forge.
 func (s *session) closeCheck(ctx context.Context, e ending) {
-	if !s.checking() || !s.checked && s.resolution.Declined == "" && !e.away && !s.checkBegun(ctx) {
+	if !s.checking() && !(e.away && s.unseen()) || s.elsewhere() || !s.checked && s.resolution.Declined == "" && !e.away && !s.checkBegun(ctx) {
 		return
 	}
 	check := s.checkRun()
 	check.Status, check.Conclusion, check.Title = publish.CheckCompleted, e.conclusion, finding.Visible(e.title)
 	check.Summary = finding.EscapeMarkdown(e.why)
+	if check.Head == "" {
+		s.closeLater(ctx, e, check)
+		return
+	}
 	limited, cancel := context.WithTimeout(publish.Confirming(ctx, s.run.Held), closeTime)
 	defer cancel()
 	err := s.patiently(limited, func(ctx context.Context) error {
@@ -141,7 +152,10 @@ func (s *session) closeCheck(ctx context.Context, e ending) {
 		if err != nil {
 			return err
 		}
-		_, err = desk.Check(ctx, check)
+		placed, err := desk.Unread(ctx, check)
+		if err == nil && !placed.Done && e.refused {
+			return review.ErrForgeRefused
+		}
 		if limit, ok := errors.AsType[*review.LimitError](err); ok {
 			return errors.New(limit.Error()) // not for a few moments
 		}
@@ -149,8 +163,17 @@ func (s *session) closeCheck(ctx context.Context, e ending) {
 	})
 	if err != nil {
 		s.p.Logger.WarnContext(ctx, "the check run was not ended with its review", "review", string(s.review.ID), "error", err)
-		s.closeLater(ctx, check)
+		s.closeLater(ctx, e, check)
 	}
+}
+
+// unseen says whether the review ended before the forge told of its pull request.
+func (s *session) unseen() bool { return s.showing() && s.resolution.Pinned.Head == "" }
+
+// elsewhere says whether the pull request goes to a branch of which no reviews are wanted, in a repository whose check has to
+// be complete. There is no check run then: one that passes would stand at the commit when its author changes the branch.
+func (s *session) elsewhere() bool {
+	return s.resolution.Declined == review.DeclinedBranch && s.resolution.Settings.IncompleteFails
 }
 
 // checkBegun says whether the check run may be there although this execution did not see it: its review was cancelled while
@@ -166,12 +189,13 @@ func (s *session) checkBegun(ctx context.Context) bool {
 }
 
 // closeLater leaves the check run to a job that waits for the forge. Should that fail, the job of the review says the same.
-func (s *session) closeLater(ctx context.Context, check publish.Check) {
+func (s *session) closeLater(ctx context.Context, e ending, check publish.Check) {
 	if s.p.EndLater == nil {
 		return
 	}
 	err := s.p.EndLater(ctx, s.review.Owner, s.attemptID(stepCheck+"/late"), events.LateCheck{
 		Review: s.review.ID, Attempt: s.run.Attempt(), Pull: s.resolution.Pinned.Source.Pull, Check: check,
+		Refused: e.refused,
 	})
 	if err != nil {
 		s.p.Logger.ErrorContext(ctx, "nobody will end the check run", "review", string(s.review.ID), "error", err)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/publish"
 )
@@ -14,6 +15,8 @@ func TestP07_WhatAnAuthorDecidesLetsNobodyPast(t *testing.T) {
 	t.Parallel()
 	for reason, conclusions := range map[string][2]publish.Conclusion{ // by whether what is incomplete fails
 		review.DeclinedBaseChanges: {publish.Failure, publish.Failure},
+		review.DeclinedBaseUnread:  {publish.Failure, publish.Failure},
+		review.DeclinedClosed:      {publish.Neutral, publish.Failure},
 		review.DeclinedDraft:       {publish.Neutral, publish.Failure},
 		review.DeclinedTitle:       {publish.Neutral, publish.Failure},
 		review.DeclinedPaused:      {publish.Neutral, publish.Neutral},
@@ -24,4 +27,11 @@ func TestP07_WhatAnAuthorDecidesLetsNobodyPast(t *testing.T) {
 			require.Equal(t, conclusions[i], s.refusal().conclusion, "%s %t", reason, fails)
 		}
 	}
+}
+
+// TestP07_WhatGaveWayToANewerReviewDoesNotPass: that one may be declined before it has a check run.
+func TestP07_WhatGaveWayToANewerReviewDoesNotPass(t *testing.T) {
+	t.Parallel()
+	s := &session{superseded: "newer"}
+	require.Equal(t, publish.Cancelled, s.ending(t.Context(), &engine.Failure{Class: engine.ClassCancelled}).conclusion)
 }

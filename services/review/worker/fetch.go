@@ -8,6 +8,7 @@ import (
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/secrets"
 	"witan.dev/services/review/wire"
 )
 
@@ -37,6 +38,11 @@ func (s *session) fetch(got *progress) (*engine.Failure, error) {
 		if s.pathsError != nil {
 			f.Notes = append(f.Notes, "the patterns of paths in the repository's configuration were not used: "+s.pathsError.Error())
 		}
+		proposed, err := s.proposed(ctx, in)
+		if err != nil {
+			return f, err
+		}
+		f.Notes = append(f.Notes, proposed...)
 		if err := s.index(ctx, in, &f); err != nil {
 			return f, err
 		}
@@ -47,6 +53,36 @@ func (s *session) fetch(got *progress) (*engine.Failure, error) {
 		}
 		return f, s.log(ctx, stepFetch, "fetched", &reviewv1.ReviewEvent{Event: &reviewv1.ReviewEvent_Fetched{Fetched: event}})
 	})
+}
+
+// proposed says what is wrong in a configuration that the change itself brings. It has no effect on the review of it: who reads
+// the note can mend the file before it counts.
+func (s *session) proposed(ctx context.Context, in *review.Inspection) ([]string, error) {
+	_, wrong, err := s.settings(ctx, func(_ context.Context, path string) ([]byte, error) {
+		f := in.Change.File(path)
+		switch {
+		case f != nil && f.HasNew:
+			return f.New, nil
+		case f != nil && len(f.Limits) > 0:
+			return nil, review.ErrTooLarge
+		}
+		return nil, review.ErrNoFile
+	})
+	if err == nil && len(wrong) == 0 {
+		return nil, nil
+	}
+	var redactor *secrets.Redactor
+	if err == nil { // a key may be one
+		redactor, err = s.redact(ctx, in)
+	}
+	if err != nil {
+		if fatal(ctx, err) {
+			return nil, err
+		}
+		s.p.Logger.WarnContext(ctx, "the configuration that a change brings was not looked at", "review", string(s.review.ID), "error", err)
+		return nil, nil
+	}
+	return []string{"the .witan.yaml of this change would not be used: " + redactor.Apply(strings.Join(wrong, "; "))}, nil
 }
 
 // wantsContext says whether members will be shown the code around the change of a pull request. A council that cannot be

@@ -163,6 +163,7 @@ type shows struct {
 	jobs    *job.Manager
 	store   *reviewsqlite.Store
 	starter *starter.Starter
+	writer  *github.Writer
 	ref     review.PullRef
 	stop    func()
 	n       int
@@ -200,10 +201,11 @@ func (a *at) start(t *testing.T, change ...func(*worker.Params)) *shows {
 	manager.Handle(job.KindDelivery, 0, events.New(events.Params{
 		Jobs: params.Jobs, Store: store, Subjects: store, Ledger: store, Kept: manager, Forge: params.Forge, Publisher: params.Publisher,
 		Keys: params.PublishKeys, Logger: logger, Patience: params.Patience, Wait: params.Wait,
+		Secrets: scanner,
 	}).Body)
 	require.NoError(t, manager.Start(ctx))
 	s := &shows{
-		at: a, jobs: manager, store: store,
+		at: a, jobs: manager, store: store, writer: github.NewWriter(client),
 		starter: starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
 		ref:     review.PullRef{Repo: review.Repo{Host: client.Host(), Owner: "octocat", Name: "hello"}, Number: int64(a.pull.Number())},
 	}
@@ -435,6 +437,7 @@ func fiftyPushes(t *testing.T, seed uint64) {
 		at := fmt.Sprintf("seed %d, %v", seed, steps)
 		require.Equal(t, job.StateSucceeded, j.State, "%s: %s %v", at, j.StateReason, j.Error)
 		require.Equal(t, "DONE", r.Publication.State, "%s: %+v", at, r.Publication)
+		require.Equal(t, j.Progress.Total, j.Progress.Done, "all steps are done")
 		p.follow(lives)
 		judgeForge(t, at, a, lives)
 		p.dismissOne(t, a, people, r.Pinned.Subject, lives)

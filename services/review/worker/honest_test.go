@@ -3,22 +3,27 @@ package worker_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
+	"witan.dev/services/review/events"
 	"witan.dev/services/review/github/githubtest"
 	"witan.dev/services/review/publish"
+	"witan.dev/services/review/starter"
 	"witan.dev/services/review/worker"
 )
 
@@ -87,6 +92,46 @@ func TestP07_NothingUnreadLooksGreen(t *testing.T) {
 				require.Contains(t, walkthrough.Body, row)
 			}
 		})
+	}
+}
+
+// TestP07_AWrongConfigurationIsNotGreen: it may have asked for more than the defaults do.
+func TestP07_AWrongConfigurationIsNotGreen(t *testing.T) {
+	t.Parallel()
+	for config, conclusion := range map[string]string{
+		"version: 1\nseverity: {fail_on: lowest}\n":                                      "neutral",
+		"version: 1\nseverity: {fail_on: lowest}\ncheck:\n  incomplete: failure # all\n": "failure",
+		"version: 1\ncheck: {'incomplete': \"failure\"}\ncouncil: nowhere\n":             "failure",
+		"version: 1\n\tcheck: {incomplete: failure}\n":                                   "failure",
+		"version: 1\nchek: 1\n# check: {incomplete: failure}\n":                          "neutral",
+	} {
+		a := openAt(t, map[string]string{"README.md": "hello\n", ".witan.yaml": config}, map[string]string{"a.go": "package p\n"})
+		s := a.start(t)
+		s.end(t, s.ask(t))
+		check := a.posted(t, githubtest.KindCheckRun)
+		require.Equal(t, conclusion, check.Conclusion, config)
+		there, err := s.writer.Checks(t.Context(), s.ref.Repo, check.Commit)
+		require.NoError(t, err)
+		require.Contains(t, there[0].Title, ".witan.yaml is wrong")
+	}
+}
+
+// TestP11_TheConfigurationThatAChangeBringsIsLookedAtOnly before it is merged, with nothing of it coming alive.
+func TestP11_TheConfigurationThatAChangeBringsIsLookedAtOnly(t *testing.T) {
+	t.Parallel()
+	a := openAt(t, map[string]string{"README.md": "hello\n"}, map[string]string{
+		"a.go": "package p\n", ".witan.yaml": "version: 1\n\"[x](//y.z) @you\": 1\npaths: {exclude: ['*']}\n",
+	})
+	s := a.start(t)
+	r, _ := s.end(t, s.ask(t))
+	require.True(t, r.Coverage.Complete)
+	require.False(t, r.Coverage.Unread(), "nothing is left out by it")
+	check, walkthrough := a.posted(t, githubtest.KindCheckRun), a.posted(t, githubtest.KindIssueComment)
+	require.Equal(t, "success", check.Conclusion)
+	for _, body := range []string{check.Body, walkthrough.Body} {
+		require.Contains(t, body, "of this change would not be used")
+		require.NotContains(t, body, "@you")
+		require.NotContains(t, body, "[x](")
 	}
 }
 
@@ -307,6 +352,73 @@ func TestP07_AReviewThatFailsSaysSoAtItsCheckRun(t *testing.T) {
 	require.Contains(t, check.Body, "larger than one review takes")
 }
 
+// TestP11_ASecretThatWasTakenOutIsNotCalledFixed: it stays in the commits that were pushed.
+func TestP11_ASecretThatWasTakenOutIsNotCalledFixed(t *testing.T) {
+	t.Parallel()
+	a := openAt(t, map[string]string{"README.md": "hello\n"}, map[string]string{
+		"key.go": "package p\n\nconst token = \"ghp_" + "Xk29sLmQ8vRt4Yw1ZbN6cHd3fGj5Ap7Ue0oI" + "\"\n",
+	})
+	s := a.start(t, func(p *worker.Params) { p.Reviewers = []review.Reviewer{p.Secrets} })
+	s.end(t, s.ask(t))
+	_, err := a.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"key.go": "package p\n"}})
+	require.NoError(t, err)
+	s.end(t, s.ask(t))
+	reply := a.posted(t, githubtest.KindReply)
+	require.Contains(t, reply.Body, "Taken out in `"+a.pull.Head()[:12]+"`. It is still in the history that was pushed: revoke it.")
+	require.Contains(t, a.posted(t, githubtest.KindIssueComment).Body, "revoke it")
+}
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestP07_ARefusedReviewIsLoggedAndSaysSoWhenItMay has the installation suspended before the review knows its commit.
+func TestP07_ARefusedReviewIsLoggedAndSaysSoWhenItMay(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	logged := &lines{}
+	s := a.start(t, func(p *worker.Params) {
+		kept := p.Jobs.(jobs).Manager //nolint:errcheck,forcetypeassert // it is one
+		p.Logger = slog.New(slog.NewTextHandler(logged, nil))
+		p.EndLater = func(ctx context.Context, owner, requestID string, late events.LateCheck) error {
+			return events.EndLater(ctx, kept, owner, requestID, late)
+		}
+	})
+	first, _ := s.end(t, s.ask(t))
+	_, err := a.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"more.go": "package p\n"}})
+	require.NoError(t, err)
+	a.Suspend(true)
+	before, id := len(a.checkRuns()), job.NewID()
+	_, err = s.starter.Start(t.Context(), review.Review{
+		ID: id, Owner: "local", Trigger: review.TriggerPushed, Publish: true, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Revision: 1,
+		Pinned: review.Pinned{Source: review.Source{Kind: review.SourcePull, Pull: first.Pinned.Source.Pull}, Subject: first.Pinned.Subject},
+	}, starter.Request{Method: "test", ID: uuid.NewString(), Body: sha256.Sum256([]byte(id))})
+	require.NoError(t, err)
+	_, j := s.end(t, id)
+	require.Equal(t, "FORGE_REFUSED", j.StateReason)
+	for _, part := range []string{"level=WARN msg=\"a review failed\" job_id=" + string(id), "pull=" + first.Pinned.Subject, "reason=FORGE_REFUSED"} {
+		require.Contains(t, logged.String(), part)
+	}
+	a.Suspend(false)
+	require.Eventually(t, func() bool { return len(a.checkRuns()) > before }, 30*time.Second, 20*time.Millisecond)
+	require.Equal(t, "neutral", s.newest(t).Conclusion)
+	require.Contains(t, s.newest(t).Body, "the forge refuses")
+}
+
 // TestACouncilIsNotPaidForNothingToRead has a review of the same head follow, as where a pull request is opened again.
 func TestACouncilIsNotPaidForNothingToRead(t *testing.T) {
 	t.Parallel()
@@ -460,6 +572,99 @@ func TestP07_WhatHasToBeCompleteLetsNobodyPast(t *testing.T) {
 			require.Equal(t, c.conclusion, check.Conclusion)
 		})
 	}
+}
+
+// TestP07_NothingUnreadTakesAFailureFromItsCommit has the author of a pull request, who may not write, do what leads to a newer
+// check run at the commit whose check failed.
+func TestP07_NothingUnreadTakesAFailureFromItsCommit(t *testing.T) {
+	t.Parallel()
+	const by = "contributor"
+	type scene = func(t *testing.T, s *shows)
+	then := func(trigger review.Trigger, acts ...func(context.Context, *githubtest.PullRequest) error) scene {
+		return func(t *testing.T, s *shows) {
+			t.Helper()
+			for _, act := range acts {
+				require.NoError(t, act(t.Context(), s.pull))
+			}
+			s.end(t, s.asks(t, trigger))
+		}
+	}
+	closes := func(ctx context.Context, p *githubtest.PullRequest) error { return p.Close(ctx, by) }
+	drafts := func(ctx context.Context, p *githubtest.PullRequest) error { return p.ConvertToDraft(ctx, by) }
+	titles := func(ctx context.Context, p *githubtest.PullRequest) error { return p.Retitle(ctx, by, "wip", "") }
+	base := func(name string) func(ctx context.Context, p *githubtest.PullRequest) error {
+		return func(ctx context.Context, p *githubtest.PullRequest) error { return p.SetBase(ctx, by, name) }
+	}
+	for name, c := range map[string]struct {
+		config string
+		act    scene
+	}{
+		"asks while it is closed":             {"", then(review.TriggerCommand, closes)},
+		"opens a draft again":                 {"", then(review.TriggerReopened, drafts)},
+		"takes a title that is ignored":       {"review: {ignore: {titles: [wip]}}\n", then(review.TriggerReopened, titles)},
+		"opens again what only who asks gets": {"review: {ignore: {authors: [contributor]}}\n", then(review.TriggerReopened)},
+		"goes to a branch without reviews":    {"review: {base_branches: [main]}\n", then(review.TriggerBaseChanged, base("next"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"a.go": def("A", "\tdanger(1)\n")}
+			a := openAt(t, map[string]string{"README.md": "hello\n", ".witan.yaml": "version: 1\n" + c.config}, files)
+			_, err := a.repo.Commit(t.Context(), githubtest.Commit{Branch: "next", Files: files})
+			require.NoError(t, err)
+			s := a.start(t)
+			s.end(t, s.ask(t))
+			require.Equal(t, "failure", s.newest(t).Conclusion)
+			c.act(t, s)
+			check := s.newest(t)
+			require.Equal(t, "completed", check.Status)
+			require.Equal(t, "failure", check.Conclusion, check.Body)
+		})
+	}
+}
+
+// TestP07_TheCheckOfAnotherBranchDoesNotPass: whoever opened a pull request to a branch that has the worst of it already takes it
+// to another one, where pushes start no reviews.
+func TestP07_TheCheckOfAnotherBranchDoesNotPass(t *testing.T) {
+	t.Parallel()
+	a := openAt(t, map[string]string{".witan.yaml": "version: 1\nreview: {auto: [opened]}\n"}, map[string]string{"a.go": def("A", "\tdanger(1)\n")})
+	_, err := a.repo.Commit(t.Context(), githubtest.Commit{Branch: "next", Parent: "topic", Files: map[string]string{"b.go": "package p\n"}})
+	require.NoError(t, err)
+	_, err = a.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"c.go": "package p\n"}})
+	require.NoError(t, err)
+	require.NoError(t, a.pull.SetBase(t.Context(), "contributor", "next"))
+	s := a.start(t)
+	s.end(t, s.asks(t, review.TriggerOpened))
+	require.Equal(t, "success", s.newest(t).Conclusion)
+	require.NoError(t, a.pull.SetBase(t.Context(), "contributor", "main"))
+	r, _ := s.end(t, s.asks(t, review.TriggerBaseChanged))
+	require.Equal(t, review.DeclinedBaseUnread, r.DeclinedReason)
+	require.Equal(t, "failure", s.newest(t).Conclusion)
+	require.Contains(t, s.newest(t).Body, "/witan review")
+}
+
+// TestP07_NoCheckRunPassesForABranchWithoutReviews where it has to be complete: it would stand at the commit when the pull
+// request goes to another branch.
+func TestP07_NoCheckRunPassesForABranchWithoutReviews(t *testing.T) {
+	t.Parallel()
+	for config, runs := range map[string]int{"check: {incomplete: failure}\n": 0, "": 1} {
+		a := openAt(t, map[string]string{".witan.yaml": "version: 1\nreview: {base_branches: [next]}\n" + config}, map[string]string{"a.go": "package p\n"})
+		s := a.start(t)
+		r, _ := s.end(t, s.asks(t, review.TriggerOpened))
+		require.Equal(t, review.DeclinedBranch, r.DeclinedReason)
+		require.Len(t, a.checkRuns(), runs)
+	}
+}
+
+func (a *at) checkRuns() []githubtest.Post {
+	return slices.DeleteFunc(a.PostedBy(a.app.Bot), func(p githubtest.Post) bool { return p.Kind != githubtest.KindCheckRun })
+}
+
+// newest is the check run that counts at the forge.
+func (a *at) newest(t *testing.T) githubtest.Post {
+	t.Helper()
+	runs := a.checkRuns()
+	require.NotEmpty(t, runs)
+	return runs[len(runs)-1]
 }
 
 // TestAForgeThatStaysAwayLeavesTheFindingsAndARetryShowsThem has the forge take no write for longer than the review waits.

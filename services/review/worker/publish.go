@@ -35,7 +35,7 @@ func (s *session) publish(got *progress) error {
 		return err
 	}
 	findings := review.OriginalFindings(stored)
-	result := s.result(got, in, findings)
+	result := s.result(got, in)
 	d, f, err := s.decide(in, findings, &result)
 	if err != nil {
 		return err
@@ -89,7 +89,11 @@ func (s *session) conclude(
 		}
 		o.Events = append(o.Events, published)
 	}
-	if err := s.run.Commit(ctx, job.Update{Stage: stepPublish, Progress: stageProgress(stepPublish)}); err != nil {
+	done := stageProgress(stepPublish)
+	if failure == nil {
+		done.Done = done.Total
+	}
+	if err := s.run.Commit(ctx, job.Update{Stage: stepPublish, Progress: done}); err != nil {
 		return err
 	}
 	o.Write = func(ctx context.Context, tx job.Tx) error {
@@ -134,7 +138,7 @@ func (s *session) write(ctx context.Context, tx job.Tx, state job.State, result 
 	return s.p.Blobs.ReleaseTx(ctx, tx, wire.ReviewName(s.review.ID))
 }
 
-func (s *session) result(got *progress, in *review.Inspection, findings []finding.Finding) review.Result {
+func (s *session) result(got *progress, in *review.Inspection) review.Result {
 	council := got.located.Council
 	r := review.Result{
 		Disposition: review.DispositionReviewed, Council: council.Coverage, Summary: got.located.Verdict.Summary,
@@ -149,7 +153,7 @@ func (s *session) result(got *progress, in *review.Inspection, findings []findin
 	}
 	r.Coverage = review.Cover(in.Change, s.resolution.Pinned.HasTree(), got.inspected.Outcomes, council)
 	r.Reason = review.FirstReason(r.Coverage, council.Coverage)
-	r.Summary = cmp.Or(r.Summary, review.Summarise(findings, len(in.Change.Files), got.deliberated.absence()))
+	r.Summary = cmp.Or(r.Summary, review.Summarise(council.Coverage.Models, len(in.Change.Files), got.deliberated.absence()))
 	for i := range got.inspected.Outcomes {
 		r.Reviewers = append(r.Reviewers, got.inspected.Outcomes[i].Summary(in.Change))
 	}

@@ -97,12 +97,23 @@ func TestP06_WhatPeopleSayIsShownAtOnce(t *testing.T) {
 		require.NotContains(t, again, "Dismissed: "+fault)
 		s.done(t, s.say(t, subject, fault, dismissed))
 		var text string
-		again, conclusion, text = read()
+		again, _, text = read()
 		require.Contains(t, again, "Dismissed: "+fault)
 		require.Contains(t, text, "Dismissed: "+fault)
 	}
+	require.Contains(t, again, `(dismissed\: it is meant)`)
+	s.done(t, s.say(t, subject, "1", lifecycle.Reopen))
+	s.done(t, s.say(t, subject, "1", lifecycle.As("wil", func(k review.Known) review.Known {
+		return lifecycle.Dismiss(k, "`x` | [a](//b.c) @you ghp_"+"Xk29sLmQ8vRt4Yw1ZbN6cHd3fGj5Ap7Ue0oI")
+	})))
+	again, conclusion, _ = read()
+	require.Regexp(t, `\| HIGH \| .*fault 1.* \(dismissed by .{0,20}wil.*\) \|`, again)
+	for _, alive := range []string{"@wil", "@you", "[a](", "Xk29sLmQ8vRt4Yw1ZbN6cHd3fGj5Ap7Ue0oI", "`x`"} {
+		require.NotContains(t, again, alive)
+	}
+	require.NotRegexp(t, `\d findings? `, again, "the headline alone says how many there are")
 	require.Equal(t, "success", conclusion)
-	require.EqualValues(t, 3, e.edits.Load())
+	require.EqualValues(t, 5, e.edits.Load())
 	for _, fault := range []string{"1", "2", "3"} {
 		s.done(t, s.say(t, subject, fault, lifecycle.Reopen))
 	}

@@ -19,7 +19,7 @@ import (
 // Configuration reads what a repository says of its own reviews.
 type Configuration interface {
 	// Read reads the repository's configuration with read, which returns a file at the base. What is wrong in it comes back as
-	// sentences; then the settings are the defaults. The error is read's.
+	// sentences; then the settings are the defaults, as far as they let nobody past a check. The error is read's.
 	Read(ctx context.Context, read func(ctx context.Context, path string) ([]byte, error)) (review.Settings, []string, error)
 }
 
@@ -128,7 +128,7 @@ func (s *session) settings(
 	}
 	wrong = append(wrong, fmt.Sprintf("council: the server has no %s", set.Council))
 	defaults := review.DefaultSettings()
-	defaults.Digest = set.Digest
+	defaults.Digest, defaults.IncompleteFails = set.Digest, set.IncompleteFails
 	return defaults, wrong, nil
 }
 
@@ -273,8 +273,11 @@ func (s *session) resolvePull(ctx context.Context, seen int) (resolved, error) {
 	source.Reports = review.MergeReports(source.Reports, subject.JoinedReports)
 	out.Pinned.Source = source
 	out.Declined, out.Silent = out.Settings.Decline(&pull, &s.review, &subject)
-	if out.Declined == "" && subject.BaseChangedOften(&pull, &s.review, s.p.Clock()) {
+	switch {
+	case out.Declined == "" && subject.BaseChangedOften(&pull, &s.review, s.p.Clock()):
 		out.Declined = review.DeclinedBaseChanges
+	case out.Declined != "" && out.Declined != review.DeclinedClosed && subject.BaseUnread(&pull):
+		out.Declined, out.Silent = review.DeclinedBaseUnread, false
 	}
 	if out.Declined == "" {
 		if out.Pinned, err = s.p.Repository.Pin(ctx, s.review.ID, source); err != nil {
@@ -481,6 +484,10 @@ func (s *session) endSuperseded() error {
 // finish ends the job and forgets it at its subject, whose row is locked before the review's.
 func (s *session) finish(ctx context.Context, o job.Outcome) error {
 	write := o.Write
+	if o.State == job.StateFailed && o.Error != nil {
+		s.p.Logger.WarnContext(ctx, "a review failed", "job_id", string(s.review.ID), "pull", s.review.Pinned.Subject,
+			"reason", o.Error.Reason, "message", o.Error.Message)
+	}
 	published := o.State == job.StateSucceeded || o.State == job.StatePartiallySucceeded
 	o.Write = func(ctx context.Context, tx job.Tx) error {
 		if s.shared() && s.review.Pinned.Subject != "" {

@@ -13,6 +13,7 @@ import (
 	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/events"
 	"witan.dev/services/review/lifecycle"
 	"witan.dev/services/review/publish"
 	"witan.dev/services/review/publish/render"
@@ -50,7 +51,8 @@ func (s *session) show(d decided, result *review.Result) (*engine.Failure, error
 	if f != nil {
 		result.Publication = finding.Publication{State: shownFailed, Reason: f.Reason}
 		s.closeCheck(context.WithoutCancel(s.run.Context()), ending{
-			conclusion: publish.Missing(&s.resolution.Settings), title: "Not published", why: f.Message, away: f.Class == classUnavailable,
+			conclusion: publish.Missing(&s.resolution.Settings), title: "Not published", why: f.Message,
+			away: f.Class == classUnavailable || refused(f), refused: refused(f),
 		})
 	}
 	return f, nil
@@ -69,6 +71,8 @@ type carrying struct {
 	forbidden string
 	// pending: a review of the writing account kept comments away.
 	pending bool
+	// dismissed is what people said of findings that they dismissed.
+	dismissed map[string]render.Dismissal
 }
 
 func (c *carrying) all() (*engine.Failure, error) {
@@ -91,7 +95,11 @@ func (c *carrying) answers() (*engine.Failure, error) {
 			return nil, err
 		}
 		out, err := desk.Answer(ctx, c.plan.Fixed, func(f publish.Fixed) string {
-			return render.Fixed(cmp.Or(f.In, c.resolution.Pinned.Head), publish.Mark(f.Key))
+			answer := render.Fixed
+			if f.Secret {
+				answer = render.TakenOut
+			}
+			return answer(cmp.Or(f.In, c.resolution.Pinned.Head), publish.Mark(f.Key))
 		})
 		if err != nil {
 			return nil, err
@@ -286,6 +294,8 @@ func (c *carrying) note() (*engine.Failure, error) {
 			f.Feedback = k.Feedback
 		}
 	}
+	ctx := context.WithoutCancel(c.run.Context())
+	c.dismissed = publish.Dismissals(c.findings, known, func(text string) string { return events.Clean(ctx, c.p.Secrets, text) })
 	c.result.Publication = finding.Publication{State: shownDone}
 	if len(c.apart) > 0 {
 		c.result.Publication.State = shownFellBack
@@ -314,7 +324,9 @@ func (c *carrying) overview() *render.Overview {
 	rev.Result = *c.result
 	report := wire.Report(&rev, c.p.Version)
 	report.Findings = c.findings
-	return publish.Overview(report, c.result.Shown, c.jobURL())
+	o := publish.Overview(report, c.result.Shown, c.jobURL())
+	o.Dismissed = c.dismissed
+	return o
 }
 
 // written is by what walkthrough and check run are written beside the result.

@@ -126,12 +126,21 @@ func votes(f *finding.Finding) string {
 }
 
 // Fixed is the answer in the thread of a finding that is fixed.
-func Fixed(commit, mark string) string {
+func Fixed(commit, mark string) string { return answered("Fixed", "", commit, mark) }
+
+// TakenOut is the answer in the thread of a secret that is not there any more: who has the commits before has it.
+func TakenOut(commit, mark string) string {
+	return answered("Taken out", " It is still in the history that was pushed: revoke it.", commit, mark)
+}
+
+func answered(what, more, commit, mark string) string {
 	t := newBody(Limit)
-	if commit == "" {
-		t.add("Fixed.")
-	} else {
-		t.add("Fixed in %s.", finding.CodeSpan(commit[:min(len(commit), 12)]))
+	if commit != "" {
+		what += " in " + finding.CodeSpan(commit[:min(len(commit), 12)])
 	}
+	t.add("%s.%s", what, more)
 	return t.end(mark)
 }
+
+// Leaked says whether the finding is a secret that stands in the change.
+func Leaked(f *finding.Finding) bool { return strings.HasPrefix(f.Rule, "secrets/") }

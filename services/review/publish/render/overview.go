@@ -24,6 +24,25 @@ type Overview struct {
 	From finding.Severity
 	// Collapse folds the findings of the walkthrough.
 	Collapse bool
+	// Dismissed says who dismissed findings, and why, by their names, as far as that is known.
+	Dismissed map[string]Dismissal
+}
+
+// Dismissal is what a person said when they dismissed a finding.
+type Dismissal struct {
+	By  string // login; empty: not known
+	Why string // empty: nothing was said
+}
+
+func (d Dismissal) words() string {
+	text := "dismissed"
+	if d.By != "" {
+		text += " by @" + d.By
+	}
+	if d.Why != "" {
+		text += ": " + d.Why
+	}
+	return escape(text, maxTitle)
 }
 
 // maxRows bounds the findings of one list.
@@ -82,7 +101,11 @@ func (o *Overview) Check() (title, summary, text string) {
 		more.room += 500
 		more.add("More than fits here was left out; the job has it all.")
 	}
-	return shorten(finding.VerdictLine(r), 200), t.end(""), more.end("")
+	title = finding.VerdictLine(r)
+	if len(o.Problems) > 0 {
+		title = ".witan.yaml is wrong and not used; " + title
+	}
+	return shorten(title, 200), t.end(""), more.end("")
 }
 
 func (o *Overview) problems(t *body) {
@@ -168,8 +191,14 @@ func (o *Overview) list(t *body, heading string, findings []*finding.Finding, fo
 func (o *Overview) row(f *finding.Finding) string {
 	title := link(escape(f.Title, maxTitle), f.Publication.URL)
 	switch {
+	case f.Status == finding.Fixed && f.FixedIn != "" && Leaked(f):
+		title += " (taken out in " + finding.CodeSpan(f.FixedIn[:min(len(f.FixedIn), 12)]) + ", still in the history that was pushed: revoke it)"
 	case f.Status == finding.Fixed && f.FixedIn != "":
 		title += " (fixed in " + finding.CodeSpan(f.FixedIn[:min(len(f.FixedIn), 12)]) + ")"
+	case f.Outcome == finding.Published && f.Status == finding.Dismissed:
+		if d := o.Dismissed[f.Name]; d != (Dismissal{}) {
+			title += " (" + d.words() + ")"
+		}
 	case o.below(f):
 		title += " (below severity.publish)"
 	case f.Status == finding.Reappeared:

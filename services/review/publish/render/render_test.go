@@ -57,15 +57,17 @@ func bodies(s string, files int) map[string]string {
 	linked.Publication = finding.Publication{State: "DONE", URL: ours}
 	apart := f
 	apart.Publication = finding.Publication{State: "FELL_BACK", Reason: s}
+	gone := linked
+	gone.Name, gone.Status = "gone", finding.Dismissed
 	o := &render.Overview{
 		Report: &finding.Report{
 			Name: s, Job: "jobs/" + s, Subject: s, Base: s, Head: s, Disposition: "REVIEWED", Summary: s, Cost: s, FailOn: finding.SeverityHigh,
-			Findings: []finding.Finding{linked, apart, held, fixed, back},
+			Findings: []finding.Finding{linked, apart, held, fixed, back, gone},
 			Coverage: finding.Coverage{Council: s, Files: []finding.FileCoverage{
 				{Path: s, Change: "M", Status: finding.Reviewed}, {Path: s + "/x", Change: "A", Status: finding.Skipped, Reasons: []finding.Reason{finding.Reason(s)}},
 			}},
 		},
-		Address: job, Limits: []string{s}, Problems: []string{s}, Since: s,
+		Address: job, Limits: []string{s}, Problems: []string{s}, Since: s, Dismissed: map[string]render.Dismissal{gone.Name: {By: s, Why: s}},
 	}
 	many := *o
 	report := *o.Report
@@ -78,6 +80,7 @@ func bodies(s string, files int) map[string]string {
 		"comment":     render.Comment{Finding: &f, ID: s, Suggest: true, Mark: mark}.Body(),
 		"apart":       render.Comment{Finding: &back, ID: "f", Apart: true, Earlier: earlier, Mark: mark}.Body(),
 		"fixed":       render.Fixed(s, mark),
+		"taken":       render.TakenOut(s, mark),
 		"walkthrough": o.Walkthrough(mark), "many": many.Walkthrough(mark), "title": finding.EscapeMarkdown(title), "summary": summary, "text": more,
 	}
 }
@@ -92,7 +95,7 @@ func lively(t *testing.T, name, body string) {
 	}
 	require.NoError(t, b.Check(), "%s:\n%s", name, body)
 	wanted := ""
-	if strings.Contains("comment apart fixed walkthrough many", name) {
+	if strings.Contains("comment apart fixed taken walkthrough many", name) {
 		wanted = mark
 	}
 	require.Equal(t, wanted, b.Mark(), "%s:\n%s", name, body)
