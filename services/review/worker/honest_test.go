@@ -499,11 +499,13 @@ func (u unvoted) Verdict(ctx context.Context, name string) (review.Verdict, erro
 	return v, err
 }
 
-// TestP07_AnotherPullRequestOfTheCommitLetsNobodyPast has a pull request fail, and a second one opened of the same commit, as a draft
-// into another branch: of the check runs of one name at a commit the newest counts.
+// TestP07_AnotherPullRequestOfTheCommitLetsNobodyPast has a pull request fail, and others opened of the same commit: a draft, and one
+// into a branch that has the fault already, of which a review reads nothing wrong. Of the check runs of one name at a commit the
+// newest counts.
 func TestP07_AnotherPullRequestOfTheCommitLetsNobodyPast(t *testing.T) {
 	t.Parallel()
-	a := openAt(t, map[string]string{"README.md": "hello\n"}, map[string]string{"a.go": "package p\n\nfunc A() {\n\tdanger(1)\n}\n"})
+	const fault = "package p\n\nfunc A() {\n\tdanger(1)\n}\n"
+	a := openAt(t, map[string]string{"README.md": "hello\n"}, map[string]string{"a.go": fault})
 	s := a.start(t)
 	newest := func() githubtest.Post {
 		t.Helper()
@@ -515,24 +517,32 @@ func TestP07_AnotherPullRequestOfTheCommitLetsNobodyPast(t *testing.T) {
 		}
 		return run
 	}
+	_, err := a.repo.Commit(t.Context(), githubtest.Commit{Branch: "pages", Files: map[string]string{"index.md": "a page\n"}})
+	require.NoError(t, err)
+	require.NoError(t, a.repo.SetBranch(t.Context(), "faulty", a.pull.Head()))
+	_, err = a.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"b.go": "package p\n"}})
+	require.NoError(t, err)
 	s.end(t, s.ask(t))
 	first := newest()
 	require.Equal(t, "failure", first.Conclusion)
 
-	_, err := a.repo.Commit(t.Context(), githubtest.Commit{Branch: "pages", Files: map[string]string{"index.md": "a page\n"}})
-	require.NoError(t, err)
-	draft, err := a.repo.OpenPullRequest(t.Context(), githubtest.PullRequestSpec{Title: "The same", Head: "topic", Base: "pages", Author: "contributor", Draft: true})
-	require.NoError(t, err)
-	was := s.ref
-	s.ref.Number = int64(draft.Number())
-	s.end(t, s.asks(t, review.TriggerOpened))
-	second := newest()
-	require.Greater(t, second.ID, first.ID)
-	require.Equal(t, first.Commit, second.Commit)
-	require.Equal(t, "failure", second.Conclusion)
-	require.Contains(t, second.Body, fmt.Sprintf("Pull request #%d has the same commit", was.Number))
-
-	_, err = draft.Push(t.Context(), githubtest.Commit{Files: map[string]string{"a.go": "package p\n"}})
+	var last *githubtest.PullRequest
+	for _, spec := range []githubtest.PullRequestSpec{{Base: "faulty"}, {Base: "pages", Draft: true}} {
+		spec.Title, spec.Head, spec.Author = "The same", "topic", "contributor"
+		last, err = a.repo.OpenPullRequest(t.Context(), spec)
+		require.NoError(t, err)
+		s.ref.Number = int64(last.Number())
+		s.end(t, s.asks(t, review.TriggerOpened))
+		run := newest()
+		require.Greater(t, run.ID, first.ID, spec.Base)
+		require.Equal(t, first.Commit, run.Commit, spec.Base)
+		require.Equal(t, "failure", run.Conclusion, spec.Base)
+		if !spec.Draft {
+			require.Contains(t, run.Body, fmt.Sprintf("Pull request #%d has the same commit", a.pull.Number()))
+		}
+		first = run
+	}
+	_, err = last.Push(t.Context(), githubtest.Commit{Files: map[string]string{"a.go": "package p\n"}})
 	require.NoError(t, err)
 	s.end(t, s.asks(t, review.TriggerOpened))
 	require.Equal(t, "neutral", newest().Conclusion, "another commit, of which nothing failed")
