@@ -39,7 +39,7 @@ func TestAPartOfWitanNeedsADatabaseAndThePeersThatItCalls(t *testing.T) {
 		"an intake that the review service would not believe": {roles{queues: []string{"intake"}}, config.Config{
 			Database: known.Database, Redis: secret.New("redis://r"), Services: known.Services,
 		}, []string{"auth.service_token_file: needed where webhooks are handed to a review service in another process"}},
-		"a worker for councils":      {roles{queues: []string{"council"}}, config.Config{Database: known.Database}, nil},
+		"a worker for councils": {roles{queues: []string{"council"}}, config.Config{Database: known.Database}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
