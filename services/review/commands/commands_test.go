@@ -111,10 +111,11 @@ func TestParseTakesAMomentWhateverNests(t *testing.T) {
 		"few links": strings.Repeat("[a](", 1999), "few brackets": strings.Repeat("[", 2000), "few pictures": strings.Repeat("![a](<", 1999),
 		"entities": strings.Repeat("&a", 30<<10), "addresses": strings.Repeat("<a@", 20<<10),
 	} {
-		begun := time.Now()
-		commands.Parse("x "+line+"a\n/witan help", "")
-		commands.Parse(line+"a\n/witan help", "")
-		require.Less(t, time.Since(begun), 5*time.Second, name)
+		for _, before := range []string{"", "x "} {
+			begun := time.Now()
+			commands.Parse(before+line+"a\n/witan help", "")
+			require.Less(t, time.Since(begun), 8*time.Second, name)
+		}
 	}
 }
 
