@@ -33,11 +33,19 @@ const (
 	NatureUnchanged Nature = "UNCHANGED" // mode or name only
 )
 
-// Line is one line of a hunk. Op is ' ', '+' or '-'; Text is without the line's end.
+// Line is one line of a hunk. Op is ' ', '+' or '-'; Text is without the line's end. End is empty where a mere line feed
+// ends it, else EndCR, EndNone or both.
 type Line struct {
 	Op   byte   `json:"op"`
 	Text string `json:"text"`
+	End  string `json:"end,omitempty"`
 }
+
+// The ends of lines that are no mere line feed.
+const (
+	EndCR   = "\r" // before the line feed
+	EndNone = "\\" // the file ends with the line
+)
 
 // Hunk is one hunk of a file's patch. Lines count from 1; a side without lines starts where git says.
 type Hunk struct {

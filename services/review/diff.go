@@ -73,7 +73,14 @@ func newHunk(h *diff.Hunk) Hunk {
 		Lines: make([]Line, len(h.Lines)),
 	}
 	for i, l := range h.Lines {
-		out.Lines[i] = Line{Op: byte(l.Op), Text: strings.TrimSuffix(l.Text, "\r")}
+		line := Line{Op: byte(l.Op), Text: strings.TrimSuffix(l.Text, "\r")}
+		if line.Text != l.Text {
+			line.End = EndCR
+		}
+		if l.NoEOL {
+			line.End += EndNone
+		}
+		out.Lines[i] = line
 	}
 	return out
 }
