@@ -70,6 +70,8 @@ type File struct {
 	Hunks   []Hunk
 	Added   int
 	Removed int
+	// Whole says that the hunks show all of the new side as added, and are not those that a forge shows.
+	Whole bool
 	// Old and New are the contents of the sides. They are nil where the side does not exist, was not read (Limits says
 	// why), or is no text.
 	Old, New []byte

@@ -61,7 +61,7 @@ func newFile(f *diff.File) File {
 	}
 	out.Nature = nature(f)
 	out.checkBinary()
-	if lockFile(out.Path) && (out.Change == Copied || lockFile(out.OldPath)) && (out.Change != Added || out.pins()) {
+	if lockFile(out.Path) && out.Change != TypeChanged && (out.Change == Copied || lockFile(out.OldPath)) && (out.Change != Added || out.pins()) {
 		out.Policy = ReasonLockfile
 	}
 	return out
@@ -87,8 +87,11 @@ func newHunk(h *diff.Hunk) Hunk {
 
 func nature(f *diff.File) Nature {
 	mode := f.NewMode
-	if f.Change == diff.Deleted {
+	switch regular := func(m diff.Mode) bool { return m.Type() == diff.ModeFile.Type() }; {
+	case f.Change == diff.Deleted:
 		mode = f.OldMode
+	case f.Change == diff.TypeChanged && (regular(f.OldMode) || regular(f.NewMode)):
+		mode = diff.ModeFile // there is code that comes or goes
 	}
 	switch {
 	case mode.Type() == diff.ModeSymlink.Type():
@@ -172,9 +175,10 @@ func (f *File) Rebuild() {
 	f.Old, f.HasOld = []byte(f.shown()), true
 }
 
-// CheckText notes what keeps the sides that were read from being used as text: too large, or in no encoding that can be
-// told.
+// CheckText notes what keeps the sides that were read from being used as text: too large, in no encoding that can be told,
+// or but a pointer to what is kept elsewhere.
 func (f *File) CheckText() {
+	f.checkPointer()
 	for _, side := range [][]byte{f.Old, f.New} {
 		if len(side) > MaxText {
 			f.Limit(ReasonTooLarge)

@@ -256,8 +256,9 @@ func fillTexts(ctx context.Context, repo *git.Repository, files []*review.File, 
 	var ids []string
 	var sides [][]side // by blob
 	for _, f := range files {
-		hasOld := f.Change != review.Added && f.Change != review.Copied && git.IsObjectID(f.OldBlob)
-		hasNew := f.Change != review.Deleted && git.IsObjectID(f.NewBlob)
+		// What a link points to is no text of a file: its hunk says it.
+		hasOld := f.Change != review.Added && f.Change != review.Copied && git.IsObjectID(f.OldBlob) && regular(f.OldMode)
+		hasNew := f.Change != review.Deleted && git.IsObjectID(f.NewBlob) && regular(f.NewMode)
 		switch {
 		case hasOld && hasNew && f.OldBlob == f.NewBlob: // is kept once
 			ids, sides = append(ids, f.NewBlob), append(sides, []side{{f, true}, {f, false}})
@@ -290,6 +291,8 @@ func fillTexts(ctx context.Context, repo *git.Repository, files []*review.File, 
 	}
 	return nil
 }
+
+func regular(mode uint32) bool { return diff.Mode(mode).Type() == diff.ModeFile.Type() }
 
 // fillBinaries reads the binaries for what they hold of text. Those after review.MaxBinaries are too large together.
 func fillBinaries(ctx context.Context, repo *git.Repository, c *review.Change) error {

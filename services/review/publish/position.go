@@ -47,6 +47,9 @@ func Locate(c *review.Change, l *finding.Location) (p Position, reason string) {
 		return Position{}, ReasonPathNotUTF8
 	}
 	p.Path = f.Path
+	if f.Whole {
+		return p, ReasonLineNotInDiff
+	}
 	file := f.Diff()
 	r, ok := diff.Range{}, false
 	if l.StartLine > 0 && l.EndLine >= l.StartLine {

@@ -86,7 +86,9 @@ func (s *session) load(ctx context.Context) (*review.Inspection, error) {
 	if told := s.got.fetched.Policies; told != nil {
 		apply(told, in)
 	} else {
-		policies(in)
+		if err := policies(ctx, in); err != nil {
+			return nil, err
+		}
 	}
 	s.inspection = in
 	return in, nil
@@ -134,8 +136,22 @@ func (s *session) parse(ctx context.Context, in *review.Inspection) error {
 
 // policies notes which files are generated or vendored. Both sides must be, under both names: a change must not take itself
 // out of its own review, be it by a header, by a move, or by the removal of a header. Where there is no old side to trust the
-// name must be one that generators choose.
-func policies(in *review.Inspection) {
+// name must be one that generators choose, and the folder of what is not ours be there before the change.
+func policies(ctx context.Context, in *review.Inspection) error {
+	roots := map[string]bool{}
+	known := func(f *review.File) (bool, error) {
+		root := review.VendorRoot(f.Path)
+		there, asked := roots[root]
+		if f.HasOld || asked || root == "" || in.Base == nil {
+			return f.HasOld || there, nil
+		}
+		there, err := in.Base.HasFolder(ctx, root)
+		if err != nil {
+			return false, fmt.Errorf("look for %q at the base: %w", root, err)
+		}
+		roots[root] = there
+		return there, nil
+	}
 	for i := range in.Change.Files {
 		f := &in.Change.Files[i]
 		var sides []*review.Code
@@ -148,14 +164,22 @@ func policies(in *review.Inspection) {
 		all := func(is func(*review.Code) bool) bool {
 			return len(sides) > 0 && !slices.ContainsFunc(sides, func(c *review.Code) bool { return c == nil || !is(c) })
 		}
+		vendored := f.Policy == "" && !f.Metadata() && all(func(c *review.Code) bool { return c.Vendored })
+		if vendored {
+			var err error
+			if vendored, err = known(f); err != nil {
+				return err
+			}
+		}
 		switch {
 		case f.Policy != "" || f.Metadata():
-		case all(func(c *review.Code) bool { return c.Vendored }):
+		case vendored:
 			f.Policy = review.ReasonVendored
 		case all(func(c *review.Code) bool { return c.Generated }) && (f.HasOld || review.GeneratedName(f.Path)):
 			f.Policy = review.ReasonGenerated
 		}
 	}
+	return nil
 }
 
 // told are the policies that only the parse can tell.
