@@ -294,14 +294,23 @@ func fillTexts(ctx context.Context, repo *git.Repository, files []*review.File, 
 
 func regular(mode uint32) bool { return diff.Mode(mode).Type() == diff.ModeFile.Type() }
 
-// fillBinaries reads the binaries for what they hold of text. Those after review.MaxBinaries are too large together.
+const (
+	// binaryHead is how much is read of a binary above review.MaxText, to tell whether it is one, and maxHeads of how many of
+	// them (own choices).
+	binaryHead = 64 << 10
+	maxHeads   = 200
+)
+
+// fillBinaries reads the binaries for what they hold of text, of large ones the beginning. Those after review.MaxBinaries are
+// too large together.
 func fillBinaries(ctx context.Context, repo *git.Repository, c *review.Change) error {
 	type side struct {
 		file *review.File
 		old  bool
 	}
 	var ids []string
-	var sides []side
+	var sides, large []side
+	var largeIDs []string
 	for i := range c.Files {
 		f := &c.Files[i]
 		if f.Nature != review.NatureBinary {
@@ -319,17 +328,32 @@ func fillBinaries(ctx context.Context, repo *git.Repository, c *review.Change) e
 		if left -= len(b.Data); left < 0 {
 			return errEnough
 		}
-		room = sides[at].file.TakeBinary(sides[at].old, b.Data, room)
+		if b.TooLarge {
+			large, largeIDs = append(large, sides[at]), append(largeIDs, b.ID)
+		} else {
+			room = sides[at].file.TakeBinary(sides[at].old, b.Data, room)
+		}
 		at++
 		return nil
 	})
-	if errors.Is(err, errEnough) {
-		for _, s := range sides[at:] {
-			s.file.Limit(review.ReasonTooLarge)
-		}
-		return nil
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
 	}
-	return err
+	for _, s := range sides[at:] {
+		s.file.Limit(review.ReasonTooLarge)
+	}
+	for i, s := range large {
+		if i >= maxHeads {
+			s.file.Limit(review.ReasonTooLarge)
+			continue
+		}
+		head, err := repo.Head(ctx, largeIDs[i], binaryHead)
+		if err != nil {
+			return err
+		}
+		room = s.file.TakeBinary(s.old, head, room)
+	}
+	return nil
 }
 
 func take(f *review.File, old bool, b git.Blob) {

@@ -62,6 +62,7 @@ func TestWhatHasANULIsNoBinaryForThat(t *testing.T) {
 	commit(t, dir, historytest.Commit{
 		Write: map[string]string{
 			"run.php": "<?php /* \x00 */\n", "old.go": "package p\n//\x00\n", "was.bin": "text\n\x00\x01\x02", "words.dat": "a\x00b",
+			"long.bin": "#!/bin/sh\n#\x00\n" + strings.Repeat("a line of a script\n", 100_000), "large.bin": strings.Repeat(noise, 100_000),
 			"quiet.bin": strings.Repeat("a line of a script\n", 20) + "\x00", "utf16.ps1": "\xff\xfea\x00b\x00", "logo.png": noise + "a long string inside",
 		},
 	})
@@ -76,6 +77,7 @@ func TestWhatHasANULIsNoBinaryForThat(t *testing.T) {
 	unread := []review.Reason{review.ReasonNotUTF8}
 	require.Equal(t, map[string][]review.Reason{
 		"run.php": unread, "old.go": unread, "was.bin": unread, "words.dat": unread, "quiet.bin": unread, "utf16.ps1": unread, "logo.png": nil,
+		"long.bin": unread, "large.bin": nil,
 	}, got)
 	require.Equal(t, "a long string inside\n", change.File("logo.png").NewStrings)
 	require.Equal(t, "<?php /* \n", change.File("run.php").NewStrings)
