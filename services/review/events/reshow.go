@@ -99,7 +99,7 @@ func (s *session) toShow(ctx context.Context, name string) (out shown, err error
 	if s.p.JobURL != nil {
 		check.DetailsURL = s.p.JobURL(r.ID)
 	}
-	o := publish.Overview(report, r.Shown, check.DetailsURL)
+	o := publish.Overview(s.p.Secrets.Displayed(ctx, report), r.Shown, check.DetailsURL)
 	out.pull = subject.Pull
 	if r.Shown.Walkthrough {
 		out.walkthrough = o.Walkthrough(publish.Mark(s.p.Keys.Key(name, publish.RoleWalkthrough)))

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,6 +52,8 @@ type session struct {
 	inspection *review.Inspection
 	parseError error // why the changed files were not parsed
 	redactor   *secrets.Redactor
+	// masked are the changed paths that hold secrets, as they are shown to models.
+	masked map[string]string
 }
 
 // local is the resolution of a source that is no pull request.
@@ -210,6 +213,10 @@ func (s *session) redact(ctx context.Context, in *review.Inspection) (*secrets.R
 		return s.redactor, nil
 	}
 	r := s.p.Secrets.NewRedactor()
+	paths := changedPaths(in.Change)
+	if err := r.LearnNames(ctx, paths...); err != nil {
+		return nil, err
+	}
 	for i := range in.Change.Files {
 		f := &in.Change.Files[i]
 		if f.Metadata() {
@@ -221,8 +228,38 @@ func (s *session) redact(ctx context.Context, in *review.Inspection) (*secrets.R
 			}
 		}
 	}
+	s.masked = make(map[string]string)
+	for _, path := range paths {
+		if shown := r.Apply(path); shown != path {
+			s.masked[path] = shown
+		}
+	}
 	s.redactor = r
 	return r, nil
+}
+
+func changedPaths(c *review.Change) []string {
+	out := make([]string, 0, len(c.Files))
+	for i := range c.Files {
+		out = append(out, c.Files[i].Path)
+		if f := &c.Files[i]; f.OldPath != f.Path {
+			out = append(out, f.OldPath)
+		}
+	}
+	return out
+}
+
+// shownPath is a path as models are shown it.
+func (s *session) shownPath(path string) string { return cmp.Or(s.masked[path], path) }
+
+// truePath is a path as the repository has it, of what models were shown.
+func (s *session) truePath(shown string) string {
+	for path, mask := range s.masked {
+		if mask == shown {
+			return path
+		}
+	}
+	return shown
 }
 
 // put stores a value as a blob of the review.

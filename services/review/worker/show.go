@@ -171,7 +171,13 @@ func (c *carrying) body(ctx context.Context) func(publish.Item) string {
 		if f == nil {
 			f = &finding.Finding{}
 		}
-		out := render.Comment{Finding: f, ID: i.ID, Suggest: i.Suggest && i.Reason == "", Apart: i.Reason != "", Mark: publish.Mark(i.Key)}
+		shown := *f
+		paths := []string{f.Location.Path, f.Location.OldPath}
+		for n := range f.Related {
+			paths = append(paths, f.Related[n].Path, f.Related[n].OldPath)
+		}
+		shown.EachPath(c.p.Secrets.NameMask(ctx, paths...))
+		out := render.Comment{Finding: &shown, ID: i.ID, Suggest: i.Suggest && i.Reason == "", Apart: i.Reason != "", Mark: publish.Mark(i.Key)}
 		if f.Status == finding.Reappeared {
 			if k, err := c.p.Ledger.KnownByID(ctx, c.review.Pinned.Subject, i.ID); err == nil {
 				out.Earlier = k.Earlier
@@ -296,7 +302,7 @@ func (c *carrying) overview() *render.Overview {
 	rev.Result = *c.result
 	report := wire.Report(&rev, c.p.Version)
 	report.Findings = c.findings
-	return publish.Overview(report, c.result.Shown, c.jobURL())
+	return publish.Overview(c.p.Secrets.Displayed(context.WithoutCancel(c.run.Context()), report), c.result.Shown, c.jobURL())
 }
 
 // written is by what walkthrough and check run are written beside the result.

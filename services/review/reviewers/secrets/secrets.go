@@ -54,7 +54,8 @@ const (
 // Review scans the added lines of every file, and the removed ones, which stay in history. A value that the other side
 // of the change holds as well is neither new nor gone, and not reported. Of binaries the strings are scanned. Of files
 // that the rules leave out by their path only secrets whose form is known are reported; they are not among those looked at but
-// among those left out. Of very many values some are reported, and the limits name the
+// among those left out. So are paths that the
+// change brings. Of very many values some are reported, and the limits name the
 // files that have others. A scan that ends early is an error.
 func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Report, error) {
 	report := review.Report{Looked: []review.Path{}}
@@ -99,6 +100,11 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 			}
 		}
 	}
+	named, err := r.proposeNames(ctx, in.Change)
+	if err != nil {
+		return review.Report{}, err
+	}
+	report.Proposals = append(report.Proposals, named...)
 	if n := len(report.Limits); n > 0 {
 		report.Notes = append(report.Notes, fmt.Sprintf("%d files have more values that look like secrets than are reported", n))
 	}
