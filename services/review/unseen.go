@@ -50,7 +50,7 @@ func (f *File) readWhole() {
 		if l.Text == line {
 			l.End = EndNone
 		}
-		if text := strings.TrimSuffix(l.Text, "\r"); text != l.Text {
+		if text, cr := strings.CutSuffix(l.Text, "\r"); cr {
 			l.Text, l.End = text, EndCR+l.End
 		}
 		h.Lines = append(h.Lines, l)
