@@ -250,7 +250,7 @@ func newReview(ctx context.Context, p parts) (service, error) {
 		forge, publisher, host = hub, github.NewWriter(hub), hub.Host()
 	}
 	snapshots := reviewgit.NewSnapshots(g, p.blobs, repository.Ready)
-	configuration := repositoryConfiguration(reviewers, limits.ContextTokens)
+	configuration := repositoryConfiguration(reviewers, leaks, limits.ContextTokens)
 	worker := reviewworker.New(reviewworker.Params{
 		Forge: forge, Publisher: publisher, PublishKeys: publish.NewKeys(p.key), JobURL: jobURL(p.config.PublicURL),
 		Configuration: configuration,
@@ -355,12 +355,12 @@ func budgets(r config.Reviews) review.Budgets {
 }
 
 // repositoryConfiguration reads what repositories say of their reviews.
-func repositoryConfiguration(reviewers []review.Reviewer, contextTokens int) *repoconfig.Reader {
+func repositoryConfiguration(reviewers []review.Reviewer, leaks *secrets.Reviewer, contextTokens int) *repoconfig.Reader {
 	names := make([]string, len(reviewers))
 	for i, r := range reviewers {
 		names[i] = r.Name()
 	}
-	return repoconfig.New(repoconfig.Params{Reviewers: names, ContextTokens: contextTokens})
+	return repoconfig.New(repoconfig.Params{Reviewers: names, ContextTokens: contextTokens, Secrets: leaks})
 }
 
 // startParser serves the parser alone, in memory, for commands that need nothing else. stack ends it.

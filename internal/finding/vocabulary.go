@@ -251,7 +251,10 @@ const (
 	ReasonTooLarge           Reason = "TOO_LARGE"
 	ReasonNotUTF8            Reason = "NOT_UTF8"
 	ReasonFetchFailed        Reason = "FETCH_FAILED"
-	// ReasonScannerAllowList: the secrets scanner's own path allow-list leaves this file out, and nobody else read it.
+	// ReasonLFSPointer: Git LFS keeps the file elsewhere, and what was read is the pointer to it.
+	ReasonLFSPointer Reason = "LFS_POINTER"
+	// ReasonScannerAllowList: the secrets scanner's own path allow-list leaves this file out, but for secrets whose form is known.
+	// Where nobody else read it either it is SKIPPED.
 	ReasonScannerAllowList Reason = "SCANNER_ALLOW_LIST"
 )
 

@@ -288,6 +288,13 @@ func TestBlobsAreBoundedAndOrdered(t *testing.T) {
 		{ID: byPath["small"], Size: 8, Data: []byte("content\n")},
 	}, got)
 	require.NoError(t, opened.Blobs(t.Context(), nil, 1000, nil))
+	for path, want := range map[string]string{"big": strings.Repeat("x", 1000), "small": "content\n", "empty": ""} {
+		start, err := opened.Head(t.Context(), byPath[path], 1000)
+		require.NoError(t, err)
+		require.Equal(t, want, string(start))
+	}
+	_, err := opened.Head(t.Context(), absent, 1000)
+	require.Error(t, err)
 	stop := errors.New("enough")
 	require.ErrorIs(t, opened.Blobs(t.Context(), ids, 1000, func(git.Blob) error { return stop }), stop)
 }

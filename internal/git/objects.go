@@ -3,6 +3,7 @@ package git
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -63,6 +64,27 @@ func (r *Repository) Blobs(ctx context.Context, ids []string, maxBytes int64, fn
 		})
 	})
 }
+
+// Head returns the first n bytes of a blob, or all of it where it has fewer.
+func (r *Repository) Head(ctx context.Context, id string, n int64) ([]byte, error) {
+	if err := needObjectIDs(id); err != nil {
+		return nil, err
+	}
+	var head []byte
+	err := r.git.stream(ctx, r.bind(command{args: []string{"cat-file", "blob", id}, limit: unlimited}), func(out io.Reader) (err error) {
+		if head, err = io.ReadAll(io.LimitReader(out, n)); err == nil && int64(len(head)) == n {
+			return errHead
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, errHead) {
+		return nil, fmt.Errorf("read the head of %s: %w", id, err)
+	}
+	return head, nil
+}
+
+// errHead ends a command of whose output the rest is not wanted.
+var errHead = errors.New("the head was read")
 
 func each(blobs []Blob, fn func(Blob) error) error {
 	for _, b := range blobs {

@@ -33,11 +33,19 @@ const (
 	NatureUnchanged Nature = "UNCHANGED" // mode or name only
 )
 
-// Line is one line of a hunk. Op is ' ', '+' or '-'; Text is without the line's end.
+// Line is one line of a hunk. Op is ' ', '+' or '-'; Text is without the line's end. End is empty where a mere line feed
+// ends it, else EndCR, EndNone or both.
 type Line struct {
 	Op   byte   `json:"op"`
 	Text string `json:"text"`
+	End  string `json:"end,omitempty"`
 }
+
+// The ends of lines that are no mere line feed.
+const (
+	EndCR   = "\r" // before the line feed
+	EndNone = "\\" // the file ends with the line
+)
 
 // Hunk is one hunk of a file's patch. Lines count from 1; a side without lines starts where git says.
 type Hunk struct {
@@ -62,6 +70,8 @@ type File struct {
 	Hunks   []Hunk
 	Added   int
 	Removed int
+	// Whole says that the hunks show all of the new side as added, and are not those that a forge shows.
+	Whole bool
 	// Old and New are the contents of the sides. They are nil where the side does not exist, was not read (Limits says
 	// why), or is no text.
 	Old, New []byte

@@ -121,6 +121,9 @@ func coverFile(f *File, tree bool, reviewers []ReviewerOutcome, council CouncilO
 			row.Status, row.Reasons = finding.Skipped, []Reason{finding.ReasonScannerAllowList}
 		default:
 			row.LinesCovered = row.LinesTotal
+			if leftOut(f, reviewers) {
+				row.Reasons = []Reason{finding.ReasonScannerAllowList}
+			}
 		}
 	}
 	return row

@@ -45,7 +45,7 @@ func TestCoverageOfOneFile(t *testing.T) {
 		"of another file":     {text("b", review.Modified), true, []review.ReviewerOutcome{failed}, complete, finding.Reviewed, nil, 4, true},
 		"parse errors":        {text("a", review.Modified), true, []review.ReviewerOutcome{broken}, complete, finding.Partial, []review.Reason{finding.ReasonParseErrors}, 4, false},
 		"nobody read it":      {text("a", review.Modified), true, []review.ReviewerOutcome{scanner}, complete, finding.Skipped, []review.Reason{finding.ReasonScannerAllowList}, 0, true},
-		"somebody else did":   {text("a", review.Modified), true, []review.ReviewerOutcome{scanner, reader}, complete, finding.Reviewed, nil, 4, true},
+		"somebody else did":   {text("a", review.Modified), true, []review.ReviewerOutcome{scanner, reader}, complete, finding.Reviewed, []review.Reason{finding.ReasonScannerAllowList}, 4, true},
 		"a patch alone":       {text("a", review.Modified), false, nil, complete, finding.Partial, []review.Reason{finding.ReasonNoTree}, 4, false},
 		"a patch that adds":   {text("a", review.Added), false, nil, complete, finding.Reviewed, nil, 4, true},
 		"the council is away": {text("a", review.Modified), true, nil, review.CouncilOutcome{}, finding.Reviewed, nil, 4, false},

@@ -61,7 +61,7 @@ func newFile(f *diff.File) File {
 	}
 	out.Nature = nature(f)
 	out.checkBinary()
-	if lockFile(out.Path) && (out.Change == Copied || lockFile(out.OldPath)) && (out.Change != Added || out.pins()) {
+	if lockFile(out.Path) && out.Change != TypeChanged && (out.Change == Copied || lockFile(out.OldPath)) && (out.Change != Added || out.pins()) {
 		out.Policy = ReasonLockfile
 	}
 	return out
@@ -73,15 +73,25 @@ func newHunk(h *diff.Hunk) Hunk {
 		Lines: make([]Line, len(h.Lines)),
 	}
 	for i, l := range h.Lines {
-		out.Lines[i] = Line{Op: byte(l.Op), Text: strings.TrimSuffix(l.Text, "\r")}
+		line := Line{Op: byte(l.Op), Text: strings.TrimSuffix(l.Text, "\r")}
+		if line.Text != l.Text {
+			line.End = EndCR
+		}
+		if l.NoEOL {
+			line.End += EndNone
+		}
+		out.Lines[i] = line
 	}
 	return out
 }
 
 func nature(f *diff.File) Nature {
 	mode := f.NewMode
-	if f.Change == diff.Deleted {
+	switch regular := func(m diff.Mode) bool { return m.Type() == diff.ModeFile.Type() }; {
+	case f.Change == diff.Deleted:
 		mode = f.OldMode
+	case f.Change == diff.TypeChanged && (regular(f.OldMode) || regular(f.NewMode)):
+		mode = diff.ModeFile // there is code that comes or goes
 	}
 	switch {
 	case mode.Type() == diff.ModeSymlink.Type():
@@ -165,9 +175,10 @@ func (f *File) Rebuild() {
 	f.Old, f.HasOld = []byte(f.shown()), true
 }
 
-// CheckText notes what keeps the sides that were read from being used as text: too large, or in no encoding that can be
-// told.
+// CheckText notes what keeps the sides that were read from being used as text: too large, in no encoding that can be told,
+// or but a pointer to what is kept elsewhere.
 func (f *File) CheckText() {
+	f.checkPointer()
 	for _, side := range [][]byte{f.Old, f.New} {
 		if len(side) > MaxText {
 			f.Limit(ReasonTooLarge)

@@ -4,14 +4,18 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job"
 )
 
-// Digest tells whether a file's change is one that was seen before: it covers what happened to the path and the hunks
-// with the lines around them, without their numbers and headings, so that it survives a rebase that moves them. It is
+// Digest tells whether a file's change is one that was seen before: it covers what happened to the path and the hunks with
+// the lines around them and what they stand in, without their numbers, so that it survives a rebase that moves them. It is
 // empty for a change that has no text to read.
 func (f *File) Digest() string {
 	if f.Metadata() || len(f.Hunks) == 0 {
@@ -31,13 +35,96 @@ func (f *File) Digest() string {
 	binary.BigEndian.PutUint32(modes[:4], f.OldMode)
 	binary.BigEndian.PutUint32(modes[4:], f.NewMode)
 	h.Write(modes[:])
+	old, now := newSideIndex(f.Old, f.HasOld), newSideIndex(f.New, f.HasNew)
 	for i := range f.Hunks {
+		hunk := &f.Hunks[i]
 		field("@@")
-		for _, l := range f.Hunks[i].Lines {
-			field(string(l.Op) + l.Text)
+		if f.Change != Added && f.Change != Deleted { // else it is the whole file
+			field(hunk.Section)
+			field(old.place(hunk, '+', hunk.OldStart))
+			field(now.place(hunk, '-', hunk.NewStart))
+		}
+		for _, l := range hunk.Lines {
+			field(string(l.Op) + l.Text + l.End)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// maxAlike is how many places of a side are compared with a hunk (own choice).
+const maxAlike = 64
+
+// sideIndex finds lines of one side of a file.
+type sideIndex struct {
+	lines []string
+	at    map[string][]int // by line; nil for a side that was not read
+}
+
+func newSideIndex(content []byte, has bool) sideIndex {
+	if !has {
+		return sideIndex{}
+	}
+	x := sideIndex{lines: SplitLines(content), at: make(map[string][]int)}
+	for i, l := range x.lines {
+		x.at[l] = append(x.at[l], i)
+	}
+	return x
+}
+
+// place tells a hunk from another one with the same lines: by the lines that it is indented below, such as a method's
+// and its class's, and by its number among the stretches of the side that look the same. Where that cannot be told, and
+// would take too long, it is the number of its first line. The lines with the operator skip are not on the side.
+func (x sideIndex) place(h *Hunk, skip byte, start int) string {
+	var want []string
+	rarest := 0
+	for _, l := range h.Lines {
+		if l.Op == skip {
+			continue
+		}
+		if want = append(want, l.Text); len(x.at[l.Text]) < len(x.at[want[rarest]]) {
+			rarest = len(want) - 1
+		}
+	}
+	if len(want) == 0 || len(x.at[want[rarest]]) > maxAlike || start < 1 || start > len(x.lines) {
+		return strconv.Itoa(start)
+	}
+	number, all := 0, 0
+	for _, n := range x.at[want[rarest]] {
+		from := n - rarest
+		if from < 0 || from+len(want) > len(x.lines) || !slices.Equal(x.lines[from:from+len(want)], want) {
+			continue
+		}
+		all++
+		if from < start {
+			number++
+		}
+	}
+	first := start - 1 + max(slices.IndexFunc(h.Lines, func(l Line) bool { return l.Op != ' ' }), 0)
+	return fmt.Sprintf("%d of %d\n%s", number, all, strings.Join(x.above(min(first, len(x.lines)-1)), "\n"))
+}
+
+// above are the lines that the one with the index is indented below, the nearest first.
+func (x sideIndex) above(index int) []string {
+	var out []string
+	depth := indent(x.lines[index])
+	for n := index - 1; n >= 0 && depth != 0; n-- {
+		if in := indent(x.lines[n]); in >= 0 && (in < depth || depth < 0) {
+			if depth > 0 {
+				out = append(out, x.lines[n])
+			}
+			depth = in
+		}
+	}
+	return out
+}
+
+// indent is how far a line is indented, -1 for an empty one.
+func indent(line string) int {
+	text := strings.TrimLeft(line, " \t")
+	if text == "" {
+		return -1
+	}
+	return len(line) - len(text)
 }
 
 // Basis is what a reading of a file rests on beside the change: where it differs, nothing is carried over.

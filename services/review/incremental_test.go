@@ -101,7 +101,7 @@ func (h *history) git1(name string) string { return strings.TrimSuffix(name, ".m
 // oracle is git's own diff by file, without what a rebase moves.
 func (h *history) oracle() map[review.Path]string {
 	text := h.git("diff", "--no-color", "--full-index", "-M50%", "-U3", strings.TrimSpace(h.git("merge-base", "main", "topic")), "topic")
-	moved := regexp.MustCompile(`(?m)^(@@ .*|index .*|similarity .*)$`)
+	moved := regexp.MustCompile(`(?m)^(@@ .* @@|index .*|similarity .*)`)
 	out := map[review.Path]string{}
 	for _, file := range strings.Split(text, "diff --git ")[1:] {
 		if !strings.Contains(file, "\n@@ ") {
@@ -111,6 +111,15 @@ func (h *history) oracle() map[review.Path]string {
 		out[review.Path(head[strings.Index(head, " b/")+3:])] = moved.ReplaceAllString(file, "~")
 	}
 	return out
+}
+
+// fill reads the sides of modified and renamed files.
+func (h *history) fill(c *review.Change) {
+	for i := range c.Files {
+		f := &c.Files[i]
+		f.Old, f.HasOld = []byte(h.git("cat-file", "blob", f.OldBlob)), true
+		f.New, f.HasNew = []byte(h.git("cat-file", "blob", f.NewBlob)), true
+	}
 }
 
 // TestFilesAreCarriedOverExactlyWhenTheirHunksAreTheSame goes through generated histories with git as the judge.
@@ -144,6 +153,7 @@ func TestFilesAreCarriedOverExactlyWhenTheirHunksAreTheSame(t *testing.T) {
 		found, err := repo.Change(t.Context(), base, head)
 		require.NoError(t, err)
 		change := &review.Change{Files: review.Files(found.Diff)}
+		h.fill(change)
 		now := h.oracle()
 		carried := subject.Unchanged(change)
 		for path, text := range now {
@@ -165,6 +175,65 @@ func TestFilesAreCarriedOverExactlyWhenTheirHunksAreTheSame(t *testing.T) {
 	}
 	require.Greater(t, kept, 10)
 	require.Greater(t, read, 10)
+}
+
+// changed is the change of one file from one text to the other, as git tells it.
+func changed(t *testing.T, old, now string) *review.File {
+	t.Helper()
+	h := &history{t: t, dir: t.TempDir()}
+	h.git("init", "-qb", "main")
+	commit := func(text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(h.dir, "a.py"), []byte(text), 0o600))
+		h.git("add", ".")
+		h.git("commit", "-qm", "x")
+	}
+	commit(old)
+	commit(now)
+	g, err := git.New(git.Params{})
+	require.NoError(t, err)
+	repo, err := g.Open(t.Context(), h.dir)
+	require.NoError(t, err)
+	found, err := repo.Change(t.Context(), strings.TrimSpace(h.git("rev-parse", "HEAD~")), strings.TrimSpace(h.git("rev-parse", "HEAD")))
+	require.NoError(t, err)
+	c := &review.Change{Files: review.Files(found.Diff)}
+	h.fill(c)
+	require.NotEmpty(t, c.Files[0].Digest())
+	return &c.Files[0]
+}
+
+// TestADigestTellsAlikeHunksApart by where they stand: what was read of one function says nothing of its neighbour.
+func TestADigestTellsAlikeHunksApart(t *testing.T) {
+	t.Parallel()
+	const (
+		check = "        if not self.allowed():\n            raise Denied()\n"
+		rest  = "        a = 1\n        b = 2\n        c = 3\n        d = 4\n"
+	)
+	method := func(name, inside string) string {
+		return "    def " + name + "(self):\n" + rest + inside + rest
+	}
+	class := func(parts ...string) string { return "class A:\n" + strings.Join(parts, "\n") }
+	base := class(method("read", check), method("write", check))
+	first := changed(t, base, class(method("read", ""), method("write", check)))
+	second := changed(t, base, class(method("read", check), method("write", "")))
+	require.NotEqual(t, first.Digest(), second.Digest())
+
+	moved := "import os\n\n\n" + base
+	rebased := changed(t, moved, strings.Replace(moved, check, "", 1))
+	require.Equal(t, first.Digest(), rebased.Digest(), "a rebase that only moves it")
+
+	one, other := class(method("read", check), method("write", "")), class(method("read", ""), method("write", check))
+	require.NotEqual(t, changed(t, one, strings.Replace(one, check, "", 1)).Digest(), changed(t, other, strings.Replace(other, check, "", 1)).Digest(),
+		"the base has moved the lines to another method")
+
+	many := strings.Repeat(rest+check, 200)
+	require.NotEqual(t, changed(t, many, strings.Replace(many, check, "", 1)).Digest(), changed(t, many, strings.TrimSuffix(many, check)).Digest())
+}
+
+func TestADigestCoversTheEndsOfLines(t *testing.T) {
+	t.Parallel()
+	const unix, dos = "a = 1\nb = 2\n", "a = 1\r\nb = 2\r\n"
+	require.NotEqual(t, changed(t, unix, dos).Digest(), changed(t, dos, unix).Digest())
+	require.NotEqual(t, changed(t, unix, strings.TrimSuffix(unix, "\n")).Digest(), changed(t, strings.TrimSuffix(unix, "\n"), unix).Digest())
 }
 
 func TestWhatAReadingRestsOnDecidesHowMuchIsRead(t *testing.T) {

@@ -48,6 +48,8 @@ type Tree interface {
 	// Read returns the content of the file at path. The error is ErrNoFile where there is none, ErrTooLarge above the
 	// limit of one text file.
 	Read(ctx context.Context, path string) ([]byte, error)
+	// HasFolder says whether there is a file below the folder.
+	HasFolder(ctx context.Context, folder string) (bool, error)
 }
 
 // ParseInput is source code to parse. Path decides the language together with the content.

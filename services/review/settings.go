@@ -53,7 +53,7 @@ func (r PathRules) Excluded(path string) bool {
 }
 
 // Apply gives the files that are not to be read their policy. A renamed file is judged by both of its names, so that a
-// change cannot carry code out of its own review.
+// change cannot carry code out of its own review; nor can one carry in what no review has read: all of it is read then.
 func (r PathRules) Apply(c *Change) {
 	for i := range c.Files {
 		f := &c.Files[i]
@@ -66,6 +66,8 @@ func (r PathRules) Apply(c *Change) {
 			f.Policy = finding.ReasonExcluded
 		case !f.Metadata() && both(r.generated.Match):
 			f.Policy = finding.ReasonGenerated
+		case f.Change == Renamed && r.leaves(f.OldPath) && !r.leaves(f.Path):
+			f.readWhole()
 		}
 	}
 }

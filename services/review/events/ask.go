@@ -86,6 +86,7 @@ func (o *order) answer(h held, d review.Deliberation) (*engine.Failure, error) {
 			return a, err
 		}
 		a.Advice, err = o.p.Advisor.Advice(ctx, d.Name)
+		o.p.Secrets.Clean(ctx, &a.Text)
 		a.Seen = err == nil
 		return a, err
 	})
@@ -142,8 +143,10 @@ func (o *order) question(ctx context.Context) (review.Question, error) {
 // bare in another.
 func (o *order) learn(ctx context.Context, change *review.Change, texts ...secrets.Text) (*secrets.Redactor, error) {
 	redactor := o.p.Secrets.NewRedactor()
+	var paths []string
 	for i := range change.Files {
 		f := &change.Files[i]
+		paths = append(paths, f.Path, f.OldPath)
 		if f.Metadata() {
 			continue
 		}
@@ -151,7 +154,11 @@ func (o *order) learn(ctx context.Context, change *review.Change, texts ...secre
 			texts = append(texts, secrets.Text{Path: f.Path, Text: text})
 		}
 	}
-	if err := redactor.Learn(ctx, texts...); err != nil {
+	err := redactor.LearnNames(ctx, paths...)
+	if err == nil {
+		err = redactor.Learn(ctx, texts...)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("look for secrets before asking: %w", err)
 	}
 	return redactor, nil

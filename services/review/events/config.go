@@ -10,6 +10,7 @@ import (
 	"witan.dev/internal/finding"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/secrets"
 )
 
 // help lists the commands.
@@ -37,6 +38,7 @@ func (o *order) config() (*engine.Failure, error) {
 		if e.Settings, e.Wrong, err = o.settings(ctx, &o.pull); err != nil {
 			return e, err
 		}
+		e.clean(ctx, o.p.Secrets)
 		err = o.change(ctx, o.pull.Subject(), func(s *review.Subject) {
 			e.Paused, e.DoneHead, e.Files = s.Paused, s.DoneHead, len(s.Files)
 		})
@@ -46,6 +48,22 @@ func (o *order) config() (*engine.Failure, error) {
 		return f, err
 	}
 	return o.say("say", "The settings in force here:", e.lines()...)
+}
+
+// clean takes out what looks like a secret: whoever may read the pull request is shown the settings.
+func (e *effective) clean(ctx context.Context, scanner *secrets.Reviewer) {
+	s := &e.Settings
+	texts := []*string{&s.Council}
+	for _, list := range []*[]string{&e.Wrong, &s.Branches, &s.Include, &s.Exclude, &s.Generated, &s.Guidelines} {
+		*list = slices.Clone(*list)
+		for i := range *list {
+			texts = append(texts, &(*list)[i])
+		}
+	}
+	for i := range s.Instructions {
+		s.Instructions[i] = review.Instruction{} // they are counted
+	}
+	scanner.Clean(ctx, texts...)
 }
 
 // lines are in our own markdown; what comes from the repository stands in code spans.

@@ -193,6 +193,7 @@ func (j jobs) Cancel(ctx context.Context, name string) error {
 
 // council answers every question alike, for 500 tokens of at most 600. The same request is the same question.
 type council struct {
+	says   string // empty: what it always says
 	mu     sync.Mutex
 	asked  []review.Question
 	away   int    // questions that are taken, and nobody hears of it
@@ -228,8 +229,8 @@ func (c *council) Ask(_ context.Context, q review.Question) (review.Deliberation
 	return review.Deliberation{Name: "deliberations/d", Job: "jobs/d"}, nil
 }
 
-func (*council) Advice(context.Context, string) (review.Advice, error) {
-	return review.Advice{Text: "So it is.", Usage: job.Usage{InputTokens: 400, OutputTokens: 100}}, nil
+func (c *council) Advice(context.Context, string) (review.Advice, error) {
+	return review.Advice{Text: cmp.Or(c.says, "So it is."), Usage: job.Usage{InputTokens: 400, OutputTokens: 100}}, nil
 }
 
 // repo has one change.
@@ -294,7 +295,7 @@ func (s *system) open(t *testing.T, path string, options []func(*events.Params))
 		Advisor: s.council, Repository: s.repo, Secrets: scanner,
 		Jobs: jobs{manager: manager}, Kept: manager, Store: store, Subjects: store, Ledger: store, Forge: h, Publisher: h, Keys: publish.NewKeys([]byte("key")),
 		Starter:       starter.New(starter.Params{Jobs: manager, Store: store, Subjects: store, Logger: logger, Clock: time.Now}),
-		Configuration: repoconfig.New(repoconfig.Params{Reviewers: []string{"secrets"}}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		Configuration: repoconfig.New(repoconfig.Params{Reviewers: []string{"secrets"}, Secrets: scanner}), Logger: logger, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		Indexes: x, Snapshots: x, Blobs: x.blobs, Calm: 10 * time.Millisecond, Clock: now.now,
 	}
 	for _, option := range options {
@@ -492,6 +493,25 @@ func TestAnAnswerIsGivenOnceAlsoWhenItsOwnAnswerGotLost(t *testing.T) {
 	require.Contains(t, comments[1], "the base branch has no `.witan.yaml`")
 }
 
+// TestP11_NoSettingIsShownWithASecret, be it used or wrong, and no answer of the council.
+func TestP11_NoSettingIsShownWithASecret(t *testing.T) {
+	t.Parallel()
+	key := "AK" + "IA" + strings.Join([]string{"QX3ZL7N5", "PWV2KTJD"}, "")
+	s := start(t)
+	s.file = "paths:\n  exclude: [\"my_" + key + "/\"]\n"
+	s.tell(t, "1", "rea", comment(1, "/witan config"))
+	s.file = key + ": 1\n"
+	s.tell(t, "2", "rea", comment(2, "/witan config"))
+	s.council.says = "It is " + key + "."
+	s.tell(t, "3", "wil", comment(3, "/witan ask what is it?"))
+	_, comments := s.seen()
+	require.Len(t, comments, 3)
+	for _, c := range comments {
+		require.Contains(t, c, "[secret:aws-access-token:")
+		require.NotContains(t, c, key[4:])
+	}
+}
+
 func TestPauseAndCloseStopWhatIsUnderWayOnly(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -593,9 +613,9 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 	}
 	s.tell(t, "5", "rea", inThread("I do not think so."))
 	require.True(t, known().Answered)
-	s.tell(t, "6", "wil", inThread("/witan dismiss it is meant"))
+	s.tell(t, "6", "wil", inThread("/witan dismiss it is meant, AK"+"IAQX3ZL7N5PWV2KTJD"))
 	require.Equal(t, finding.Dismissed, known().Finding.Status)
-	require.Equal(t, "it is meant", known().Reason)
+	require.Regexp(t, `^it is meant, \[secret:aws-access-token:[0-9a-f]{6}\]$`, known().Reason)
 	require.Equal(t, "wil", known().By)
 	require.Len(t, s.reshown(t), 4)
 	require.Equal(t, lifecycle.Refused, known().Feedback)

@@ -104,7 +104,7 @@ func (s *session) toShow(ctx context.Context, name string) (out shown, err error
 	if s.p.JobURL != nil {
 		check.DetailsURL = s.p.JobURL(r.ID)
 	}
-	o := publish.Overview(report, r.Shown, check.DetailsURL)
+	o := publish.Overview(s.p.Secrets.Displayed(ctx, report), r.Shown, check.DetailsURL)
 	o.Dismissed = publish.Dismissals(report.Findings, known, func(text string) string { return Clean(ctx, s.p.Secrets, text) })
 	out.pull = subject.Pull
 	if r.Shown.Walkthrough {

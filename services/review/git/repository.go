@@ -256,8 +256,9 @@ func fillTexts(ctx context.Context, repo *git.Repository, files []*review.File, 
 	var ids []string
 	var sides [][]side // by blob
 	for _, f := range files {
-		hasOld := f.Change != review.Added && f.Change != review.Copied && git.IsObjectID(f.OldBlob)
-		hasNew := f.Change != review.Deleted && git.IsObjectID(f.NewBlob)
+		// What a link points to is no text of a file: its hunk says it.
+		hasOld := f.Change != review.Added && f.Change != review.Copied && git.IsObjectID(f.OldBlob) && regular(f.OldMode)
+		hasNew := f.Change != review.Deleted && git.IsObjectID(f.NewBlob) && regular(f.NewMode)
 		switch {
 		case hasOld && hasNew && f.OldBlob == f.NewBlob: // is kept once
 			ids, sides = append(ids, f.NewBlob), append(sides, []side{{f, true}, {f, false}})
@@ -291,14 +292,25 @@ func fillTexts(ctx context.Context, repo *git.Repository, files []*review.File, 
 	return nil
 }
 
-// fillBinaries reads the binaries for what they hold of text. Those after review.MaxBinaries are too large together.
+func regular(mode uint32) bool { return diff.Mode(mode).Type() == diff.ModeFile.Type() }
+
+const (
+	// binaryHead is how much is read of a binary above review.MaxText, to tell whether it is one, and maxHeads of how many of
+	// them (own choices).
+	binaryHead = 64 << 10
+	maxHeads   = 200
+)
+
+// fillBinaries reads the binaries for what they hold of text, of large ones the beginning. Those after review.MaxBinaries are
+// too large together.
 func fillBinaries(ctx context.Context, repo *git.Repository, c *review.Change) error {
 	type side struct {
 		file *review.File
 		old  bool
 	}
 	var ids []string
-	var sides []side
+	var sides, large []side
+	var largeIDs []string
 	for i := range c.Files {
 		f := &c.Files[i]
 		if f.Nature != review.NatureBinary {
@@ -316,17 +328,32 @@ func fillBinaries(ctx context.Context, repo *git.Repository, c *review.Change) e
 		if left -= len(b.Data); left < 0 {
 			return errEnough
 		}
-		room = sides[at].file.TakeBinary(sides[at].old, b.Data, room)
+		if b.TooLarge {
+			large, largeIDs = append(large, sides[at]), append(largeIDs, b.ID)
+		} else {
+			room = sides[at].file.TakeBinary(sides[at].old, b.Data, room)
+		}
 		at++
 		return nil
 	})
-	if errors.Is(err, errEnough) {
-		for _, s := range sides[at:] {
-			s.file.Limit(review.ReasonTooLarge)
-		}
-		return nil
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
 	}
-	return err
+	for _, s := range sides[at:] {
+		s.file.Limit(review.ReasonTooLarge)
+	}
+	for i, s := range large {
+		if i >= maxHeads {
+			s.file.Limit(review.ReasonTooLarge)
+			continue
+		}
+		head, err := repo.Head(ctx, largeIDs[i], binaryHead)
+		if err != nil {
+			return err
+		}
+		room = s.file.TakeBinary(s.old, head, room)
+	}
+	return nil
 }
 
 func take(f *review.File, old bool, b git.Blob) {

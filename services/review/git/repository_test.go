@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"witan.dev/internal/finding"
 	"witan.dev/internal/git"
 	"witan.dev/internal/job"
 	"witan.dev/services/review"
@@ -60,6 +62,7 @@ func TestWhatHasANULIsNoBinaryForThat(t *testing.T) {
 	commit(t, dir, historytest.Commit{
 		Write: map[string]string{
 			"run.php": "<?php /* \x00 */\n", "old.go": "package p\n//\x00\n", "was.bin": "text\n\x00\x01\x02", "words.dat": "a\x00b",
+			"long.bin": "#!/bin/sh\n#\x00\n" + strings.Repeat("a line of a script\n", 100_000), "large.bin": strings.Repeat(noise, 100_000),
 			"quiet.bin": strings.Repeat("a line of a script\n", 20) + "\x00", "utf16.ps1": "\xff\xfea\x00b\x00", "logo.png": noise + "a long string inside",
 		},
 	})
@@ -74,9 +77,92 @@ func TestWhatHasANULIsNoBinaryForThat(t *testing.T) {
 	unread := []review.Reason{review.ReasonNotUTF8}
 	require.Equal(t, map[string][]review.Reason{
 		"run.php": unread, "old.go": unread, "was.bin": unread, "words.dat": unread, "quiet.bin": unread, "utf16.ps1": unread, "logo.png": nil,
+		"long.bin": unread, "large.bin": nil,
 	}, got)
 	require.Equal(t, "a long string inside\n", change.File("logo.png").NewStrings)
 	require.Equal(t, "<?php /* \n", change.File("run.php").NewStrings)
+}
+
+// TestWhatBecomesALinkIsReadAsItGoes and what was one as it comes: there is code on one side.
+func TestWhatBecomesALinkIsReadAsItGoes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run(t, dir, "init", "-q", "-b", "main")
+	commit(t, dir, historytest.Commit{Write: map[string]string{"check.sh": "exit 1\n", "stays": "x\n"}})
+	require.NoError(t, os.Symlink("stays", filepath.Join(dir, "was-link.sh")))
+	run(t, dir, "add", ".")
+	run(t, dir, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "link")
+	for _, name := range []string{"check.sh", "was-link.sh"} {
+		require.NoError(t, os.Remove(filepath.Join(dir, name)))
+	}
+	require.NoError(t, os.Symlink("/bin/true", filepath.Join(dir, "check.sh")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "was-link.sh"), []byte("curl evil\n"), 0o600))
+	run(t, dir, "add", ".")
+	run(t, dir, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "types")
+	r, p := pinned(t, review.Source{Kind: review.SourceRange, Dir: dir, Base: "main~1", Head: "main"})
+	change, err := r.Load(t.Context(), p)
+	require.NoError(t, err)
+	require.Len(t, change.Files, 2)
+	lines := func(f *review.File) (out []string) {
+		require.Equal(t, review.TypeChanged, f.Change)
+		require.Equal(t, review.NatureText, f.Nature)
+		require.Empty(t, f.Limits)
+		for _, h := range f.Hunks {
+			for _, l := range h.Lines {
+				out = append(out, string(l.Op)+l.Text)
+			}
+		}
+		return out
+	}
+	gone, come := change.File("check.sh"), change.File("was-link.sh")
+	require.Equal(t, []string{"-exit 1", "+/bin/true"}, lines(gone))
+	require.Equal(t, []string{"-stays", "+curl evil"}, lines(come))
+	require.True(t, gone.HasOld && !gone.HasNew && !come.HasOld && come.HasNew, "a target is no text of a file")
+	require.Equal(t, "curl evil\n", string(come.New))
+}
+
+// TestAPointerToWhatIsKeptElsewhereIsNotTheFile, be it new, changed, or in a patch alone.
+func TestAPointerToWhatIsKeptElsewhereIsNotTheFile(t *testing.T) {
+	t.Parallel()
+	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 12345\n"
+	dir := t.TempDir()
+	run(t, dir, "init", "-q", "-b", "main")
+	commit(t, dir, historytest.Commit{Write: map[string]string{"old.js": fmt.Sprintf(pointer, 1), "comes.js": fmt.Sprintf(pointer, 1), "read.js": "a()\n"}})
+	commit(t, dir, historytest.Commit{Write: map[string]string{
+		"old.js": fmt.Sprintf(pointer, 2), "new.js": fmt.Sprintf(pointer, 3), "comes.js": "b()\n", "read.js": "b()\n",
+	}})
+	r, p := pinned(t, review.Source{Kind: review.SourceRange, Dir: dir, Base: "main~1", Head: "main"})
+	change, err := r.Load(t.Context(), p)
+	require.NoError(t, err)
+	for i := range change.Files {
+		f := &change.Files[i]
+		limited := slices.Contains(f.Limits, finding.ReasonLFSPointer)
+		require.Equal(t, f.Path != "read.js", limited, f.Path)
+		f.Old, f.New, f.Limits = nil, nil, nil
+		f.CheckText()
+		require.Equal(t, limited, slices.Contains(f.Limits, finding.ReasonLFSPointer), "%s by its hunks", f.Path)
+	}
+	cov := review.Cover(change, true, []review.ReviewerOutcome{{All: true}}, review.CouncilOutcome{Coverage: review.CouncilCoverage{Complete: true}})
+	require.False(t, cov.Complete)
+	require.Equal(t, finding.Partial, cov.Files[1].Status)
+}
+
+func TestATreeKnowsItsFolders(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run(t, dir, "init", "-q", "-b", "main")
+	commit(t, dir, historytest.Commit{Write: map[string]string{"web/vendor/a.js": "a\n", "vendored": "a\n"}})
+	commit(t, dir, historytest.Commit{Write: map[string]string{"vendor/a.go": "a\n"}})
+	r, p := pinned(t, review.Source{Kind: review.SourceRange, Dir: dir, Base: "main~1", Head: "main"})
+	base, head, err := r.Trees(t.Context(), p)
+	require.NoError(t, err)
+	for folder, want := range map[string][2]bool{"web/vendor": {true, true}, "web": {true, true}, "vendor": {false, true}, "vendored": {false, false}} {
+		was, err := base.HasFolder(t.Context(), folder)
+		require.NoError(t, err)
+		is, err := head.HasFolder(t.Context(), folder)
+		require.NoError(t, err)
+		require.Equal(t, want, [2]bool{was, is}, folder)
+	}
 }
 
 // TestTextsAreReadWithinABudget renames a folder beside files that are changed: these are read first, a file is read on both

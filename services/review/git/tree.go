@@ -3,6 +3,7 @@ package git
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"witan.dev/internal/diff"
@@ -48,6 +49,20 @@ func (t *tree) Read(ctx context.Context, path string) ([]byte, error) {
 		return []byte{}, nil
 	}
 	return content.Data, nil
+}
+
+// HasFolder implements review.Tree.
+func (t *tree) HasFolder(ctx context.Context, folder string) (bool, error) {
+	blobs, err := t.list(ctx)
+	if err != nil {
+		return false, err
+	}
+	for path := range blobs {
+		if strings.HasPrefix(path, folder+"/") {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (t *tree) list(ctx context.Context) (map[string]string, error) {

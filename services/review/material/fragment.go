@@ -66,10 +66,25 @@ func header(f *review.File) string {
 		review.Added: "added", review.Modified: "modified", review.Deleted: "deleted", review.Copied: "copied",
 		review.Renamed: "renamed", review.TypeChanged: "type changed",
 	}[f.Change]
+	if f.Change == review.TypeChanged {
+		what += ": " + kind(f.OldMode) + " becomes " + kind(f.NewMode)
+	}
 	if f.OldPath != f.Path {
 		what += " from " + diff.DisplayPath(f.OldPath)
 	}
 	return fmt.Sprintf("File %s (%s)\n", diff.DisplayPath(f.Path), what)
+}
+
+// kind is what a mode says of a path.
+func kind(mode uint32) string {
+	switch diff.Mode(mode).Type() {
+	case diff.ModeSymlink.Type():
+		return "a symbolic link to the path shown"
+	case diff.ModeSubmodule.Type():
+		return "a submodule"
+	default:
+		return "a regular file"
+	}
 }
 
 func hunkText(h review.Hunk) (text string, cut bool) {

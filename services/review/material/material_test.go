@@ -227,6 +227,8 @@ func (everyFile) Read(_ context.Context, path string) ([]byte, error) {
 	return []byte(strings.Repeat("a line of "+path+"\n", 40)), nil
 }
 
+func (everyFile) HasFolder(context.Context, string) (bool, error) { return true, nil }
+
 // TestP09_ContextStaysInItsBudgetWhateverIsRelated tries budgets and sources, each alone and all together.
 func TestP09_ContextStaysInItsBudgetWhateverIsRelated(t *testing.T) {
 	t.Parallel()

@@ -50,6 +50,9 @@ func Locate(c *review.Change, l *finding.Location) (p Position, reason string) {
 		return Position{}, ReasonPathNotUTF8
 	}
 	p.Path = f.Path
+	if f.Whole {
+		return p, ReasonLineNotInDiff
+	}
 	file := f.Diff()
 	r, ok := diff.Range{}, false
 	// Where a file became a link, git shows two patches of one path. The forge's is the second one, which deletes nothing.

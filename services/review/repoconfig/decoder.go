@@ -22,6 +22,7 @@ import (
 // decoder gathers all that is wrong.
 type decoder struct {
 	p        Params
+	clean    func(text *string) // takes secrets out
 	problems []string
 }
 
@@ -47,6 +48,7 @@ func (d *decoder) add(key, format string, args ...any) {
 		text = key + ": " + text
 	}
 	text = strings.ToValidUTF8(text, "\uFFFD")
+	d.clean(&text) // before it is cut
 	if len(text) > maxProblem {
 		cut := maxProblem
 		for !utf8.RuneStart(text[cut]) {

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"witan.dev/services/review"
+	"witan.dev/services/review/reviewers/secrets"
 )
 
 // File is where a repository keeps its configuration.
@@ -38,6 +39,8 @@ type Params struct {
 	Reviewers []string
 	// ContextTokens is the server's budget for the code around a part; a repository may only lower it.
 	ContextTokens int
+	// Secrets are taken out of what is said to be wrong, which is shown; nil: nothing is.
+	Secrets *secrets.Reviewer
 }
 
 // Reader reads configurations. Safe for concurrent use.
@@ -62,16 +65,24 @@ func (r *Reader) Read(
 	case err != nil:
 		return review.Settings{}, nil, fmt.Errorf("read %s: %w", File, err)
 	}
-	set, problems := r.Parse(content)
+	set, problems := r.parse(ctx, content)
 	return set, problems, nil
 }
 
 // Parse reads the content of a configuration.
 func (r *Reader) Parse(content []byte) (review.Settings, []string) {
+	return r.parse(context.Background(), content)
+}
+
+func (r *Reader) parse(ctx context.Context, content []byte) (review.Settings, []string) {
 	sum := sha256.Sum256(content)
 	set := review.DefaultSettings()
 	set.Digest = hex.EncodeToString(sum[:16])
-	d := &decoder{p: r.p}
+	d := &decoder{p: r.p, clean: func(text *string) {
+		if r.p.Secrets != nil {
+			r.p.Secrets.Clean(ctx, text)
+		}
+	}}
 	root, ok := d.load(content)
 	if ok {
 		d.settings(root, &set)

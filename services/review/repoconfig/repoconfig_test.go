@@ -15,6 +15,7 @@ import (
 	"witan.dev/internal/finding"
 	"witan.dev/services/review"
 	"witan.dev/services/review/repoconfig"
+	"witan.dev/services/review/reviewers/secrets"
 )
 
 func reader() *repoconfig.Reader {
@@ -160,4 +161,19 @@ func FuzzParse(f *testing.F) {
 		again, _ := reader().Parse(content)
 		require.Equal(t, set, again)
 	})
+}
+
+// TestNoProblemShowsASecret: whatever is wrong is shown in the walkthrough.
+func TestNoProblemShowsASecret(t *testing.T) {
+	t.Parallel()
+	scanner, err := secrets.New([]byte(strings.Repeat("k", 32)))
+	require.NoError(t, err)
+	key := "AKIA" + "Z7QFN3LWRJ2MXKVB"
+	for _, text := range []string{
+		key + ": 1\n", "paths:\n  my_" + key + ": 1\n", "council: [" + key + "]\n", strings.Repeat("x", 295) + "_" + key + ": 1\n",
+	} {
+		_, problems := repoconfig.New(repoconfig.Params{Secrets: scanner}).Parse([]byte(text))
+		require.NotEmpty(t, problems, text)
+		require.NotContains(t, strings.Join(problems, "\n"), key[:6], text)
+	}
 }

@@ -139,8 +139,69 @@ func (s *session) task(ctx context.Context, got *progress) (review.CouncilTask, 
 	if t.Proposals, err = s.readProposals(ctx, got); err != nil {
 		return t, err
 	}
+	if err := s.maskPaths(ctx, &t); err != nil {
+		return t, err
+	}
 	t.Title, t.Description, err = s.words(ctx)
 	return t, err
+}
+
+// maskPaths takes the secrets out of the paths by which the task names files.
+func (s *session) maskPaths(ctx context.Context, t *review.CouncilTask) error {
+	in, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := s.redact(ctx, in); err != nil {
+		return fmt.Errorf("%w: %w", errUnscanned, err)
+	}
+	for i := range t.Parts {
+		p := &t.Parts[i]
+		for n := range p.Paths {
+			p.Paths[n] = review.Path(s.shownPath(string(p.Paths[n])))
+		}
+		for n := range p.Anchors {
+			p.Anchors[n].Path = review.Path(s.shownPath(string(p.Anchors[n].Path)))
+		}
+	}
+	for i := range t.Proposals {
+		l := &t.Proposals[i].Location
+		l.Path, l.OldPath = s.shownPath(l.Path), s.shownPath(l.OldPath)
+	}
+	return nil
+}
+
+// cleanVerdict takes secrets out of what the members wrote, and names the files as the repository does. What a member calls a secret
+// is not looked for elsewhere.
+func (s *session) cleanVerdict(ctx context.Context, v *review.Verdict) error {
+	in, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := s.redact(ctx, in)
+	if err != nil && fatal(ctx, err) {
+		return err
+	}
+	redactor := s.p.Secrets.NewRedactor()
+	if err == nil {
+		redactor = known.Clone()
+	}
+	texts := []*string{&v.Summary}
+	for i := range v.Proposals {
+		p := &v.Proposals[i]
+		p.Path = s.truePath(p.Path)
+		if !p.Outside {
+			texts = append(texts, &p.Code, &p.Symbol)
+		}
+		texts = append(texts, &p.Claim, &p.Reason, &p.Suggestion)
+	}
+	for i := range v.Findings {
+		for n := range v.Findings[i].Votes {
+			texts = append(texts, &v.Findings[i].Votes[n].Reason)
+		}
+	}
+	redactor.ApplyLearned(ctx, texts...)
+	return context.Cause(ctx)
 }
 
 // words are the author's, without the secrets of the change, which may stand bare in them, and without their own.

@@ -133,6 +133,9 @@ func (s *session) followed(ctx context.Context, d deliberated, state review.JobS
 			d.Again = askSome
 		}
 	}
+	if err := s.cleanVerdict(ctx, &verdict); err != nil {
+		return d, err
+	}
 	d.Verdict, err = s.put(ctx, verdict)
 	return d, err
 }

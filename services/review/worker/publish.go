@@ -145,6 +145,11 @@ func (s *session) result(got *progress, in *review.Inspection) review.Result {
 		Deliberation: got.deliberated.Name, Index: got.fetched.Index, BaseIndex: got.fetched.BaseIndex, Usage: got.located.Verdict.Usage,
 		Notes: slices.Concat(got.fetched.Notes, got.planned.Notes, got.inspected.Notes), PublishedAt: s.p.Clock().UTC(),
 	}
+	notes := make([]*string, len(r.Notes))
+	for i := range r.Notes {
+		notes[i] = &r.Notes[i]
+	}
+	s.p.Secrets.Clean(context.WithoutCancel(s.run.Context()), notes...)
 	if got.inspected.Unscanned != "" {
 		r.Notes = append(r.Notes, "the findings could not be scanned for secrets: they quote no code, and none was sent to a model")
 	}

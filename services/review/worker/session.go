@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,6 +56,8 @@ type session struct {
 	inspection *review.Inspection
 	parseError error // why the changed files were not parsed
 	redactor   *secrets.Redactor
+	// masked are the changed paths that hold secrets, as they are shown to models.
+	masked map[string]string
 }
 
 // local is the resolution of a source that is no pull request.
@@ -90,7 +93,9 @@ func (s *session) load(ctx context.Context) (*review.Inspection, error) {
 	if told := s.got.fetched.Policies; told != nil {
 		apply(told, in)
 	} else {
-		policies(in)
+		if err := policies(ctx, in); err != nil {
+			return nil, err
+		}
 	}
 	s.inspection = in
 	return in, nil
@@ -138,8 +143,22 @@ func (s *session) parse(ctx context.Context, in *review.Inspection) error {
 
 // policies notes which files are generated or vendored. Both sides must be, under both names: a change must not take itself
 // out of its own review, be it by a header, by a move, or by the removal of a header. Where there is no old side to trust the
-// name must be one that generators choose.
-func policies(in *review.Inspection) {
+// name must be one that generators choose, and the folder of what is not ours be there before the change.
+func policies(ctx context.Context, in *review.Inspection) error {
+	roots := map[string]bool{}
+	known := func(f *review.File) (bool, error) {
+		root := review.VendorRoot(f.Path)
+		there, asked := roots[root]
+		if f.HasOld || asked || root == "" || in.Base == nil {
+			return f.HasOld || there, nil
+		}
+		there, err := in.Base.HasFolder(ctx, root)
+		if err != nil {
+			return false, fmt.Errorf("look for %q at the base: %w", root, err)
+		}
+		roots[root] = there
+		return there, nil
+	}
 	for i := range in.Change.Files {
 		f := &in.Change.Files[i]
 		var sides []*review.Code
@@ -152,14 +171,22 @@ func policies(in *review.Inspection) {
 		all := func(is func(*review.Code) bool) bool {
 			return len(sides) > 0 && !slices.ContainsFunc(sides, func(c *review.Code) bool { return c == nil || !is(c) })
 		}
+		vendored := f.Policy == "" && !f.Metadata() && all(func(c *review.Code) bool { return c.Vendored })
+		if vendored {
+			var err error
+			if vendored, err = known(f); err != nil {
+				return err
+			}
+		}
 		switch {
 		case f.Policy != "" || f.Metadata():
-		case all(func(c *review.Code) bool { return c.Vendored }):
+		case vendored:
 			f.Policy = review.ReasonVendored
 		case all(func(c *review.Code) bool { return c.Generated }) && (f.HasOld || review.GeneratedName(f.Path)):
 			f.Policy = review.ReasonGenerated
 		}
 	}
+	return nil
 }
 
 // told are the policies that only the parse can tell.
@@ -190,6 +217,10 @@ func (s *session) redact(ctx context.Context, in *review.Inspection) (*secrets.R
 		return s.redactor, nil
 	}
 	r := s.p.Secrets.NewRedactor()
+	paths := changedPaths(in.Change)
+	if err := r.LearnNames(ctx, paths...); err != nil {
+		return nil, err
+	}
 	for i := range in.Change.Files {
 		f := &in.Change.Files[i]
 		if f.Metadata() {
@@ -201,8 +232,38 @@ func (s *session) redact(ctx context.Context, in *review.Inspection) (*secrets.R
 			}
 		}
 	}
+	s.masked = make(map[string]string)
+	for _, path := range paths {
+		if shown := r.Apply(path); shown != path {
+			s.masked[path] = shown
+		}
+	}
 	s.redactor = r
 	return r, nil
+}
+
+func changedPaths(c *review.Change) []string {
+	out := make([]string, 0, len(c.Files))
+	for i := range c.Files {
+		out = append(out, c.Files[i].Path)
+		if f := &c.Files[i]; f.OldPath != f.Path {
+			out = append(out, f.OldPath)
+		}
+	}
+	return out
+}
+
+// shownPath is a path as models are shown it.
+func (s *session) shownPath(path string) string { return cmp.Or(s.masked[path], path) }
+
+// truePath is a path as the repository has it, of what models were shown.
+func (s *session) truePath(shown string) string {
+	for path, mask := range s.masked {
+		if mask == shown {
+			return path
+		}
+	}
+	return shown
 }
 
 // put stores a value as a blob of the review.

@@ -188,7 +188,13 @@ func (c *carrying) body(ctx context.Context) func(publish.Item) string {
 		if f == nil {
 			f = &finding.Finding{}
 		}
-		out := render.Comment{Finding: f, ID: i.ID, Suggest: i.Suggest && i.Reason == "", Apart: i.Reason != "", Mark: publish.Mark(i.Key)}
+		shown := *f
+		paths := []string{f.Location.Path, f.Location.OldPath}
+		for n := range f.Related {
+			paths = append(paths, f.Related[n].Path, f.Related[n].OldPath)
+		}
+		shown.EachPath(c.p.Secrets.NameMask(ctx, paths...))
+		out := render.Comment{Finding: &shown, ID: i.ID, Suggest: i.Suggest && i.Reason == "", Apart: i.Reason != "", Mark: publish.Mark(i.Key)}
 		if f.Status == finding.Reappeared {
 			if k, err := c.p.Ledger.KnownByID(ctx, c.review.Pinned.Subject, i.ID); err == nil {
 				out.Earlier = k.Earlier
@@ -324,7 +330,7 @@ func (c *carrying) overview() *render.Overview {
 	rev.Result = *c.result
 	report := wire.Report(&rev, c.p.Version)
 	report.Findings = c.findings
-	o := publish.Overview(report, c.result.Shown, c.jobURL())
+	o := publish.Overview(c.p.Secrets.Displayed(context.WithoutCancel(c.run.Context()), report), c.result.Shown, c.jobURL())
 	o.Dismissed = c.dismissed
 	return o
 }

@@ -1091,7 +1091,8 @@ type FileCoverage struct {
 	Change FileCoverage_Change `protobuf:"varint,3,opt,name=change,proto3,enum=witan.review.v1.FileCoverage_Change" json:"change,omitempty"`
 	// How far it was reviewed.
 	Status FileCoverage_Status `protobuf:"varint,4,opt,name=status,proto3,enum=witan.review.v1.FileCoverage_Status" json:"status,omitempty"`
-	// Why not further: BUDGET, DEADLINE, MEMBER_FAILED, PART_TOO_BIG, PARSE_ERRORS, NO_TREE, REVIEWER_FAILED, COUNCIL_UNAVAILABLE (PARTIAL);
+	// Why not further: BUDGET, DEADLINE, MEMBER_FAILED, PART_TOO_BIG, PARSE_ERRORS, NO_TREE, REVIEWER_FAILED, COUNCIL_UNAVAILABLE,
+	// LFS_POINTER (PARTIAL);
 	// EXCLUDED, GENERATED, VENDORED, LOCKFILE, SCANNER_ALLOW_LIST (SKIPPED by policy); TOO_LARGE, NOT_UTF8, FETCH_FAILED (SKIPPED otherwise).
 	Reasons []string `protobuf:"bytes,5,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// The path's bytes when it is not UTF-8, else empty.

@@ -199,24 +199,42 @@ type tree struct {
 }
 
 // Read implements review.Tree.
-func (t *tree) Read(ctx context.Context, path string) ([]byte, error) {
-	content, err := t.tree.Read(ctx, path)
+func (t *tree) Read(ctx context.Context, path string) (content []byte, err error) {
+	err = t.ask(ctx, func(tree review.Tree) (err error) {
+		content, err = tree.Read(ctx, path)
+		return err
+	})
+	return content, err
+}
+
+// HasFolder implements review.Tree.
+func (t *tree) HasFolder(ctx context.Context, folder string) (has bool, err error) {
+	err = t.ask(ctx, func(tree review.Tree) (err error) {
+		has, err = tree.HasFolder(ctx, folder)
+		return err
+	})
+	return has, err
+}
+
+// ask asks once more where the objects had vanished.
+func (t *tree) ask(ctx context.Context, what func(review.Tree) error) error {
+	err := what(t.tree)
 	if err == nil || errors.Is(err, review.ErrTooLarge) || ctx.Err() != nil {
-		return content, err
+		return err
 	}
 	m, failed := t.repo.mirror(t.pinned.Source.Pull.Repo)
 	if failed != nil || m.whole(ctx, t.pinned.OldTree, t.pinned.NewTree) {
-		return content, err
+		return err
 	}
 	if _, failed := t.repo.Ready(ctx, t.pinned); failed != nil {
-		return nil, failed
+		return failed
 	}
 	base, head, failed := t.repo.p.Local.Trees(ctx, t.pinned)
 	if failed != nil {
-		return nil, failed
+		return failed
 	}
 	if t.head {
-		return head.Read(ctx, path)
+		return what(head)
 	}
-	return base.Read(ctx, path)
+	return what(base)
 }

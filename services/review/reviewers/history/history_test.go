@@ -38,6 +38,8 @@ func (f files) Read(_ context.Context, path string) ([]byte, error) {
 	return nil, nil
 }
 
+func (files) HasFolder(context.Context, string) (bool, error) { return false, nil }
+
 // times repeats a commit.
 func times(n int, paths ...string) [][]string { return slices.Repeat([][]string{paths}, n) }
 

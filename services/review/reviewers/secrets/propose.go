@@ -31,6 +31,8 @@ type scanned struct {
 	text    string
 	starts  []int
 	numbers []int
+	// formsOnly says that the generic rule reports nothing.
+	formsOnly bool
 	// hits are those of the text, and compared those whose values were looked for on the other side of the change; known says
 	// which of these values it holds as well.
 	hits, compared []hit

@@ -52,8 +52,10 @@ const (
 )
 
 // Review scans the added lines of every file, and the removed ones, which stay in history. A value that the other side
-// of the change holds as well is neither new nor gone, and not reported. Of binaries the strings are scanned. Files that the
-// rules leave out by their path are not among those looked at but among those left out. Of very many values some are reported, and the limits name the
+// of the change holds as well is neither new nor gone, and not reported. Of binaries the strings are scanned. Of files
+// that the rules leave out by their path only secrets whose form is known are reported; they are not among those looked at but
+// among those left out. So are paths that the
+// change brings. Of very many values some are reported, and the limits name the
 // files that have others. A scan that ends early is an error.
 func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Report, error) {
 	report := review.Report{Looked: []review.Path{}}
@@ -61,13 +63,12 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 	left := maxAllValues
 	for i := range in.Change.Files {
 		f := &in.Change.Files[i]
-		if r.allowed(f.Path) {
-			if !f.Metadata() {
-				report.LeftOut = append(report.LeftOut, review.Path(f.Path))
-			}
+		switch leftOut := r.allowed(f.Path); {
+		case leftOut && f.Metadata():
 			continue
-		}
-		if !f.Metadata() {
+		case leftOut:
+			report.LeftOut = append(report.LeftOut, review.Path(f.Path))
+		case !f.Metadata():
 			report.Looked = append(report.Looked, review.Path(f.Path))
 		}
 		for _, s := range []*scanned{newScanned(f, finding.Right, in), newScanned(f, finding.Left, in)} {
@@ -75,7 +76,11 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 			if s.side == finding.Left {
 				other = after
 			}
-			hits, err := r.scan(ctx, s.path(), s.text)
+			path := s.path()
+			if s.formsOnly = r.allowed(path); s.formsOnly {
+				path = ""
+			}
+			hits, err := r.scan(ctx, path, s.text)
 			if err != nil {
 				return review.Report{}, err
 			}
@@ -95,6 +100,11 @@ func (r *Reviewer) Review(ctx context.Context, in review.Inspection) (review.Rep
 			}
 		}
 	}
+	named, err := r.proposeNames(ctx, in.Change)
+	if err != nil {
+		return review.Report{}, err
+	}
+	report.Proposals = append(report.Proposals, named...)
 	if n := len(report.Limits); n > 0 {
 		report.Notes = append(report.Notes, fmt.Sprintf("%d files have more values that look like secrets than are reported", n))
 	}
@@ -115,6 +125,9 @@ func (s *scanned) compare(ctx context.Context, other sideText, room int) (looked
 	s.known = make(map[string]bool)
 	kept := make([]hit, 0, len(s.hits))
 	for _, h := range s.hits {
+		if s.formsOnly && h.rule == RuleGeneric {
+			continue
+		}
 		if _, done := s.known[h.secret]; h.secret != "" && !done {
 			if looked == room {
 				more = true

@@ -203,10 +203,22 @@ func TestReviewNamesTheSymbolAround(t *testing.T) {
 
 func TestReviewLeavesOutWhatTheRulesLeaveOutAndSaysSo(t *testing.T) {
 	t.Parallel()
-	report := reviewed(t, added("go.sum", "KEY_ID="+cloudKey()+"\n")+added("x", "1\n"))
+	report := reviewed(t, added("go.sum", "api_key = \""+odd()+"\"\n")+added("x", "1\n"))
 	require.Empty(t, report.Proposals)
 	require.Equal(t, []review.Path{"x"}, report.Looked)
 	require.Equal(t, []review.Path{"go.sum"}, report.LeftOut)
+}
+
+// TestASecretWhoseFormIsKnownIsReportedWhereverItIs, since it is masked there as well: nobody else can see it.
+func TestASecretWhoseFormIsKnownIsReportedWhereverItIs(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"go.sum", "logo.svg", "gradlew", "mvnw", "package-lock.json"} {
+		report := reviewed(t, added(path, "KEY_ID="+cloudKey()+"\napi_key = \""+odd()+"\"\n"))
+		require.Len(t, report.Proposals, 1, path)
+		require.NotEqual(t, secrets.RuleGeneric, report.Proposals[0].Rule)
+		require.NotContains(t, report.Proposals[0].Location.Code, cloudKey())
+		require.Equal(t, []review.Path{review.Path(path)}, report.LeftOut)
+	}
 }
 
 func TestReviewFindsAKeyStoreByItsName(t *testing.T) {

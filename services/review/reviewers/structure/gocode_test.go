@@ -144,6 +144,8 @@ func (t goTree) Read(_ context.Context, path string) ([]byte, error) {
 	return []byte(content), nil
 }
 
+func (goTree) HasFolder(context.Context, string) (bool, error) { return false, nil }
+
 // goIndex is a review.Index over trees by their index names, with the grades of the real one.
 type goIndex map[string]goTree
 
