@@ -83,7 +83,7 @@ func (p planted) in(content []byte) []string {
 // maxForms is how deep contents are unpacked: gzip in Base64 in JSON in s2, and one more.
 const maxForms = 5
 
-var encoded = regexp.MustCompile(`[A-Za-z0-9+/_-]{20,}={0,2}`) //nolint:gochecknoglobals // compiled once
+var encoded = regexp.MustCompile(`[A-Za-z0-9+/_-]{20,}={0,2}`)
 
 // forms are a content and all that it may be the packed form of.
 func forms(content []byte, depth int) [][]byte {
@@ -198,18 +198,24 @@ func (n *node) sqliteRows() []row {
 		if column == blobChunks {
 			blob, order = "owner || hex(sha256)", " ORDER BY owner, sha256, ordinal"
 		}
-		rows, err := db.QueryContext(n.t.Context(), fmt.Sprintf("SELECT %s, CAST(%q AS BLOB) FROM %q%s", blob, c[1], c[0], order)) //nolint:gosec // names of our own schema
-		if err != nil {
-			continue // tables of search have columns that are none
-		}
-		for rows.Next() {
-			r := row{column: column}
-			require.NoError(n.t, rows.Scan(&r.blob, &r.value))
-			out = append(out, r)
-		}
-		require.NoError(n.t, rows.Err())
-		require.NoError(n.t, rows.Close())
+		out = append(out, valuesOf(n.t, db, column, fmt.Sprintf("SELECT %s, CAST(%q AS BLOB) FROM %q%s", blob, c[1], c[0], order))...)
 	}
+	return out
+}
+
+func valuesOf(t testing.TB, db *sql.DB, column, query string) (out []row) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query)
+	if err != nil {
+		return nil // tables of search have columns that are none
+	}
+	defer func() { require.NoError(t, rows.Close()) }()
+	for rows.Next() {
+		r := row{column: column}
+		require.NoError(t, rows.Scan(&r.blob, &r.value))
+		out = append(out, r)
+	}
+	require.NoError(t, rows.Err())
 	return out
 }
 
