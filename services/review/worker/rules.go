@@ -91,7 +91,7 @@ func (s *session) rulesDigest(ctx context.Context, in *review.Inspection) (strin
 			return "", err
 		}
 		of := sha256.Sum256(text)
-		fmt.Fprintf(h, "%q %q %x\n", path, why, of)
+		_, _ = fmt.Fprintf(h, "%q %q %x\n", path, why, of)
 	}
 	return settings.Digest + "+" + hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
