@@ -93,7 +93,7 @@ func (a *app) deliveriesListCommand(
 
 func someDeliveries(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return errors.New("name the deliveries to handle again, as `witan deliveries list` shows them: witan deliveries redeliver DELIVERY ...")
+		return errors.New("name the deliveries to handle again, as `witan deliveries list` shows them: witan deliveries redeliver DELIVERY")
 	}
 	return nil
 }

@@ -96,8 +96,8 @@ func TestTheActionReviewsAndKeepsTheResult(t *testing.T) {
 	require.Contains(t, reported.Summary, "an exported key")
 
 	nobody := r.action(name, writer, inputs{Council: "nobody; exit 0"})
-	require.Equal(t, "exit-code=3\n", nobody.Output)
-	require.Contains(t, nobody.Summary, "nobody; exit 0")
+	require.Equal(t, "exit-code=2\n", nobody.Output)
+	require.Contains(t, nobody.Summary, "council", "it is one argument, which names none")
 
 	none := r.action("acme/shop#99", writer, inputs{})
 	require.Equal(t, "exit-code=3\n", none.Output)

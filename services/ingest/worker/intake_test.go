@@ -326,8 +326,8 @@ func TestStopBeforeStart(t *testing.T) {
 
 func TestTheLogTellsWhatWasStartedAndNothingElse(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
-	w := newWorld(t, func(p *worker.Params) { p.Logger = slog.New(slog.NewTextHandler(&log, nil)) }).start(t)
+	var lines bytes.Buffer
+	w := newWorld(t, func(p *worker.Params) { p.Logger = slog.New(slog.NewTextHandler(&lines, nil)) }).start(t)
 	started := opened("a")
 	started.Action = "opened"
 	w.put(t, started)
@@ -335,6 +335,6 @@ func TestTheLogTellsWhatWasStartedAndNothingElse(t *testing.T) {
 	w.becomes(t, "a", ingest.Outcome{State: ingest.Handled, Resource: "reviews/" + worker.RequestID("a", 0)})
 	w.becomes(t, "b", ingest.Outcome{State: ingest.Ignored, Reason: ingest.ReasonPing})
 	require.NoError(t, w.intake.Stop(t.Context()))
-	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
-	require.Contains(t, log.String(), `level=INFO msg="a delivery was handed over" delivery=a event=pull_request action=opened resource=reviews/`+worker.RequestID("a", 0))
+	require.Equal(t, 1, strings.Count(lines.String(), "\n"), lines.String())
+	require.Contains(t, lines.String(), `level=INFO msg="a delivery was handed over" delivery=a event=pull_request action=opened resource=reviews/`+worker.RequestID("a", 0))
 }

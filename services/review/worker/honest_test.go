@@ -240,12 +240,12 @@ func TestWhatAPendingReviewKeptAwayIsMadeUpForLater(t *testing.T) {
 func TestAReviewTellsTheLogOfItsBeginAndItsEnd(t *testing.T) {
 	t.Parallel()
 	a, _ := twoReviews(t)
-	var log bytes.Buffer
-	s := a.start(t, func(p *worker.Params) { p.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	var lines bytes.Buffer
+	s := a.start(t, func(p *worker.Params) { p.Logger = slog.New(slog.NewTextHandler(&lines, nil)) })
 	r, _ := s.end(t, s.ask(t))
 	s.stop()
-	require.Regexp(t, `level=INFO msg="a review begins" review=`+string(r.ID)+` pull_request=octocat/hello#\d+\n`, log.String())
-	require.Regexp(t, `level=INFO msg="a review ended" review=`+string(r.ID)+` pull_request=octocat/hello#\d+ state=SUCCEEDED findings=3 duration=`, log.String())
+	require.Regexp(t, `level=INFO msg="a review begins" review=`+string(r.ID)+` pull_request=octocat/hello#\d+\n`, lines.String())
+	require.Regexp(t, `level=INFO msg="a review ended" review=`+string(r.ID)+` pull_request=octocat/hello#\d+ state=SUCCEEDED findings=3 duration=`, lines.String())
 }
 
 func TestALockedConversationIsNamed(t *testing.T) {
