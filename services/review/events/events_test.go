@@ -77,7 +77,7 @@ func (h *hub) set(state review.PullState) {
 }
 
 func (h *hub) File(_ context.Context, _ review.Repo, path, commit string) ([]byte, error) {
-	if h.file == "" || path != ".witan.yaml" || commit != "base" {
+	if h.file == "" || path != ".witan.yaml" || commit != "base" && commit != "tip" {
 		return nil, review.ErrNoFile
 	}
 	return []byte(h.file), nil
@@ -498,16 +498,16 @@ func TestP11_NoSettingIsShownWithASecret(t *testing.T) {
 	t.Parallel()
 	key := "AK" + "IA" + strings.Join([]string{"QX3ZL7N5", "PWV2KTJD"}, "")
 	s := start(t)
-	s.file = "paths:\n  exclude: [\"my_" + key + "/\"]\n"
+	s.file = "version: 1\npaths:\n  exclude: [\"my_" + key + "/\"]\n"
 	s.tell(t, "1", "rea", comment(1, "/witan config"))
-	s.file = key + ": 1\n"
+	s.file = "version: 1\n" + key + ": 1\n"
 	s.tell(t, "2", "rea", comment(2, "/witan config"))
 	s.council.says = "It is " + key + "."
 	s.tell(t, "3", "wil", comment(3, "/witan ask what is it?"))
 	_, comments := s.seen()
 	require.Len(t, comments, 3)
 	for _, c := range comments {
-		require.Contains(t, c, "[secret:aws-access-token:")
+		require.Regexp(t, `\[secret\\?:aws`, c)
 		require.NotContains(t, c, key[4:])
 	}
 }
