@@ -249,8 +249,10 @@ var fencing = map[string]func(t *testing.T, s job.Store){ //nolint:gochecknoglob
 	"what stayed away makes a job a dead letter": func(t *testing.T, s job.Store) {
 		want := int64(0)
 		for _, o := range []job.Outcome{
-			{State: job.StateFailed, Reason: "FORGE_UNAVAILABLE"}, {State: job.StateFailed, Reason: "BUDGET_EXCEEDED"},
-			{State: job.StatePartiallySucceeded, Reason: "COUNCIL_UNAVAILABLE"}, {State: job.StatePartiallySucceeded, Reason: "MEMBER_FAILED"},
+			{State: job.StateFailed, Reason: "FORGE_UNAVAILABLE"},
+			{State: job.StateFailed, Reason: "BUDGET_EXCEEDED"},
+			{State: job.StatePartiallySucceeded, Reason: "COUNCIL_UNAVAILABLE"},
+			{State: job.StatePartiallySucceeded, Reason: "MEMBER_FAILED"},
 		} {
 			f := began(t, s)
 			finish(t, s, f, o)

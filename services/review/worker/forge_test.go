@@ -198,7 +198,7 @@ func (a *at) start(t *testing.T, change ...func(*worker.Params)) *shows {
 		c(&params)
 	}
 	manager.Handle(job.KindReview, 4, worker.New(params).Body)
-	manager.Handle(job.KindDelivery, 0, events.New(events.Params{Secrets: scanner,
+	manager.Handle(job.KindDelivery, 0, events.New(events.Params{
 		Jobs: params.Jobs, Store: store, Subjects: store, Ledger: store, Kept: manager, Forge: params.Forge, Publisher: params.Publisher,
 		Keys: params.PublishKeys, Logger: logger, Patience: params.Patience, Wait: params.Wait,
 		Secrets: scanner,
