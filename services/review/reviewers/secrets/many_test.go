@@ -79,7 +79,7 @@ func TestAFileOfManyKeysIsReportedInPart(t *testing.T) {
 
 func TestManyFilesOfManyKeysAreReportedInPart(t *testing.T) {
 	t.Parallel()
-	all, text := keys(manyKeys), strings.Builder{}
+	all, text := keys(manyKeys/2), strings.Builder{}
 	const files = 40
 	for i := range files {
 		part := all[i*len(all)/files : (i+1)*len(all)/files]
@@ -92,12 +92,12 @@ func TestManyFilesOfManyKeysAreReportedInPart(t *testing.T) {
 
 func TestTheReviewOfManyKeysLooksAtItsContext(t *testing.T) {
 	t.Parallel()
-	in := inspect(t, added("many.env", strings.Repeat(strings.Join(keys(2000), "\n")+"\n", 5)))
+	in := inspect(t, added("many.env", strings.Join(keys(4000), "\n")+"\n"))
 	whole := &ending{Context: t.Context(), most: 1 << 30}
 	_, err := newReviewer(t).Review(whole, in)
 	require.NoError(t, err)
 	require.Greater(t, whole.looks.Load(), int64(100), "at each window and each value")
-	for _, most := range []int64{0, 1, 2, 3, 10, 50, whole.looks.Load() - 1} {
+	for _, most := range []int64{0, 3, 10, whole.looks.Load() - 1} {
 		_, err := newReviewer(t).Review(&ending{Context: t.Context(), most: most}, in)
 		require.ErrorIs(t, err, context.Canceled, most)
 	}
@@ -106,7 +106,7 @@ func TestTheReviewOfManyKeysLooksAtItsContext(t *testing.T) {
 // TestARedactorRefusesMoreThanItCanKnow: nothing is sent then, and an index keeps no key.
 func TestARedactorRefusesMoreThanItCanKnow(t *testing.T) {
 	t.Parallel()
-	text := strings.Join(keys(manyKeys), "\n") + "\n"
+	text := strings.Join(keys(20_500), "\n") + "\n"
 	_, err := newReviewer(t).NewRedactor().Redact(t.Context(), secrets.Text{Text: text})
 	require.ErrorIs(t, err, secrets.ErrTooMany)
 	masked, err := newReviewer(t).Mask(t.Context(), []byte(text))
@@ -115,13 +115,13 @@ func TestARedactorRefusesMoreThanItCanKnow(t *testing.T) {
 	require.False(t, someKey.Match(masked))
 }
 
-// TestManyCutLinesBesideManySecrets: with work for each secret at each line it would take an hour.
+// TestManyCutLinesBesideManySecrets: with work for each secret at each line it would outlast the run.
 func TestManyCutLinesBesideManySecrets(t *testing.T) {
 	t.Parallel()
 	all := keys(15_000)
 	d := newReviewer(t).NewRedactor()
 	require.NoError(t, d.Learn(t.Context(), secrets.Text{Text: strings.Join(all, "\n")}))
-	lines := strings.Repeat("no key stands at the end of me\n", 1_000_000)
+	lines := strings.Repeat("no key in me\n", 1_000_000)
 	require.Equal(t, lines, d.ApplyCut(lines))
 	require.False(t, someKey.MatchString(d.ApplyCut("= "+all[7][:15])))
 }
