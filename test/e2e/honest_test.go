@@ -41,7 +41,7 @@ func everyKind(t *testing.T) (*gittest.Repo, map[string]covered) {
 	repo.Git("checkout", "--quiet", "--force", "topic")
 	require.NoError(t, os.WriteFile(filepath.Join(repo.Dir, "garbage.txt"), []byte("\x01\x02\x03\xff\xfe\x05\x06 no text \x07\x01\xfd\n"), 0o600))
 	repo.Write(map[string]string{
-		"vendor/example.com/x/x.go": "package x\n", "left/out.txt": "left out\n", "no newline.txt": "one line", "copied.txt": "one\r\n2\r\n",
+		"vendor/example.com/x/x.go": "package x\n", "third_party/x.c": "int x;\n", "left/out.txt": "left out\n", "no newline.txt": "one line", "copied.txt": "one\r\n2\r\n",
 		"lfs.psd": "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n",
 		"run.go":  "package main\n\nfunc main() {}\n",
 		"big.txt": strings.Repeat("0123456789abcdef\n", 62_000), // of more lines nobody would read anything but signatures
@@ -52,12 +52,13 @@ func everyKind(t *testing.T) (*gittest.Repo, map[string]covered) {
 		"big.txt": {"A", "skipped", "TOO_LARGE"}, "garbage.txt": {"A", "skipped", "NOT_UTF8"},
 		"gen.pb.go": {"M", "skipped", "GENERATED"}, "go.sum": {"M", "skipped", "LOCKFILE"},
 		"vendor/example.com/x/x.go": {"A", "skipped", "VENDORED"}, "left/out.txt": {"A", "skipped", "EXCLUDED"},
-		diff.QuotePath("d\xe9j\xe0.txt"): {"A", "reviewed", ""},
+		diff.QuotePath("d\xe9j\xe0.txt"): {"A", "reviewed", ""}, "lfs.psd": {"A", "partial", "LFS_POINTER"},
+		"third_party/x.c": {"A", "reviewed", ""}, // the folder is new
 	}
 	for path, change := range map[string]string{
 		"binary.bin": "M", "crlf.txt": "M", "deleted.txt": "D", "edited.txt": "R", "empty": "A", "latin.txt": "M", "link": "M", "mode.sh": "M",
 		"pure new.txt": "R", "sub": "M", "type.txt": "T", "with \"quotes\" and\ttab.txt": "A", "ünïcode.txt": "A",
-		"no newline.txt": "A", "copied.txt": "A", "lfs.psd": "A", "run.go": "A",
+		"no newline.txt": "A", "copied.txt": "A", "run.go": "A",
 	} {
 		want[path] = covered{change, "reviewed", ""}
 	}

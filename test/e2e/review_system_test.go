@@ -220,7 +220,7 @@ func (s *reviewSystem) review(t *testing.T, source *reviewv1.Source) (*reviewv1.
 
 func (s *reviewSystem) wait(t *testing.T, id job.ID) job.Job {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // a review of hundreds of files, beside other tests
 	defer cancel()
 	viewer, err := s.hub.Open(ctx, id, 0)
 	require.NoError(t, err)

@@ -156,7 +156,7 @@ func withoutUsed(files []realFile, uses func(definition, realFile) bool) (head m
 			}
 			user := slices.IndexFunc(files, func(user realFile) bool {
 				_, changed := head[user.Path]
-				return user.Path != f.Path && !changed && uses(d, user)
+				return user.Path != f.Path && !changed && strings.Contains(user.Text, d.name) && uses(d, user)
 			})
 			if user < 0 {
 				continue
