@@ -27,7 +27,7 @@ func (a *app) attachCommand() *cobra.Command {
 or from --after-seq on. Where no server runs on the data folder, the job goes on inside this command.
 
 With --format jsonl, standard output is the log: one event a line, as the REST interface gives it. The result of a review is
-also printed as json, sarif, rdjson or markdown.`,
+also printed as json, sarif, rdjson or markdown. The exit code is that of the command that started the job, in every format.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(attachFormats(), format) {
@@ -84,15 +84,13 @@ func (a *app) attach(ctx context.Context, s *session, name string, after int64, 
 	if err != nil {
 		return err
 	}
-	if failed != nil || format == "jsonl" {
-		if failed != nil {
-			return failed
-		}
-		return outcome(job)
-	}
 	switch {
+	case failed != nil:
+		return failed
 	case strings.HasPrefix(job.GetResource(), "reviews/"):
 		return a.concludeAttachedReview(ctx, s, job, format)
+	case format == "jsonl":
+		return outcome(job)
 	case format != "text":
 		return fmt.Errorf("--format %s is for reviews: %s computes %s", format, name, job.GetResource())
 	case strings.HasPrefix(job.GetResource(), "deliberations/"):

@@ -165,7 +165,8 @@ func (a *app) review(cmd *cobra.Command, f reviewFlags) error {
 	return a.concludeReview(ctx, client, job, f.format, failOn)
 }
 
-// concludeReview prints a finished review and says by its exit code what it found.
+// concludeReview prints a finished review, unless what was asked for is the log of its job, and says by its exit code what it
+// found.
 func (a *app) concludeReview(ctx context.Context, client reviewv1.ReviewServiceClient, job *jobsv1.Job, format string, failOn typev1.Severity) error {
 	ended := outcome(job)
 	if code, _ := codeOf(ended); code != exitDone && code != exitPartial {
@@ -175,8 +176,10 @@ func (a *app) concludeReview(ctx context.Context, client reviewv1.ReviewServiceC
 	if err != nil {
 		return err
 	}
-	if err := a.printReview(ctx, client, review, format); err != nil {
-		return err
+	if format != "jsonl" {
+		if err := a.printReview(ctx, client, review, format); err != nil {
+			return err
+		}
 	}
 	if line := shownAt(review); line != "" {
 		a.say("%s", line)

@@ -88,7 +88,7 @@ func TestSizesWithAndWithoutContentLength(t *testing.T) {
 		}
 	}
 	got = -1
-	for _, n := range []int{webhook.MaxBody + 1, 26_000_000 + 1<<20} {
+	for _, n := range []int{webhook.MaxBody + 1, webhook.MaxBody + 100<<10} { // of more the server cuts the rest off, and its answer may be lost with it
 		code, _, text := post(t, url, "application/json", sized{bytes.NewReader(make([]byte, n))})
 		require.Equal(t, http.StatusRequestEntityTooLarge, code)
 		require.Contains(t, text, "BODY_TOO_LARGE")

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -140,6 +141,11 @@ func TestCouncilPublishesWhatItConfirmsAndHoldsTheRestBack(t *testing.T) {
 	attached := w.run("attach", below.Stdout[:len(below.Stdout)-1])
 	require.Zero(t, attached.Code, attached.Stderr)
 	require.Contains(t, attached.Stdout, "The loop reads one element past the end")
+	above := w.run("review", "--repo", repo.Dir, "--base", "HEAD~1", "--detach")
+	for _, format := range []string{"text", "jsonl", "json", "sarif", "rdjson", "markdown"} {
+		attached := w.run("attach", strings.TrimSpace(above.Stdout), "--format", format)
+		require.Equal(t, 1, attached.Code, "%s: %s", format, attached.Stderr)
+	}
 
 	sarif := w.run("review", "--diff", w.write("change.diff", storeDiff), "--format", "sarif", "--server", n.GRPC)
 	require.Equal(t, 1, sarif.Code, sarif.Stderr)

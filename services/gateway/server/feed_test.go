@@ -24,7 +24,7 @@ func (f fixture) requireStreams(n int) {
 		f.jobs.mu.Lock()
 		defer f.jobs.mu.Unlock()
 		return f.jobs.viewers == n
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func TestG16_ViewersOfAJobShareOneStream(t *testing.T) {
