@@ -194,6 +194,81 @@ func TestP06_EveryCommentIsMadeOnceThoughTheLookAfterALostAnswerFails(t *testing
 	}
 }
 
+// asking counts the writes at the forge, and those that nobody confirms before they are sent.
+type asking struct {
+	publish.Forge
+
+	writes, unasked atomic.Int64
+}
+
+func (a *asking) count(ctx context.Context) {
+	a.writes.Add(1)
+	now := time.Now()
+	fresh, err := publish.Confirm(ctx, func() time.Time { now = now.Add(time.Hour); return now })
+	if err == nil && fresh() == nil { // nothing is asked of anybody, so that nothing grows old
+		a.unasked.Add(1)
+	}
+}
+
+func (a *asking) CreateReview(ctx context.Context, ref review.PullRef, commit string, comments []publish.Inline) ([]publish.Comment, error) {
+	a.count(ctx)
+	return a.Forge.CreateReview(ctx, ref, commit, comments)
+}
+
+func (a *asking) CreateFileComment(ctx context.Context, ref review.PullRef, commit, path, body string) (publish.Comment, error) {
+	a.count(ctx)
+	return a.Forge.CreateFileComment(ctx, ref, commit, path, body)
+}
+
+func (a *asking) Reply(ctx context.Context, ref review.PullRef, root int64, body string) (publish.Comment, error) {
+	a.count(ctx)
+	return a.Forge.Reply(ctx, ref, root, body)
+}
+
+func (a *asking) CreateComment(ctx context.Context, ref review.PullRef, body string) (publish.Comment, error) {
+	a.count(ctx)
+	return a.Forge.CreateComment(ctx, ref, body)
+}
+
+func (a *asking) EditComment(ctx context.Context, ref review.PullRef, kind publish.Kind, id int64, body string) (publish.Comment, error) {
+	a.count(ctx)
+	return a.Forge.EditComment(ctx, ref, kind, id, body)
+}
+
+func (a *asking) ResolveThread(ctx context.Context, ref review.PullRef, thread string) error {
+	a.count(ctx)
+	return a.Forge.ResolveThread(ctx, ref, thread)
+}
+
+func (a *asking) CreateCheck(ctx context.Context, repo review.Repo, c publish.Check) (publish.Check, error) {
+	a.count(ctx)
+	return a.Forge.CreateCheck(ctx, repo, c)
+}
+
+func (a *asking) UpdateCheck(ctx context.Context, repo review.Repo, c publish.Check) (publish.Check, error) {
+	a.count(ctx)
+	return a.Forge.UpdateCheck(ctx, repo, c)
+}
+
+// TestP06_EveryWriteIsConfirmedBeforeItIsSent whichever step makes it: a worker that stood still meanwhile would write what
+// another one has written.
+func TestP06_EveryWriteIsConfirmedBeforeItIsSent(t *testing.T) {
+	t.Parallel()
+	a, push := twoReviews(t)
+	asked := &asking{}
+	s := a.start(t, func(p *worker.Params) { asked.Forge, p.Publisher = p.Publisher, asked })
+	for round := range 2 {
+		if round == 1 {
+			push()
+		}
+		_, j := s.end(t, s.ask(t))
+		require.Equal(t, job.StateSucceeded, j.State, "%s %v", j.StateReason, j.Error)
+	}
+	require.EqualValues(t, writesOf, asked.writes.Load())
+	require.Zero(t, asked.unasked.Load())
+	requireOnce(t, a)
+}
+
 func TestP06_EveryWriteIsMadeOnceOverKilledProcesses(t *testing.T) {
 	t.Parallel()
 	for n := range writesOf {

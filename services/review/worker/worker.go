@@ -221,7 +221,7 @@ func lastStep[T any](s *session, name string, into *T, fn func(ctx context.Conte
 			if err := s.run.Commit(ctx, job.Update{Stage: stageOf(name), Progress: stageProgress(stageOf(name))}); err != nil {
 				return none, nil, err
 			}
-			value, err := fn(ctx)
+			value, err := fn(publish.Confirming(ctx, s.run.Held))
 			f := s.failureOf(ctx, err)
 			if f == nil {
 				return value, nil, err
@@ -252,8 +252,6 @@ func stageProgress(name string) *job.Progress {
 	return nil
 }
 
-// end finishes a job that has no result. Its council is stopped before that, so that a process that dies in between does
-// it again.
 // about says in the log which review it is.
 func (s *session) about() []any {
 	about := []any{"review", string(s.review.ID)}
@@ -275,6 +273,8 @@ func (s *session) ended(ctx context.Context, o *job.Outcome) {
 	s.p.Logger.InfoContext(ctx, "a review ended", about...)
 }
 
+// end finishes a job that has no result. Its council is stopped before that, so that a process that dies in between does
+// it again.
 func (s *session) end(f *engine.Failure) error {
 	o := job.Outcome{State: job.StateFailed, Reason: f.Reason}
 	switch f.Class {
