@@ -58,6 +58,7 @@ const maxAlike = 64
 type sideIndex struct {
 	lines []string
 	at    map[string][]int // by line; nil for a side that was not read
+	below []int            // by line: the nearest one before it that is indented less, -1 for none; an empty line is where the one before it is
 }
 
 func newSideIndex(content []byte, has bool) sideIndex {
@@ -68,7 +69,31 @@ func newSideIndex(content []byte, has bool) sideIndex {
 	for i, l := range x.lines {
 		x.at[l] = append(x.at[l], i)
 	}
+	x.below = below(x.lines)
 	return x
+}
+
+// below returns for each line what sideIndex.below says, all at once: a look back for each hunk takes the square of their
+// number where everything is indented.
+func below(lines []string) []int {
+	out, open := make([]int, len(lines)), []int(nil) // open are lines, each indented more than the one before
+	for i, l := range lines {
+		depth := indent(l)
+		for depth >= 0 && len(open) > 0 && indent(lines[open[len(open)-1]]) >= depth {
+			open = open[:len(open)-1]
+		}
+		out[i] = -1
+		switch {
+		case depth < 0 && len(open) > 0:
+			out[i] = out[open[len(open)-1]]
+		case len(open) > 0:
+			out[i] = open[len(open)-1]
+		}
+		if depth >= 0 {
+			open = append(open, i)
+		}
+	}
+	return out
 }
 
 // place tells a hunk from another one with the same lines: by the lines that it is indented below, such as a method's
@@ -106,14 +131,8 @@ func (x sideIndex) place(h *Hunk, skip byte, start int) string {
 // above are the lines that the one with the index is indented below, the nearest first.
 func (x sideIndex) above(index int) []string {
 	var out []string
-	depth := indent(x.lines[index])
-	for n := index - 1; n >= 0 && depth != 0; n-- {
-		if in := indent(x.lines[n]); in >= 0 && (in < depth || depth < 0) {
-			if depth > 0 {
-				out = append(out, x.lines[n])
-			}
-			depth = in
-		}
+	for n := x.below[index]; n >= 0; n = x.below[n] {
+		out = append(out, x.lines[n])
 	}
 	return out
 }

@@ -229,6 +229,31 @@ func TestADigestTellsAlikeHunksApart(t *testing.T) {
 	require.NotEqual(t, changed(t, many, strings.Replace(many, check, "", 1)).Digest(), changed(t, many, strings.TrimSuffix(many, check)).Digest())
 }
 
+// TestADigestOfAFileThatIsAllIndentedIsMadeAtOnce: looking back from each hunk for what it stands below took minutes, within the
+// transaction that ends the review.
+func TestADigestOfAFileThatIsAllIndentedIsMadeAtOnce(t *testing.T) {
+	t.Parallel()
+	lines := make([]string, 200_000)
+	for i := range lines {
+		lines[i] = fmt.Sprintf(" %d", i%10_000)
+	}
+	side := []byte(strings.Join(lines, "\n"))
+	f := review.File{
+		Path: "a", OldPath: "a", Change: review.Modified, Nature: review.NatureText, Old: side, HasOld: true, New: side, HasNew: true,
+	}
+	for i := 0; i+7 <= len(lines); i += 8 {
+		h := review.Hunk{OldStart: i + 1, OldLines: 7, NewStart: i + 1, NewLines: 7}
+		for _, l := range lines[i : i+7] {
+			h.Lines = append(h.Lines, review.Line{Op: ' ', Text: l})
+		}
+		h.Lines[3].Op = '-'
+		f.Hunks = append(f.Hunks, h)
+	}
+	begun := time.Now()
+	require.NotEmpty(t, f.Digest())
+	require.Less(t, time.Since(begun), 20*time.Second)
+}
+
 func TestADigestCoversTheEndsOfLines(t *testing.T) {
 	t.Parallel()
 	const unix, dos = "a = 1\nb = 2\n", "a = 1\r\nb = 2\r\n"
