@@ -893,6 +893,9 @@ func TestP07_TheCheckRunOfAReviewThatWasGivenUpIsEnded(t *testing.T) {
 		"ended":       {publish.Check{Status: publish.CheckCompleted, Title: "Cancelled"}, true, "", "Cancelled", ""},
 		"not there":   {publish.Check{ExternalID: "another's", Status: publish.CheckInProgress}, true, "", "", ""},
 		"never begun": {publish.Check{Status: publish.CheckInProgress}, false, "", "", ""},
+		"begun before keys named the pull request": {
+			publish.Check{ExternalID: "short", Status: publish.CheckInProgress}, true, "", "Not reviewed: internal error", publish.Neutral,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -902,6 +905,10 @@ func TestP07_TheCheckRunOfAReviewThatWasGivenUpIsEnded(t *testing.T) {
 				Subject: subject, Base: "base", Head: "head", Source: review.Source{Kind: review.SourcePull, Pull: review.PullRef{Number: 3}},
 			}}
 			key := publish.CheckKey(publish.NewKeys([]byte("key")), subject, string(r.ID))
+			if c.check.ExternalID == "short" {
+				key, _, _ = strings.Cut(key, "#")
+				c.check.ExternalID = key
+			}
 			c.check.ID, c.check.ExternalID = 1, cmp.Or(c.check.ExternalID, key)
 			s.checks = []publish.Check{c.check}
 			_, _, err := s.jobs.Create(t.Context(), job.Creation{

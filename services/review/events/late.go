@@ -82,7 +82,7 @@ func EndGivenUp(ctx context.Context, jobs JobStore, store GivenUpStore, keys pub
 	}
 	key := publish.CheckKey(keys, r.Pinned.Subject, string(r.ID))
 	written, err := store.Publications(ctx, r.Pinned.Subject)
-	if err != nil || !slices.ContainsFunc(written, func(p review.Publication) bool { return p.Key == key }) {
+	if err != nil || !slices.ContainsFunc(written, func(p review.Publication) bool { return publish.SameCheck(p.Key, key) }) {
 		return err
 	}
 	request := uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "%s~%d/check/given-up", j.ID, j.Attempt)).String()
@@ -196,7 +196,7 @@ func (s *session) endOpen(ctx context.Context, desk *publish.Desk, late *LateChe
 		return publish.Placed{}, err
 	}
 	if slices.ContainsFunc(there, func(c publish.Check) bool {
-		return c.ExternalID == late.Check.ExternalID && c.Status == publish.CheckCompleted
+		return publish.SameCheck(c.ExternalID, late.Check.ExternalID) && c.Status == publish.CheckCompleted
 	}) {
 		return publish.Placed{}, nil
 	}

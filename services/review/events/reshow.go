@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -217,7 +218,11 @@ func (s *session) rewrite(ctx context.Context, subject string, to *shown) error 
 		return nil
 	}
 	check := to.check
-	check.ID = ids[check.ExternalID]
+	for _, w := range written {
+		if publish.SameCheck(w.Key, check.ExternalID) {
+			check.ID = cmp.Or(w.RemoteID, check.ID)
+		}
+	}
 	if _, err := desk.Check(ctx, check); !errors.Is(err, errNotThere) {
 		return err
 	}

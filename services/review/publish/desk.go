@@ -566,13 +566,12 @@ func (d *Desk) Unread(ctx context.Context, c Check) (Placed, error) {
 	}
 	last := Check{}
 	for _, o := range there {
-		concluded := o.Conclusion == Failure || o.Conclusion == Neutral || o.Conclusion == Success
-		if concluded && o.Status == CheckCompleted && o.ExternalID != c.ExternalID && o.ID > last.ID {
+		if o.concluded() && !SameCheck(o.ExternalID, c.ExternalID) && o.ID > last.ID {
 			last = o
 		}
 	}
 	if last.Conclusion == Failure {
-		c.Conclusion = Failure
+		c.Conclusion, c.Title = Failure, failedBefore+c.Title
 		c.Summary += "\n\nAn earlier check run of this commit failed, and nothing was read since: it stays so until a review of this commit ends otherwise."
 	}
 	return d.Check(ctx, c)
@@ -601,7 +600,7 @@ func (d *Desk) check(ctx context.Context, c Check) (Check, error) {
 		if err != nil {
 			return c, err
 		}
-		at := slices.IndexFunc(there, func(o Check) bool { return o.ExternalID == c.ExternalID })
+		at := slices.IndexFunc(there, func(o Check) bool { return SameCheck(o.ExternalID, c.ExternalID) })
 		switch {
 		case at >= 0:
 			c.ID = there[at].ID

@@ -109,21 +109,36 @@ func (c *Check) pull() string {
 	return ""
 }
 
+// Titles of check runs that failed for what others said begin with these; no other title does.
+const (
+	failedBefore    = "Failed before: "
+	failedElsewhere = "Failed in pull request "
+)
+
+// concluded says whether a check run came to a conclusion of its review.
+func (c *Check) concluded() bool {
+	return c.Status == CheckCompleted && (c.Conclusion == Failure || c.Conclusion == Neutral || c.Conclusion == Success)
+}
+
 // besides lets a check run fail where another pull request's failed at the same commit, of which the newest run of a name is what
-// counts: whoever opens a second pull request of the commit, as a draft or into another branch, must not get the first one past.
+// counts: whoever opens a second pull request of the commit, as a draft or into another branch, must not get the first one past. Only
+// what that one's own review said counts: two that failed for each other would never pass again.
 func (c *Check) besides(there []Check) {
 	newest := map[string]*Check{}
 	for i := range there {
 		o := &there[i]
+		if !o.concluded() || strings.HasPrefix(o.Title, failedBefore) {
+			continue // an earlier one says why it failed
+		}
 		if pull := o.pull(); pull != "" && pull != c.pull() && (c.Name == "" || o.Name == c.Name) && (newest[pull] == nil || o.ID > newest[pull].ID) {
 			newest[pull] = o
 		}
 	}
 	for _, pull := range slices.Sorted(maps.Keys(newest)) {
-		if newest[pull].Conclusion != Failure {
+		if o := newest[pull]; o.Conclusion != Failure || strings.HasPrefix(o.Title, failedElsewhere) {
 			continue
 		}
-		c.Conclusion, c.Title = Failure, fmt.Sprintf("Failed in pull request %s: %s", pull, c.Title)
+		c.Conclusion, c.Title = Failure, failedElsewhere+pull+": "+c.Title
 		c.Summary = fmt.Sprintf("Pull request %s has the same commit, and [its review](%s) failed. What is dismissed or mended there ends that.\n\n%s", pull, newest[pull].URL, c.Summary)
 		return
 	}

@@ -116,6 +116,13 @@ func CheckKey(k Keys, subject, reviewID string) string {
 	return key
 }
 
+// SameCheck says whether two keys are those of one check run: what was stored and sent before keys named the pull request lacks that.
+func SameCheck(a, b string) bool {
+	a, _, _ = strings.Cut(a, "#")
+	b, _, _ = strings.Cut(b, "#")
+	return a == b
+}
+
 // CommentKey is the key of a finding's comment.
 func CommentKey(k Keys, known *review.Known) string {
 	return k.Key(known.Subject, known.ID, strconv.Itoa(known.Generation))

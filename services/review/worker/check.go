@@ -185,7 +185,9 @@ func (s *session) checkBegun(ctx context.Context) bool {
 		return false
 	}
 	key := s.checkRun().ExternalID
-	return slices.ContainsFunc(written, func(w review.Publication) bool { return w.Key == key && w.State != review.PublicationIntent })
+	return slices.ContainsFunc(written, func(w review.Publication) bool {
+		return publish.SameCheck(w.Key, key) && w.State != review.PublicationIntent
+	})
 }
 
 // closeLater leaves the check run to a job that waits for the forge. Should that fail, the job of the review says the same.
