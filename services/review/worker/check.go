@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"witan.dev/internal/finding"
+	"witan.dev/internal/job"
 	"witan.dev/internal/job/engine"
 	"witan.dev/services/review"
 	"witan.dev/services/review/events"
@@ -161,6 +162,9 @@ func (s *session) closeCheck(ctx context.Context, e ending) {
 		}
 		return err
 	})
+	if errors.Is(err, job.ErrFenced) {
+		return // another process has the review, and says how it ends
+	}
 	if err != nil {
 		s.p.Logger.WarnContext(ctx, "the check run was not ended with its review", "review", string(s.review.ID), "error", err)
 		s.closeLater(ctx, e, check)

@@ -352,6 +352,28 @@ func TestP07_AReviewThatFailsSaysSoAtItsCheckRun(t *testing.T) {
 	require.Contains(t, check.Body, "larger than one review takes")
 }
 
+// taken is a forge to which nothing is sent that ends a check run: another process has the job by then.
+type taken struct{ publish.Forge }
+
+func (taken) UpdateCheck(context.Context, review.Repo, publish.Check) (publish.Check, error) {
+	return publish.Check{}, fmt.Errorf("write to the job: %w", job.ErrFenced)
+}
+
+// TestAReviewThatAnotherProcessHasLeavesNoLateCheckRun: it would be written over what that process says.
+func TestAReviewThatAnotherProcessHasLeavesNoLateCheckRun(t *testing.T) {
+	t.Parallel()
+	a, _ := twoReviews(t)
+	var late atomic.Int64
+	s := a.start(t, func(p *worker.Params) {
+		p.Repository, p.Publisher = unloadable{p.Repository}, taken{p.Publisher}
+		p.EndLater = func(context.Context, string, string, events.LateCheck) error { late.Add(1); return nil }
+	})
+	_, j := s.end(t, s.ask(t))
+	require.Equal(t, job.StateFailed, j.State)
+	require.Equal(t, "in_progress", a.posted(t, githubtest.KindCheckRun).Status)
+	require.Zero(t, late.Load())
+}
+
 // TestP11_ASecretThatWasTakenOutIsNotCalledFixed: it stays in the commits that were pushed.
 func TestP11_ASecretThatWasTakenOutIsNotCalledFixed(t *testing.T) {
 	t.Parallel()
