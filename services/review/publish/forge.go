@@ -139,7 +139,7 @@ func (c *Check) besides(there []Check) {
 			continue
 		}
 		c.Conclusion, c.Title = Failure, failedElsewhere+pull+": "+c.Title
-		c.Summary = fmt.Sprintf("Pull request %s has the same commit, and [its review](%s) failed. What is dismissed or mended there ends that.\n\n%s", pull, newest[pull].URL, c.Summary)
+		c.Summary = fmt.Sprintf("Pull request %s has the same commit, and [its review](%s) failed. Once that one passes, `/witan review` here ends this.\n\n%s", pull, newest[pull].URL, c.Summary)
 		return
 	}
 }
