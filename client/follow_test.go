@@ -58,8 +58,9 @@ func TestG03_CutAfterEveryEventIsTheLog(t *testing.T) {
 						if n > 0 {
 							return whole()
 						}
-						cut.deliver = after
-						return cut
+						first := cut // which other subtests share
+						first.deliver = after
+						return first
 					}
 					follower := client.New(memory{f}, client.Config{}).Follow(jobName, client.Start{})
 					got, err := collect(follower.Events(t.Context()))
