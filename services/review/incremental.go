@@ -58,6 +58,7 @@ const maxAlike = 64
 type sideIndex struct {
 	lines []string
 	at    map[string][]int // by line; nil for a side that was not read
+	above []string         // by line
 }
 
 func newSideIndex(content []byte, has bool) sideIndex {
@@ -68,6 +69,7 @@ func newSideIndex(content []byte, has bool) sideIndex {
 	for i, l := range x.lines {
 		x.at[l] = append(x.at[l], i)
 	}
+	x.above = above(x.lines)
 	return x
 }
 
@@ -100,20 +102,40 @@ func (x sideIndex) place(h *Hunk, skip byte, start int) string {
 		}
 	}
 	first := start - 1 + max(slices.IndexFunc(h.Lines, func(l Line) bool { return l.Op != ' ' }), 0)
-	return fmt.Sprintf("%d of %d\n%s", number, all, strings.Join(x.above(min(first, len(x.lines)-1)), "\n"))
+	return fmt.Sprintf("%d of %d\n%s", number, all, x.above[min(first, len(x.lines)-1)])
 }
 
-// above are the lines that the one with the index is indented below, the nearest first.
-func (x sideIndex) above(index int) []string {
-	var out []string
-	depth := indent(x.lines[index])
-	for n := index - 1; n >= 0 && depth != 0; n-- {
-		if in := indent(x.lines[n]); in >= 0 && (in < depth || depth < 0) {
-			if depth > 0 {
-				out = append(out, x.lines[n])
+// above tells for each line the lines that it is indented below, by a digest of them; empty: there are none. An empty line stands
+// where the last one that is not empty stands. Each line is looked at once for all hunks: a file may have a hunk every few lines,
+// and all of them far below the lines that they are indented under.
+func above(lines []string) []string {
+	type level struct {
+		depth     int
+		line      string
+		up, under string // what it is indented below, and what those are that are indented below it
+	}
+	out := make([]string, len(lines))
+	var open []level // each indented below the one before
+	for i, l := range lines {
+		depth := indent(l)
+		if depth < 0 {
+			if len(open) > 0 {
+				out[i] = open[len(open)-1].up
 			}
-			depth = in
+			continue
 		}
+		for len(open) > 0 && open[len(open)-1].depth >= depth {
+			open = open[:len(open)-1]
+		}
+		if len(open) > 0 {
+			last := &open[len(open)-1]
+			if last.under == "" {
+				sum := sha256.Sum256([]byte(last.up + "\n" + last.line))
+				last.under = string(sum[:])
+			}
+			out[i] = last.under
+		}
+		open = append(open, level{depth: depth, line: l, up: out[i]})
 	}
 	return out
 }

@@ -229,6 +229,30 @@ func TestADigestTellsAlikeHunksApart(t *testing.T) {
 	require.NotEqual(t, changed(t, many, strings.Replace(many, check, "", 1)).Digest(), changed(t, many, strings.TrimSuffix(many, check)).Digest())
 }
 
+// TestADigestLooksAtEachLineOnce: a hunk every few lines, and nothing that they are indented below, took minutes of each megabyte.
+func TestADigestLooksAtEachLineOnce(t *testing.T) {
+	t.Parallel()
+	f := review.File{Path: "a", OldPath: "a", Change: review.Modified, Nature: review.NatureText, HasOld: true, HasNew: true}
+	for line := 1; len(f.New) < review.MaxText-100; line += 7 {
+		h := review.Hunk{OldStart: line, NewStart: line, OldLines: 7, NewLines: 7}
+		same := func() {
+			for range 3 {
+				h.Lines = append(h.Lines, review.Line{Op: ' ', Text: " x"})
+				f.Old, f.New = append(f.Old, " x\n"...), append(f.New, " x\n"...)
+			}
+		}
+		was, is := fmt.Sprintf(" %xa", line), fmt.Sprintf(" %xb", line)
+		same()
+		h.Lines = append(h.Lines, review.Line{Op: '-', Text: was}, review.Line{Op: '+', Text: is})
+		f.Old, f.New = append(f.Old, was+"\n"...), append(f.New, is+"\n"...)
+		same()
+		f.Hunks = append(f.Hunks, h)
+	}
+	begin := time.Now()
+	require.NotEmpty(t, f.Digest())
+	require.Less(t, time.Since(begin), 20*time.Second, "%d hunks", len(f.Hunks))
+}
+
 func TestADigestCoversTheEndsOfLines(t *testing.T) {
 	t.Parallel()
 	const unix, dos = "a = 1\nb = 2\n", "a = 1\r\nb = 2\r\n"
