@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bytes"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -66,10 +67,14 @@ func seen(lines []string, candidates map[int]int) map[int]bool {
 	return shown
 }
 
-// signed is the comment with its candidates' numbers in front of them. It is not ok where there is more of what nests than is
-// looked into.
+// footnote begins what GitHub shows at the end of a comment, and only where something refers to it. What follows without an empty
+// line belongs to it; behind one only what is indented like code does.
+var footnote = regexp.MustCompile(`^\[\^[^\]\s]+\]:`)
+
+// signed is the comment with the numbers of its candidates in front of them, but for those in footnotes. It is not ok where there
+// is more of what nests than is looked into.
 func signed(lines []string, candidates map[int]int) (source []byte, ok bool) {
-	brackets := 0
+	brackets, noted := 0, false // noted: the line may belong to a footnote
 	for n, line := range lines {
 		line = strings.Map(func(r rune) rune {
 			if r == sign || r == signEnd {
@@ -80,14 +85,16 @@ func signed(lines []string, candidates map[int]int) (source []byte, ok bool) {
 		if brackets += strings.Count(line, "["); brackets > maxBrackets {
 			return nil, false
 		}
-		if rest := strings.TrimLeft(line, "> \t-+*0123456789.)"); len(line)-len(rest) > maxMarks {
+		rest := strings.TrimLeft(line, "> \t-+*0123456789.)")
+		if len(line)-len(rest) > maxMarks {
 			if strings.TrimSpace(rest) != "" {
 				return nil, false
 			}
 			line = line[:maxMarks] + "\n"
 		}
+		noted = footnote.MatchString(rest) || noted && strings.Trim(line, " \t\n") != ""
 		indent, ok := candidates[n]
-		if !ok {
+		if !ok || noted {
 			source = append(source, line...)
 			continue
 		}
