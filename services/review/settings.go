@@ -66,7 +66,7 @@ func (r PathRules) Apply(c *Change) {
 			f.Policy = finding.ReasonExcluded
 		case !f.Metadata() && both(r.generated.Match):
 			f.Policy = finding.ReasonGenerated
-		case f.Change == Renamed && r.leaves(f.OldPath) && !r.leaves(f.Path):
+		case f.Change == Renamed && r.movedIn(f.OldPath, f.Path):
 			f.readWhole()
 		}
 	}

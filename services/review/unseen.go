@@ -27,9 +27,17 @@ func VendorRoot(path string) string {
 	return ""
 }
 
-// leaves says whether no review reads a file of this name, as far as names tell.
-func (r PathRules) leaves(path string) bool {
-	return r.Excluded(path) || r.generated.Match(path) || VendorRoot(path) != "" || GeneratedName(path) || lockFile(path)
+// movedIn says whether no review has read a file of the old name for what is not so of the new one, as far as names tell. Each
+// reason counts for itself: a name that generators choose leaves out nothing that has no header of theirs.
+func (r PathRules) movedIn(from, to string) bool {
+	for _, leavesOut := range [...]func(string) bool{
+		r.Excluded, r.generated.Match, func(path string) bool { return VendorRoot(path) != "" }, GeneratedName, lockFile,
+	} {
+		if leavesOut(from) && !leavesOut(to) {
+			return true
+		}
+	}
+	return false
 }
 
 // readWhole makes all of the new side the change of a renamed file: what its old name left out was never read, and git

@@ -2,6 +2,8 @@ package commands
 
 import (
 	"bytes"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,7 +49,7 @@ func seen(lines []string, candidates map[int]int) map[int]bool {
 	written := map[int]bool{}
 	walk(doc, source, written)
 	var page bytes.Buffer
-	if len(written) == 0 || md.Renderer().Render(&page, source, doc) != nil {
+	if len(written) == 0 || md.Renderer().Render(&page, source, doc) != nil || repeats(source, page.Bytes()) {
 		return nil
 	}
 	root, err := nethtml.Parse(&page)
@@ -66,10 +68,39 @@ func seen(lines []string, candidates map[int]int) map[int]bool {
 	return shown
 }
 
-// signed is the comment with its candidates' numbers in front of them. It is not ok where there is more of what nests than is
-// looked into.
+// formatting begins a tag of an element that browsers, where its block ends before it does, open again in each block behind it,
+// with its attributes. wholeTag is such a tag with a few attributes, and nothing in them that could be another end of it.
+var (
+	formatting = regexp.MustCompile(`(?i)<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s/>]`)
+	wholeTag   = regexp.MustCompile("^<[A-Za-z]+(?:\\s+[^\\s\"'<>=/]+(?:\\s*=\\s*(?:\"[^\"<]*\"|'[^'<]*'|[^\\s\"'<>=`][^\\s\"'<>`]*))?){0,8}\\s*/?>")
+)
+
+const (
+	// maxRepeats bounds how many elements such tags may make of a comment: their number, times that of all tags (own choice).
+	maxRepeats = 100_000
+	// maxTag is how long such a tag may be, in bytes (own choice).
+	maxTag = 4 << 10
+)
+
+// repeats says that a browser's reading of the page could take far more than its size. Markdown's own tags are closed where they
+// are opened, so that those of the source count.
+func repeats(source, page []byte) bool {
+	if len(formatting.FindAllIndex(source, -1))*bytes.Count(page, []byte("<")) > maxRepeats {
+		return true
+	}
+	return slices.ContainsFunc(formatting.FindAllIndex(page, -1), func(at []int) bool {
+		return !wholeTag.Match(page[at[0]:min(len(page), at[0]+maxTag)])
+	})
+}
+
+// footnote begins what GitHub shows at the end of a comment, and only where something refers to it. What follows without an empty
+// line belongs to it; behind one only what is indented like code does.
+var footnote = regexp.MustCompile(`^\[\^[^\]\s]+\]:`)
+
+// signed is the comment with the numbers of its candidates in front of them, but for those in footnotes. It is not ok where there
+// is more of what nests than is looked into.
 func signed(lines []string, candidates map[int]int) (source []byte, ok bool) {
-	brackets := 0
+	brackets, noted := 0, false // noted: the line may belong to a footnote
 	for n, line := range lines {
 		line = strings.Map(func(r rune) rune {
 			if r == sign || r == signEnd {
@@ -80,14 +111,16 @@ func signed(lines []string, candidates map[int]int) (source []byte, ok bool) {
 		if brackets += strings.Count(line, "["); brackets > maxBrackets {
 			return nil, false
 		}
-		if rest := strings.TrimLeft(line, "> \t-+*0123456789.)"); len(line)-len(rest) > maxMarks {
+		rest := strings.TrimLeft(line, "> \t-+*0123456789.)")
+		if len(line)-len(rest) > maxMarks {
 			if strings.TrimSpace(rest) != "" {
 				return nil, false
 			}
 			line = line[:maxMarks] + "\n"
 		}
+		noted = footnote.MatchString(rest) || noted && strings.Trim(line, " \t\n") != ""
 		indent, ok := candidates[n]
-		if !ok {
+		if !ok || noted {
 			source = append(source, line...)
 			continue
 		}

@@ -39,14 +39,14 @@ const (
 )
 
 // Parse reads the commands of a comment: `/witan <command>` at the start of a line, or `@<app> <command>`. What is quoted,
-// code, markup or hidden from readers is not meant for us, by the rules of CommonMark and HTML. A mention with other words is no command,
-// since people also talk about us; a slash with other words is an Unknown one. app is the account's name without "[bot]";
-// empty: no mention is ours.
+// code, markup, a footnote or hidden from readers is not meant for us, by the rules of CommonMark, GitHub and HTML. A mention
+// with other words is no command, since people also talk about us; a slash with other words is an Unknown one. app is the
+// account's name without "[bot]"; empty: no mention is ours.
 func Parse(body, app string) []Command {
 	if len(body) > maxBody {
 		body = body[:maxBody]
 	}
-	lines := slices.Collect(strings.Lines(strings.ToValidUTF8(body, "\uFFFD")))
+	lines := slices.Collect(strings.Lines(lineFeeds.Replace(strings.ToValidUTF8(body, "\uFFFD"))))
 	meant, indents := make(map[int]Command), make(map[int]int)
 	for n, line := range lines {
 		if c, ok := command(strings.TrimRight(line, " \t\r\n"), app); ok {
@@ -67,6 +67,9 @@ func Parse(body, app string) []Command {
 	}
 	return out
 }
+
+// lineFeeds ends every line with a line feed: to forges a carriage return alone ends one too, and begins what hides the next.
+var lineFeeds = strings.NewReplacer("\r\n", "\n", "\r", "\n") //nolint:gochecknoglobals // it never changes
 
 // command reads one line.
 func command(line, app string) (Command, bool) {

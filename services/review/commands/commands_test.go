@@ -1,6 +1,8 @@
 package commands_test
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -80,9 +82,20 @@ func TestParse(t *testing.T) {
 		"folded away":                  {"<details><summary>log</summary>\n\n/witan pause\n\n</details>", nil},
 		"a tag in a code span":         {"press `<kbd>`\n\n/witan pause", []commands.Command{{Name: commands.Pause}}},
 		"signs of ours":                {"\uE0002\uE001 so\n> x\n/witan pause", nil},
-		"a rule":                       {strings.Repeat("-", 400) + "\n/witan pause", []commands.Command{{Name: commands.Pause}}},
-		"underlined":                   {"/witan pause\n---", []commands.Command{{Name: commands.Pause}}},
-		"control characters":           {"/witan ask a\x1b[31mb\x00c", []commands.Command{{Name: commands.Ask, Text: "a [31mb c"}}},
+		"a footnote":                   {"[^1]: so\n/witan pause\n\n/witan help", []commands.Command{{Name: commands.Help}}},
+		"a footnote of many words":     {"x\n\n- [^a]b]: c\n- [^\\]: he\nsaid\n/witan pause", nil},
+		"a footnote that is not ended": {"[^1]: so\n\u00A0\n/witan pause", nil},
+		"no footnote":                  {"[^ 1]: so it is\n/witan pause", []commands.Command{{Name: commands.Pause}}},
+		"a quotation behind a return":  {"x\r> he said\n/witan pause", nil},
+		"code behind a return":         {"x\r```\n/witan pause\n```\r/witan help", []commands.Command{{Name: commands.Help}}},
+		"tags and links": {
+			"<b>So</b>: <a target=_blank href='https://x.y/?a=b&c=d'>a</a>, [b](/b?c=d \"e's\"), `List<A>`, <https://x.y>, <font color=\"red\">c</font>\n\n/witan pause",
+			[]commands.Command{{Name: commands.Pause}},
+		},
+		"in code that goes on": {"<code>x\n\n/witan pause\n\n</code>\n\n/witan help", []commands.Command{{Name: commands.Help}}},
+		"a rule":               {strings.Repeat("-", 400) + "\n/witan pause", []commands.Command{{Name: commands.Pause}}},
+		"underlined":           {"/witan pause\n---", []commands.Command{{Name: commands.Pause}}},
+		"control characters":   {"/witan ask a\x1b[31mb\x00c", []commands.Command{{Name: commands.Ask, Text: "a [31mb c"}}},
 		"too many": {strings.Repeat("/witan review\n", 9), []commands.Command{
 			{Name: commands.Review}, {Name: commands.Review}, {Name: commands.Review}, {Name: commands.Review}, {Name: commands.Review},
 		}},
@@ -96,8 +109,8 @@ func TestParse(t *testing.T) {
 	require.Empty(t, commands.Parse("@wise-owl review", ""))
 }
 
-// TestParseTakesAMomentWhateverNests has what takes a parser of Markdown the square of its length, in a comment as long as
-// they are read.
+// TestParseTakesAMomentWhateverNests has what takes a parser of Markdown or HTML the square of its length, in time or memory, in a
+// comment as long as they are read.
 func TestParseTakesAMomentWhateverNests(t *testing.T) {
 	t.Parallel()
 	for name, line := range map[string]string{
@@ -110,13 +123,33 @@ func TestParseTakesAMomentWhateverNests(t *testing.T) {
 		"pairs": strings.Repeat("<b><p>", 10<<10), "definitions": strings.Repeat("[a]: b\n", 8<<10), "open definitions": strings.Repeat("[a]: b \"\n", 6<<10),
 		"few links": strings.Repeat("[a](", 1999), "few brackets": strings.Repeat("[", 2000), "few pictures": strings.Repeat("![a](<", 1999),
 		"entities": strings.Repeat("&a", 30<<10), "addresses": strings.Repeat("<a@", 20<<10),
+		"reopened": formats(480) + strings.Repeat("<p>x", 14<<10), "reopened by lines": formats(480) + strings.Repeat("\n\nx", 18<<10),
+		"reopened attributes": "<b " + strings.Repeat("q ", 9<<10) + ">" + strings.Repeat("<p>x", 11<<10), "reopened as few": formats(6) + strings.Repeat("<p>x", 15<<10),
+		"reopened attributes behind a quote": "<b x=\">\" " + strings.Repeat("q ", 9<<10) + ">" + strings.Repeat("<p>x", 11<<10),
 	} {
-		for _, before := range []string{"", "x "} {
-			begun := time.Now()
-			commands.Parse(before+line+"a\n/witan help", "")
+		for _, head := range []string{"", "x "} {
+			begun, before := time.Now(), allocated()
+			commands.Parse(head+line+"a\n/witan help", "")
 			require.Less(t, time.Since(begun), 8*time.Second, name)
+			require.Less(t, (allocated()-before)>>20, uint64(400), "megabytes, for %s", name)
 		}
 	}
+}
+
+// allocated is how many bytes were, by whomever.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
+// formats are so many different tags of elements that are opened again in each paragraph behind theirs.
+func formats(n int) string {
+	var all strings.Builder
+	for i := range n {
+		fmt.Fprintf(&all, "<b id=%x>", i)
+	}
+	return all.String()
 }
 
 // growing is a text of runs of different lengths.

@@ -54,7 +54,9 @@ func (o *order) config() (*engine.Failure, error) {
 func (e *effective) clean(ctx context.Context, scanner *secrets.Reviewer) {
 	s := &e.Settings
 	texts := []*string{&s.Council}
-	for _, list := range []*[]string{&e.Wrong, &s.Branches, &s.Include, &s.Exclude, &s.Generated, &s.Guidelines} {
+	for _, list := range []*[]string{
+		&e.Wrong, &s.Branches, &s.IgnoreAuthors, &s.IgnoreTitles, &s.IgnoreLabels, &s.Labels, &s.Include, &s.Exclude, &s.Generated, &s.Guidelines,
+	} {
 		*list = slices.Clone(*list)
 		for i := range *list {
 			texts = append(texts, &(*list)[i])

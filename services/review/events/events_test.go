@@ -498,7 +498,8 @@ func TestP11_NoSettingIsShownWithASecret(t *testing.T) {
 	t.Parallel()
 	key := "AK" + "IA" + strings.Join([]string{"QX3ZL7N5", "PWV2KTJD"}, "")
 	s := start(t)
-	s.file = "version: 1\npaths:\n  exclude: [\"my_" + key + "/\"]\n"
+	s.file = "version: 1\npaths:\n  exclude: [\"my_" + key + "/\"]\nreview:\n  labels: [" + key + "]\n" +
+		"  ignore: {authors: [" + key + "], titles: [" + key + "], labels: [" + key + "]}\n"
 	s.tell(t, "1", "rea", comment(1, "/witan config"))
 	s.file = "version: 1\n" + key + ": 1\n"
 	s.tell(t, "2", "rea", comment(2, "/witan config"))

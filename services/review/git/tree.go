@@ -18,6 +18,8 @@ type tree struct {
 
 	mu    sync.Mutex
 	blobs map[string]string // by path; nil until listed
+	// folders are those that hold a file, at whatever depth: a change may ask for thousands.
+	folders map[string]bool
 }
 
 func newTree(repo *git.Repository, id string) *tree { return &tree{repo: repo, id: id} }
@@ -53,16 +55,10 @@ func (t *tree) Read(ctx context.Context, path string) ([]byte, error) {
 
 // HasFolder implements review.Tree.
 func (t *tree) HasFolder(ctx context.Context, folder string) (bool, error) {
-	blobs, err := t.list(ctx)
-	if err != nil {
+	if _, err := t.list(ctx); err != nil {
 		return false, err
 	}
-	for path := range blobs {
-		if strings.HasPrefix(path, folder+"/") {
-			return true, nil
-		}
-	}
-	return false, nil
+	return t.folders[folder], nil
 }
 
 func (t *tree) list(ctx context.Context) (map[string]string, error) {
@@ -71,16 +67,19 @@ func (t *tree) list(ctx context.Context) (map[string]string, error) {
 	if t.blobs != nil {
 		return t.blobs, nil
 	}
-	blobs := make(map[string]string)
+	blobs, folders := make(map[string]string), make(map[string]bool)
 	err := t.repo.Tree(ctx, t.id, func(e git.Entry) error {
 		if e.Mode.Type() == diff.ModeFile.Type() {
 			blobs[e.Path] = e.Blob
+			for at := strings.LastIndexByte(e.Path, '/'); at > 0 && !folders[e.Path[:at]]; at = strings.LastIndexByte(e.Path[:at], '/') {
+				folders[e.Path[:at]] = true
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list tree %s: %w", t.id, err)
 	}
-	t.blobs = blobs
+	t.blobs, t.folders = blobs, folders
 	return blobs, nil
 }

@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -89,12 +91,21 @@ func (t *tokens) find(quote []string, before, after string) []place {
 // maxPlaces bounds the equal places that are looked at; code that stands more often says nothing.
 const maxPlaces = 200
 
-// view reads the head's files once.
+// Bounds of what is known of texts at once, in bytes of them (own choices): the tokens of a text may take fifty times its size.
+const (
+	// maxHeld is of how much the tokens are kept; what is asked for again behind that is read again.
+	maxHeld = 8 << 20
+	// maxSearched is how much is searched for code that has moved, the smallest files first.
+	maxSearched = 4 << 20
+)
+
+// view reads the head's files, once where there is room for them.
 type view struct {
 	head  *Head
 	texts map[string]*file
 	// olds are the old sides of changed files' hunks.
 	olds map[string][]oldHunk
+	held int // bytes of both
 	// moves are the changed files to which code may have moved; made when they are asked for.
 	moves *moves
 	// quoted counts the known findings that are not fixed, by where they stood and what they quote.
@@ -137,11 +148,21 @@ func (v *view) file(path string) (*file, error) {
 		return nil, err
 	}
 	f := &file{presence: presence, text: text}
+	v.hold(len(text))
 	if presence == Present {
 		f.tokens = tokenise(finding.SyntaxOf(path), text, 1)
 	}
 	v.texts[path] = f
 	return f, nil
+}
+
+// hold makes room for the tokens of a text.
+func (v *view) hold(size int) {
+	if v.held += size; v.held > maxHeld {
+		clear(v.texts)
+		clear(v.olds)
+		v.held = size
+	}
 }
 
 // find returns the places of a quote. A quote of comments, or from within one, is found among all that is written.
@@ -169,6 +190,7 @@ func (q *quote) empty() bool { return len(q.plain) == 0 }
 type moves struct {
 	files         []*review.File
 	tokens, plain map[string][]int
+	rest          []*review.File // there was no room for them
 }
 
 func (v *view) movable() (*moves, error) {
@@ -176,9 +198,17 @@ func (v *view) movable() (*moves, error) {
 		return v.moves, nil
 	}
 	m := &moves{tokens: map[string][]int{}, plain: map[string][]int{}}
+	var files []*review.File
 	for i := range v.head.Change.Files {
-		c := &v.head.Change.Files[i]
-		if c.Change == review.Deleted || c.Added == 0 && c.Change != review.Renamed {
+		if c := &v.head.Change.Files[i]; c.Change != review.Deleted && (c.Added > 0 || c.Change == review.Renamed) {
+			files = append(files, c)
+		}
+	}
+	large := tooLarge(files)
+	room := maxSearched
+	for _, c := range files {
+		if large[c] {
+			m.rest = append(m.rest, c)
 			continue
 		}
 		f, err := v.file(c.Path)
@@ -188,12 +218,48 @@ func (v *view) movable() (*moves, error) {
 		if f.presence != Present {
 			continue
 		}
+		if room -= len(f.text); room < 0 { // it is longer than was known
+			m.rest = append(m.rest, c)
+			continue
+		}
 		note(m.tokens, f.tokens, len(m.files))
 		note(m.plain, f.plain(), len(m.files))
 		m.files = append(m.files, c)
 	}
 	v.moves = m
 	return m, nil
+}
+
+// tooLarge are the files behind the smallest ones that are searched.
+func tooLarge(files []*review.File) map[*review.File]bool {
+	files = slices.Clone(files)
+	slices.SortStableFunc(files, func(a, b *review.File) int { return cmp.Compare(len(a.New), len(b.New)) })
+	out, room := map[*review.File]bool{}, maxSearched
+	for _, c := range files {
+		if room -= len(c.New); room < 0 {
+			out[c] = true
+		}
+	}
+	return out
+}
+
+// mayHold says whether a quote may stand in a file that was not searched, other than here.
+func (m *moves) mayHold(q *quote, here string) bool {
+	masked := strings.Contains(strings.Join(q.plain, ""), "[secret:") // the file's own text has the secret there
+	code, plain := []byte(longest(q.tokens)), []byte(longest(q.plain))
+	return slices.ContainsFunc(m.rest, func(c *review.File) bool {
+		return c.Path != here && (masked || !c.HasNew || len(code) > 0 && bytes.Contains(c.New, code) || bytes.Contains(c.New, plain))
+	})
+}
+
+func longest(tokens []string) string {
+	out := ""
+	for _, token := range tokens {
+		if len(token) > len(out) {
+			out = token
+		}
+	}
+	return out
 }
 
 func note(in map[string][]int, t *tokens, file int) {
@@ -239,7 +305,7 @@ func (v *view) oldHunks(f *review.File) []oldHunk {
 	if out, ok := v.olds[f.OldPath]; ok {
 		return out
 	}
-	out := make([]oldHunk, 0, len(f.Hunks))
+	out, size := make([]oldHunk, 0, len(f.Hunks)), 0
 	for i := range f.Hunks {
 		h := &f.Hunks[i]
 		var old []string
@@ -253,10 +319,12 @@ func (v *view) oldHunks(f *review.File) []oldHunk {
 			}
 		}
 		text := strings.Join(old, "\n")
+		size += len(text)
 		out = append(out, oldHunk{
 			deleted, tokenise(finding.SyntaxOf(f.OldPath), text, h.OldStart), tokenise(finding.Syntax{}, text, h.OldStart),
 		})
 	}
+	v.hold(size)
 	v.olds[f.OldPath] = out
 	return out
 }

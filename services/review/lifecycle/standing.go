@@ -81,13 +81,14 @@ func (v *view) stand(k *review.Known) (standing, error) {
 		return standing{path: l.Path, unknown: true}, nil
 	}
 	if !first.unknown && k.Finding.Status != finding.Fixed { // what is fixed does not become so
-		path, places, err := v.movedElsewhere(l, first.path, q)
+		path, places, unsure, err := v.movedElsewhere(l, first.path, q)
 		if err != nil {
 			return standing{}, err
 		}
 		if len(places) > 0 {
 			first = &standing{path: path, places: places, moved: true}
 		}
+		first.unknown = unsure
 	}
 	return *first, nil
 }
@@ -133,14 +134,15 @@ func (v *view) placesIn(f *file, path string, q *quote, k *review.Known) []place
 }
 
 // movedElsewhere returns the other changed file that has the definition with the quoted code now, and where it stands there: it
-// was moved, and is not gone. Where other findings stand with the same code it did not go, unless there are more such places.
-func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (path string, places []place, err error) {
+// was moved, and is not gone. Where other findings stand with the same code it did not go, unless there are more such places. It is
+// unsure where it was not found, and may stand in a file that there was no room to search.
+func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (path string, places []place, unsure bool, err error) {
 	if q.empty() || l.Symbol == "" && len(q.plain) < telling {
-		return "", nil, nil
+		return "", nil, false, nil
 	}
 	m, err := v.movable()
 	if err != nil {
-		return "", nil, err
+		return "", nil, false, err
 	}
 	for _, c := range m.holding(q) {
 		if c.Path == here {
@@ -148,17 +150,17 @@ func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (path 
 		}
 		f, err := v.file(c.Path)
 		if err != nil {
-			return "", nil, err
+			return "", nil, false, err
 		}
 		places := f.find(q, "", "")
 		if len(places) <= v.quoted[quotedAt(c.Path, q)] {
 			continue
 		}
 		if l.Symbol == "" || len(q.plain) >= telling || v.defines(c.Path, l.Symbol) {
-			return c.Path, places, nil
+			return c.Path, places, false, nil
 		}
 	}
-	return "", nil, nil
+	return "", nil, m.mayHold(q, here), nil
 }
 
 // defines says whether a file defines something of the symbol's bare name.

@@ -143,6 +143,7 @@ func TestResultsOutsideOfTheChangeAreCounted(t *testing.T) {
 		want    []string
 	}{
 		"a tool that ran in a subfolder":       {line("a.go", 4) + line("a.go", 5) + line("b.go", 1) + line("c.go", 1), []string{"mylint: 4 of 4 results name no file of this change (a.go, b.go, …)"}},
+		"a path that is too long to name":      {line(strings.Repeat("a", 201), 4) + line("b.go", 4), []string{"mylint: 2 of 2 results name no file of this change (b.go, …)"}},
 		"an absolute path of another checkout": {line("/ci/elsewhere.go", 4), []string{"mylint: 1 of 1 results name no file of this change (/ci/elsewhere.go, …)"}},
 		"some outside of the change":           {line("src/a.go", 4) + line("src/a.go", 1) + line("b.go", 1), []string{"mylint: 2 of 3 results lie outside of this change"}},
 		"all of the change":                    {line("src/a.go", 4), nil},

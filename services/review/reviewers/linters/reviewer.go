@@ -118,8 +118,11 @@ type outside struct {
 }
 
 func (o *outside) nowhere(path string) {
-	const examples, long = 2, 80
+	const examples, long = 2, 200
 	o.unknown++
+	if len(path) > long { // a part of it is none, and a part of a secret in it would not be known as one
+		return
+	}
 	if path = cut(path, long); path != "" && len(o.paths) < examples && !slices.Contains(o.paths, path) {
 		o.paths = append(o.paths, path)
 	}

@@ -21,10 +21,13 @@ const (
 // letter to them), so that the parts of a name are scanned as well. The generic rule says nothing of names.
 func (r *Reviewer) inNames(ctx context.Context, names []string) ([]hit, error) {
 	var b strings.Builder
+	var starts []int // of the texts
+	var of []string  // the name that each is made of
 	seen := make(map[string]bool)
-	add := func(text string) {
+	add := func(text, name string) {
 		if !seen[text] {
 			seen[text] = true
+			starts, of = append(starts, b.Len()), append(of, name)
 			b.WriteString(text + "\n")
 		}
 	}
@@ -36,7 +39,7 @@ func (r *Reviewer) inNames(ctx context.Context, names []string) ([]hit, error) {
 			strings.NewReplacer(), strings.NewReplacer("/", "\n", ".", "\n"), strings.NewReplacer("/", "\n", ".", "\n", "_", "\n"),
 			strings.NewReplacer("/", "\n", ".", "\n", "_", "\n", "-", "\n"),
 		} {
-			add(cut.Replace(name))
+			add(cut.Replace(name), name)
 		}
 	}
 	found, err := r.scan(ctx, "", b.String())
@@ -46,8 +49,14 @@ func (r *Reviewer) inNames(ctx context.Context, names []string) ([]hit, error) {
 	var out []hit
 	known := make(map[string]bool)
 	for _, h := range specificFirst(found) {
-		whole := func(name string) bool { return strings.Contains(name, h.secret) }
-		if h.rule != RuleGeneric && h.secret != "" && !known[h.secret] && slices.ContainsFunc(names, whole) {
+		if h.rule == RuleGeneric || h.secret == "" || known[h.secret] {
+			continue
+		}
+		at, first := slices.BinarySearch(starts, h.offset)
+		if !first {
+			at--
+		}
+		if strings.Contains(of[at], h.secret) { // it is none of pieces that do not stand together
 			known[h.secret] = true
 			out = append(out, h)
 		}
@@ -129,7 +138,7 @@ func (r *Reviewer) Displayed(ctx context.Context, report *finding.Report) *findi
 func (r *Reviewer) proposeNames(ctx context.Context, c *review.Change) ([]review.Proposal, error) {
 	var names []string
 	for i := range c.Files {
-		if f := &c.Files[i]; f.Change == review.Added || f.Change == review.Renamed || f.Change == review.Copied {
+		if f := &c.Files[i]; brings(f) {
 			names = append(names, f.Path)
 		}
 	}
@@ -147,7 +156,7 @@ func (r *Reviewer) proposeNames(ctx context.Context, c *review.Change) ([]review
 		}
 		for i := range c.Files {
 			f := &c.Files[i]
-			if !strings.Contains(f.Path, h.secret) || !slices.Contains(names, f.Path) || strings.Contains(f.OldPath, h.secret) && f.OldPath != f.Path {
+			if !brings(f) || !strings.Contains(f.Path, h.secret) || strings.Contains(f.OldPath, h.secret) && f.OldPath != f.Path {
 				continue
 			}
 			place := finding.Location{Path: f.Path, OldPath: f.OldPath, Side: finding.Right, Placement: finding.PlacedFile}
@@ -162,4 +171,9 @@ func (r *Reviewer) proposeNames(ctx context.Context, c *review.Change) ([]review
 		}
 	}
 	return out, nil
+}
+
+// brings says whether the path of the file is there by the change.
+func brings(f *review.File) bool {
+	return f.Change == review.Added || f.Change == review.Renamed || f.Change == review.Copied
 }
