@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"sort"
 	"strings"
 
 	"witan.dev/internal/diff"
@@ -206,6 +207,9 @@ func (s *search) longestRun(side Side, p pattern) (hit, bool) {
 	for _, a := range s.named[side] {
 		for _, sec := range s.sections(side) {
 			lines := within(sec.normalised(s.m.syntax), a)
+			if !s.spend(len(lines)) {
+				return hit{}, false
+			}
 			if h, tokens := s.commonRun(p, lines); tokens > bestTokens {
 				h.section = sec
 				best, bestTokens = h, tokens
@@ -223,14 +227,9 @@ func (s *search) sections(side Side) []*section {
 }
 
 func within(lines []numberedLine, a Anchor) []numberedLine {
-	from, to := 0, len(lines)
-	for from < to && lines[from].number < a.StartLine {
-		from++
-	}
-	for to > from && lines[to-1].number > a.EndLine {
-		to--
-	}
-	return lines[from:to]
+	from := sort.Search(len(lines), func(i int) bool { return lines[i].number >= a.StartLine })
+	to := sort.Search(len(lines), func(i int) bool { return lines[i].number > a.EndLine })
+	return lines[from:max(from, to)]
 }
 
 // commonRun is the longest common run of lines by tokens, found row by row.
@@ -238,6 +237,9 @@ func (s *search) commonRun(p pattern, lines []numberedLine) (best hit, bestToken
 	type run struct{ tokens, start int }
 	previous, current := make([]run, len(lines)+1), make([]run, len(lines)+1)
 	for _, want := range p.lines {
+		if s.work <= 0 {
+			break
+		}
 		for j := range lines {
 			current[j+1] = run{}
 			if !s.spend(1+len(want.parts)*len(lines[j].text)/64) || !want.matches(lines[j].text) {

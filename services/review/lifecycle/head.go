@@ -108,8 +108,9 @@ type view struct {
 	held int // bytes of both
 	// moves are the changed files to which code may have moved; made when they are asked for.
 	moves *moves
-	// quoted counts the known findings that are not fixed, by where they stood and what they quote.
-	quoted map[string]int
+	// quoted counts the known findings that are not fixed, by where they stood and what they quote, and by category: those of
+	// different ones may be about one place.
+	quoted map[string]map[finding.Category]int
 }
 
 // quotedAt is a key of view.quoted.
@@ -117,12 +118,27 @@ func quotedAt(path string, q *quote) string { return path + "\x00" + strings.Joi
 
 // count counts the known findings.
 func (v *view) count(known []review.Known) {
-	v.quoted = map[string]int{}
+	v.quoted = map[string]map[finding.Category]int{}
 	for k := range known {
-		if l := &known[k].Finding.Location; known[k].Finding.Status != finding.Fixed && l.Side != finding.Left {
-			v.quoted[quotedAt(l.Path, quoteOf(l))]++
+		f := &known[k].Finding
+		if f.Status == finding.Fixed || f.Location.Side == finding.Left {
+			continue
 		}
+		at := quotedAt(f.Location.Path, quoteOf(&f.Location))
+		if v.quoted[at] == nil {
+			v.quoted[at] = map[finding.Category]int{}
+		}
+		v.quoted[at][f.Category]++
 	}
+}
+
+// taken is how many places of a quote in a file are those of known findings, at least.
+func (v *view) taken(path string, q *quote) int {
+	most := 0
+	for _, n := range v.quoted[quotedAt(path, q)] {
+		most = max(most, n)
+	}
+	return most
 }
 
 type file struct {

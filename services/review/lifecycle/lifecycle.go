@@ -93,8 +93,8 @@ type application struct {
 	reported []int
 }
 
-// share gives each place of code that stands several times to one known finding only: those that are reported again take
-// theirs, the others what is left, and who gets none is gone.
+// share gives each place of code that stands several times to one known finding of a category only: those that are reported
+// again take theirs, the others what is left, and who gets none is gone. Findings of different categories may be about one place.
 func (a *application) share() {
 	groups := map[string][]int{}
 	for k := range a.known {
@@ -102,8 +102,9 @@ func (a *application) share() {
 		if len(s.places) == 0 || a.known[k].Finding.Status == finding.Fixed && a.reported[k] < 0 {
 			continue
 		}
-		l := &a.known[k].Finding.Location
-		key := strings.Join(append([]string{s.path, l.Symbol, l.Side.String()}, a.match.olds[k]...), "\x00")
+		f := &a.known[k].Finding
+		l := &f.Location
+		key := strings.Join(append([]string{s.path, l.Symbol, l.Side.String(), string(f.Category)}, a.match.olds[k]...), "\x00")
 		groups[key] = append(groups[key], k)
 	}
 	for _, group := range groups {

@@ -315,6 +315,13 @@ func TestEqualCodeOfAnotherFindingIsNotWhereOneWent(t *testing.T) {
 	out, err = lifecycle.Apply(lifecycle.Input{Review: "reviews/r1", Subject: "s", Known: []review.Known{here}, Coverage: cov, Head: h})
 	require.NoError(t, err)
 	require.Empty(t, out.Changes, "where nobody else has it, it was moved")
+
+	second := there
+	second.ID, second.Finding.Category = "second", finding.Security
+	h, cov = head(map[string]string{"a.c": "x\n", "b.c": "x\n"}, map[string]string{"a.c": now, "b.c": text + text})
+	out, err = lifecycle.Apply(lifecycle.Input{Review: "reviews/r1", Subject: "s", Known: []review.Known{here, there, second}, Coverage: cov, Head: h})
+	require.NoError(t, err)
+	require.Empty(t, out.Changes, "two that are about one place leave the other one to what was moved")
 }
 
 // TestP07_AFindingGoesWhereItsCodeWasMoved: who moves a file within a pull request, and is not told again, has its open finding
@@ -365,5 +372,30 @@ func TestWhatIsFixedCostsAReviewNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.reads, reads, name)
 		require.Len(t, out.Known, len(c.findings), "nothing becomes of what was fixed")
+	}
+}
+
+// TestTwoProblemsOfOneLineDoNotTakeItFromEachOther has two findings of different categories that quote the same line, which stays
+// as it is: whatever of them is reported again, none is fixed.
+func TestTwoProblemsOfOneLineDoNotTakeItFromEachOther(t *testing.T) {
+	t.Parallel()
+	first, second := known(faulty, "two"), known(faulty, "two")
+	second.ID, second.Finding.Category = "l", finding.Security
+	l := second.Finding.Location
+	second.Finding.Fingerprint = finding.Fingerprint(finding.Key{Path: l.Path, Category: finding.Security, Code: l.Code})
+	one, two := first.Finding, second.Finding
+	for _, l := range []*finding.Location{&one.Location, &two.Location} {
+		l.StartLine, l.EndLine = l.StartLine+1, l.EndLine+1
+	}
+	for name, again := range map[string][]finding.Finding{"none": nil, "the first": {one}, "the second": {two}, "both": {one, two}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, cov := head(map[string]string{"a.c": "zero()\n"}, map[string]string{"a.c": "zero()\n" + faulty})
+			out, err := lifecycle.Apply(lifecycle.Input{
+				Review: "reviews/r1", Subject: "s", Findings: again, Known: []review.Known{first, second}, Coverage: cov, Head: h,
+			})
+			require.NoError(t, err)
+			require.Empty(t, out.Changes)
+		})
 	}
 }

@@ -153,7 +153,7 @@ func (v *view) movedElsewhere(l *finding.Location, here string, q *quote) (path 
 			return "", nil, false, err
 		}
 		places := f.find(q, "", "")
-		if len(places) <= v.quoted[quotedAt(c.Path, q)] {
+		if len(places) <= v.taken(c.Path, q) {
 			continue
 		}
 		if l.Symbol == "" || len(q.plain) >= telling || v.defines(c.Path, l.Symbol) {

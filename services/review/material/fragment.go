@@ -17,6 +17,9 @@ const (
 	bytesPerToken = 3
 	// maxLine cuts single lines: minified code tells nobody anything.
 	maxLine = 2000
+	// maxSection cuts what stands behind the line numbers of a hunk, in bytes (own choice): git writes 80 at most, who uploads a
+	// diff anything, and each piece of the hunk bears it.
+	maxSection = 200
 )
 
 // Tokens estimates how many tokens a model makes of text. It errs on the high side.
@@ -89,7 +92,7 @@ func kind(mode uint32) string {
 
 func hunkText(h review.Hunk) (text string, cut bool) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "@@ -%d,%d +%d,%d @@ %s\n", h.OldStart, h.OldLines, h.NewStart, h.NewLines, utf8Text(h.Section))
+	fmt.Fprintf(&b, "@@ -%d,%d +%d,%d @@ %s\n", h.OldStart, h.OldLines, h.NewStart, h.NewLines, h.Section)
 	for _, l := range h.Lines {
 		t := utf8Text(l.Text)
 		if len(t) > maxLine {
@@ -126,6 +129,9 @@ func pieces(hunks []review.Hunk, code *review.Code, room int) []review.Hunk {
 	}
 	out := make([]review.Hunk, 0, len(hunks))
 	for _, h := range hunks {
+		if h.Section = utf8Text(h.Section); len(h.Section) > maxSection {
+			h.Section = strings.ToValidUTF8(h.Section[:maxSection], "") + " …"
+		}
 		out = append(out, split(h, starts, room)...)
 	}
 	return out

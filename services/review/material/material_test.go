@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -332,4 +333,21 @@ func TestP09_WhatResemblesAChangedBodyIsShown(t *testing.T) {
 	for _, hidden := range []string{"callers of", "similar of limit", "of Field", "of TestLoad"} {
 		require.NotContains(t, part.Text, hidden)
 	}
+}
+
+// TestAHeadingOfAHunkIsNotRepeatedInFull: whoever uploads a diff writes what stands behind a hunk's line numbers, and every piece
+// of a hunk bears it.
+func TestAHeadingOfAHunkIsNotRepeatedInFull(t *testing.T) {
+	t.Parallel()
+	c := &review.Change{Files: []review.File{file("a.go", 2000)}}
+	c.Files[0].Hunks[0].Section = strings.Repeat("é", 20_000)
+	p := material.Build(c, nil, nil, 1500)
+	size := 0
+	for _, part := range p.Parts {
+		require.LessOrEqual(t, part.Tokens, 1550)
+		size += len(part.Text)
+		require.True(t, utf8.ValidString(part.Text))
+	}
+	require.Less(t, size, 100_000)
+	require.Empty(t, p.Limits)
 }

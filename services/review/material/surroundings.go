@@ -247,6 +247,9 @@ func (s *Surroundings) changed(paths []review.Path, contracts []changedDefinitio
 		}
 		touched, _ := f.TouchedLines()
 		for _, n := range touched {
+			if len(out) >= relatedEach { // a file of thousands of definitions, in each of its parts, takes the square of them
+				break
+			}
 			d := owner(code, n)
 			known := func(c changedDefinition) bool { return c.path == path && c.now().QualifiedName == d.QualifiedName }
 			if d != nil && !d.Test && !slices.ContainsFunc(out, known) {
