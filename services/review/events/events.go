@@ -357,21 +357,22 @@ func (s *session) open(ctx context.Context, number int64) (bool, error) {
 	return pull.State == review.PullOpen, err
 }
 
-// drafted stops the reviews of a pull request that became a draft, where drafts are not reviewed.
+// drafted stops the reviews of a pull request that became a draft, where drafts are not reviewed, unless it is ready by now:
+// events need not come in the order in which they happened, and nobody starts again what is stopped here.
 func (s *session) drafted(e *reviewv1.PullRequestDrafted) (*engine.Failure, error) {
-	var drafts bool
+	var goOn bool
 	if s.p.Forge == nil {
 		return nil, nil //nolint:nilnil // nobody reviews anything
 	}
-	f, err := step(s, "settings", &drafts, func(ctx context.Context) (bool, error) {
+	f, err := step(s, "settings", &goOn, func(ctx context.Context) (bool, error) {
 		pull, err := s.p.Forge.PullRequest(ctx, s.pull(e.GetNumber()))
-		if err != nil {
-			return false, err
+		if err != nil || !pull.Draft {
+			return err == nil, err
 		}
 		set, _, err := s.settings(ctx, &pull)
 		return set.Drafts, err
 	})
-	if f != nil || err != nil || drafts {
+	if f != nil || err != nil || goOn {
 		return f, err
 	}
 	return s.cancel("cancel", s.spec.Cancel)

@@ -55,10 +55,11 @@ type hub struct {
 	asked       int // for permissions
 	checks      []publish.Check
 	state       review.PullState // empty: open
-	lost        int              // answers to writes that get lost
-	away        int              // looks for check runs that fail
-	file        string           // the repository's configuration
-	base        string           // tip of the base branch; empty: "tip"
+	draft       bool
+	lost        int    // answers to writes that get lost
+	away        int    // looks for check runs that fail
+	file        string // the repository's configuration
+	base        string // tip of the base branch; empty: "tip"
 	threads     []publish.Thread
 	tip         string // of the branch main; empty: it is gone
 	lookedTip   int
@@ -67,7 +68,7 @@ type hub struct {
 func (h *hub) PullRequest(_ context.Context, ref review.PullRef) (review.PullRequest, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return review.PullRequest{PullRef: ref, State: cmp.Or(h.state, review.PullOpen), Author: "ada", BaseTip: cmp.Or(h.base, "tip"), Head: "head"}, nil
+	return review.PullRequest{PullRef: ref, State: cmp.Or(h.state, review.PullOpen), Draft: h.draft, Author: "ada", BaseTip: cmp.Or(h.base, "tip"), Head: "head"}, nil
 }
 
 func (h *hub) set(state review.PullState) {
@@ -562,6 +563,35 @@ func TestPauseAndCloseStopWhatIsUnderWayOnly(t *testing.T) {
 	got, err = s.store.Subject(t.Context(), subject)
 	require.NoError(t, err)
 	require.False(t, got.Paused)
+}
+
+// A draft's reviews are stopped, but not those of a pull request that was made ready before its event came.
+func TestOnlyADraftsReviewsAreStopped(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	running := func() job.ID {
+		j, _, err := s.jobs.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindReview, Owner: "local", Resource: "reviews/x"})
+		require.NoError(t, err)
+		s.onRow(t, subject, func(row *review.Subject) { row.Running = j.ID })
+		return j.ID
+	}
+	drafted := func(e *reviewv1.ForgeEvent) {
+		e.Event = &reviewv1.ForgeEvent_Drafted{Drafted: &reviewv1.PullRequestDrafted{Number: 3}}
+	}
+	id := running()
+	s.tell(t, "overtaken", "ada", drafted)
+	j, err := s.jobs.Get(t.Context(), id, "")
+	require.NoError(t, err)
+	require.NotContains(t, []job.State{job.StateCancelling, job.StateCancelled}, j.State, "nobody would start it again")
+	s.mu.Lock()
+	s.draft = true
+	s.mu.Unlock()
+	s.tell(t, "drafted", "ada", drafted)
+	require.Eventually(t, func() bool {
+		j, err := s.jobs.Get(t.Context(), id, "")
+		require.NoError(t, err)
+		return j.State == job.StateCancelled
+	}, 30*time.Second, 10*time.Millisecond)
 }
 
 func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
