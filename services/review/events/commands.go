@@ -230,7 +230,7 @@ const (
 func (o *order) dismiss() (*engine.Failure, error) {
 	var became string
 	f, err := step(o.session, o.step("dismiss"), &became, func(ctx context.Context) (string, error) {
-		err := o.dismissMeant(ctx)
+		err := o.noted(ctx, o.pull.Subject(), func(people *lifecycle.People) error { return o.dismissMeant(ctx, people) })
 		switch {
 		case err == nil:
 			return dismissed, nil
@@ -256,8 +256,8 @@ func (o *order) dismiss() (*engine.Failure, error) {
 }
 
 // dismissMeant dismisses the finding that the command is about, with its reason. review.ErrNotFound, review.ErrSubjectClosed.
-func (o *order) dismissMeant(ctx context.Context) error {
-	people, subject := &lifecycle.People{Ledger: o.p.Ledger, Subjects: o.p.Subjects}, o.pull.Subject()
+func (o *order) dismissMeant(ctx context.Context, people *lifecycle.People) error {
+	subject := o.pull.Subject()
 	because := func(reason string) func(review.Known) review.Known {
 		return lifecycle.As(o.event.GetSender(), func(k review.Known) review.Known { return lifecycle.Dismiss(k, reason) })
 	}

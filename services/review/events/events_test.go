@@ -146,6 +146,12 @@ func (h *hub) UpdateCheck(_ context.Context, _ review.Repo, c publish.Check) (pu
 	return c, nil
 }
 
+func (h *hub) askedFor() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
+}
+
 func (h *hub) seen() (reactions []publish.Reaction, comments []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -678,6 +684,44 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 
 // TestP11_NoSecretReachesTheCouncilInAQuestion has keys at the place where the change is cut, and in words that do not give
 // them away.
+// A comment is seen, and may be resolved or answered, before its review has noted whose it is.
+func TestP06_ADismissalWhileAReviewStillWritesIsKept(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	writes, _, err := s.jobs.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindReview, Owner: "local", Resource: "reviews/x"})
+	require.NoError(t, err)
+	s.onRow(t, subject, func(row *review.Subject) { row.Running, row.Publishing = writes.ID, true })
+	resolved := s.hand(t, "resolved", "wil", func(e *reviewv1.ForgeEvent) {
+		e.Event = &reviewv1.ForgeEvent_Thread{Thread: &reviewv1.ThreadResolved{Number: 3, CommentIds: []int64{99}, Resolved: true}}
+	})
+	require.Empty(t, resolved.GetIgnoredReason())
+	answered := s.hand(t, "answered", "wil", func(e *reviewv1.ForgeEvent) {
+		comment(200, "/witan dismiss")(e)
+		e.GetComment().Place, e.GetComment().InReplyTo = reviewv1.CommentWritten_THREAD, 98
+	})
+	require.Eventually(t, func() bool { // both looked
+		reactions, _ := s.seen()
+		return len(reactions) > 0 && s.askedFor() > 1
+	}, 30*time.Second, 10*time.Millisecond)
+	for id, comment := range map[string]int64{"f1": 99, "f2": 98} {
+		require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error {
+			return s.store.PutKnown(ctx, tx, review.Known{
+				Subject: subject, ID: id, CommentID: comment, Finding: finding.Finding{Name: id, Title: "x", Status: finding.Open, Outcome: finding.Published},
+			})
+		}))
+	}
+	s.onRow(t, subject, func(row *review.Subject) { row.End(writes.ID, true) })
+	_, err = s.jobs.Cancel(t.Context(), writes.ID, "")
+	require.NoError(t, err)
+	s.ended(t, resolved)
+	s.ended(t, answered)
+	for _, comment := range []int64{98, 99} {
+		k, err := s.store.KnownByComment(t.Context(), subject, comment)
+		require.NoError(t, err)
+		require.Equal(t, finding.Dismissed, k.Finding.Status)
+	}
+}
+
 func TestP11_NoSecretReachesTheCouncilInAQuestion(t *testing.T) {
 	t.Parallel()
 	key := "AK" + "IA" + strings.Join([]string{"QX3ZL7N5", "PWV2KTJD"}, "") // put together, so that these sources hold none
