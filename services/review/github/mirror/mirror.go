@@ -184,7 +184,7 @@ func (m *mirror) fetch(ctx context.Context, commits []string) error {
 
 // remote reports whether an error is no fault of the mirror.
 func remote(err error) bool {
-	for _, kind := range []error{git.ErrRemoteObject, git.ErrRemoteUnreachable, git.ErrTooLarge, review.ErrUnavailable, review.ErrForgeRefused, review.ErrPullRequestNotFound} {
+	for _, kind := range []error{git.ErrRemoteObject, git.ErrRemoteUnreachable, git.ErrRemoteSlow, git.ErrTooLarge, review.ErrUnavailable, review.ErrForgeRefused, review.ErrPullRequestNotFound} {
 		if errors.Is(err, kind) {
 			return true
 		}
@@ -238,6 +238,8 @@ func (m *mirror) failed(err error, commits []string) error {
 		return gone(commits[len(commits)-1], fmt.Errorf("fetch from %s: %w: %w", m.repo.FullName(), review.ErrHeadGone, err))
 	case errors.Is(err, git.ErrTooLarge):
 		return review.ErrMaterialTooLarge.With("detail", fmt.Sprintf("the files of the repository take more than %d bytes", m.bytes)).Wrap(err)
+	case errors.Is(err, git.ErrRemoteSlow): // as long again would come of trying again
+		return review.ErrMaterialTooLarge.With("detail", fmt.Sprintf("the files of the repository take longer than %s to fetch", m.timeout)).Wrap(err)
 	case errors.Is(err, git.ErrRemoteUnreachable):
 		return fmt.Errorf("fetch from %s: %w: %w", m.repo.FullName(), review.ErrUnavailable, err)
 	}

@@ -326,6 +326,21 @@ func TestARepositoryAboveTheLimitIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, review.ErrMaterialTooLarge)
 }
 
+// TestAFetchThatTakesTooLongIsNotBegunAgain at once, and other reviews keep the mirror.
+func TestAFetchThatTakesTooLongIsNotBegunAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.pin(w.reader())
+	_, err := w.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"a.txt": "three\n"}, Message: "Go on"})
+	require.NoError(t, err)
+	slow := w.reader(func(p *mirror.Params) { p.Limits.Fetch = 1 })
+	_, err = slow.Pin(t.Context(), "r", w.source())
+	require.ErrorIs(t, err, review.ErrMaterialTooLarge)
+	seen := w.fetches()
+	w.holds(slow, p, "two\n")
+	require.Equal(t, seen, w.fetches())
+}
+
 // random is a text that does not compress.
 func random(n int) string {
 	out := make([]byte, n)
