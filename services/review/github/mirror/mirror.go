@@ -140,13 +140,16 @@ func (m *mirror) hold(ctx context.Context, commits ...string) error {
 		m.touch()
 		return nil
 	}
-	if size(m.dir) > m.bytes/2 {
-		if err := m.remove(); err != nil {
-			return err
-		}
+	// Above half it is made anew only where there is no room left: of a repository that takes so much alone, two reviews would
+	// take from each other what they read, at each look.
+	full := size(m.dir) > m.bytes/2
+	if err = m.fetch(ctx, commits); !errors.Is(err, git.ErrTooLarge) {
+		return err
 	}
-	err = m.fetch(ctx, commits)
-	if errors.Is(err, git.ErrTooLarge) {
+	if failure := m.remove(); failure != nil || !full {
+		return errors.Join(err, failure)
+	}
+	if err = m.fetch(ctx, commits); errors.Is(err, git.ErrTooLarge) {
 		err = errors.Join(err, m.remove())
 	}
 	return err
