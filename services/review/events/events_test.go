@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/apierr"
@@ -569,6 +570,34 @@ func TestPauseAndCloseStopWhatIsUnderWayOnly(t *testing.T) {
 	got, err = s.store.Subject(t.Context(), subject)
 	require.NoError(t, err)
 	require.False(t, got.Paused)
+}
+
+// Whichever comment is looked at last, the one that was written last counts.
+func TestTheLastWordPausesOrResumes(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	say := func(id int64, body string, at int64) {
+		s.tell(t, fmt.Sprint(id), "wil", func(e *reviewv1.ForgeEvent) {
+			comment(id, body)(e)
+			e.ReceiveTime = &timestamppb.Timestamp{Seconds: at}
+		})
+	}
+	for n, c := range []struct {
+		body   string
+		at     int64
+		paused bool
+	}{
+		{"/witan resume", 20, false},
+		{"/witan pause", 10, false},
+		{"/witan pause", 30, true},
+		{"/witan resume", 25, true},
+		{"/witan pause\n/witan resume", 40, false},
+	} {
+		say(int64(n+1), c.body, c.at)
+		got, err := s.store.Subject(t.Context(), subject)
+		require.NoError(t, err)
+		require.Equal(t, c.paused, got.Paused, "%d %s", n, c.body)
+	}
 }
 
 // A draft's reviews are stopped, but not those of a pull request that was made ready before its event came.
