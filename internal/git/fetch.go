@@ -36,6 +36,8 @@ var (
 	ErrRemoteObject = errors.New("the remote repository does not have it")
 	// ErrRemoteUnreachable: the remote did not answer, broke off, or answered that something is wrong with it.
 	ErrRemoteUnreachable = errors.New("the remote repository cannot be reached")
+	// ErrRemoteSlow: the remote did not give all of it within the time of the fetch.
+	ErrRemoteSlow = errors.New("the remote repository takes too long")
 )
 
 // FetchParams say what to fetch from where.
@@ -231,6 +233,9 @@ func remove(path string) error {
 
 // fetchError tells kinds of failures by git's words, which are the only thing that it gives.
 func fetchError(err error) error {
+	if _, slow := errors.AsType[timeoutError](err); slow {
+		return fmt.Errorf("%w: %w", ErrRemoteSlow, err)
+	}
 	if exitCode(err) < 0 {
 		return err
 	}

@@ -29,6 +29,17 @@ type command struct {
 	limit int64
 }
 
+// timeoutError is a command that took longer than it may.
+type timeoutError struct {
+	command string
+	after   time.Duration
+}
+
+// Error implements error.
+func (e timeoutError) Error() string {
+	return fmt.Sprintf("git %s took longer than %s", e.command, e.after)
+}
+
 func (c command) name() string {
 	if len(c.args) == 0 {
 		return ""
@@ -49,7 +60,7 @@ func (g *Git) run(ctx context.Context, c command) ([]byte, error) {
 // stream runs a command and hands its output to read while it runs. The process and all its children are gone when it
 // returns. An error of read ends the command and is returned; output that read leaves is thrown away.
 func (g *Git) stream(ctx context.Context, c command, read func(io.Reader) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, g.timeout, fmt.Errorf("git %s took longer than %s", c.name(), g.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, g.timeout, timeoutError{c.name(), g.timeout})
 	defer cancel()
 	cmd := exec.CommandContext(ctx, g.path, c.args...) //nolint:gosec // arguments are fixed or checked object IDs
 	cmd.Dir = c.dir

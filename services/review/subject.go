@@ -16,6 +16,8 @@ type Subject struct {
 	// Closed subjects are frozen, Paused ones are reviewed on request only.
 	Closed bool `json:"closed,omitempty"`
 	Paused bool `json:"paused,omitempty"`
+	// PauseSaid is when the newest of the comments came that paused reviews or let them start again.
+	PauseSaid time.Time `json:"pause_said,omitzero"`
 	// Current is the newest review that has not ended; Waiting says that it has not pinned its head yet.
 	Current job.ID `json:"current,omitempty"`
 	Waiting bool   `json:"waiting,omitempty"`

@@ -196,7 +196,11 @@ func (s *session) start(ctx context.Context, ref review.PullRef, t review.Trigge
 func (o *order) pause() (*engine.Failure, error) {
 	var ids []job.ID
 	f, err := step(o.session, o.step("pause"), &ids, func(ctx context.Context) (ids []job.ID, err error) {
-		err = o.change(ctx, o.pull.Subject(), func(s *review.Subject) { s.Paused, ids = true, Unended(s) })
+		err = o.change(ctx, o.pull.Subject(), func(s *review.Subject) {
+			if o.newest(s) {
+				s.Paused, ids = true, Unended(s)
+			}
+		})
 		return ids, err
 	})
 	if f != nil || err != nil {
@@ -208,10 +212,26 @@ func (o *order) pause() (*engine.Failure, error) {
 	return o.done("Reviews of this pull request are paused; `/witan resume` lets them start again.")
 }
 
+// newest notes that the comment pauses reviews or lets them start again, unless a later one did: their jobs may wait for the forge,
+// or go on after a crash, and the last word counts.
+func (o *order) newest(s *review.Subject) bool {
+	at := o.event.GetReceiveTime().AsTime()
+	if at.Before(s.PauseSaid) {
+		return false
+	}
+	s.PauseSaid = at
+	return true
+}
+
+// resume lets reviews start by themselves again.
 func (o *order) resume() (*engine.Failure, error) {
 	var done bool
 	f, err := step(o.session, o.step("resume"), &done, func(ctx context.Context) (bool, error) {
-		return true, o.change(ctx, o.pull.Subject(), func(s *review.Subject) { s.Paused = false })
+		return true, o.change(ctx, o.pull.Subject(), func(s *review.Subject) {
+			if o.newest(s) {
+				s.Paused = false
+			}
+		})
 	})
 	if f != nil || err != nil {
 		return f, err
@@ -230,7 +250,7 @@ const (
 func (o *order) dismiss() (*engine.Failure, error) {
 	var became string
 	f, err := step(o.session, o.step("dismiss"), &became, func(ctx context.Context) (string, error) {
-		err := o.dismissMeant(ctx)
+		err := o.noted(ctx, o.pull.Subject(), func(people *lifecycle.People) error { return o.dismissMeant(ctx, people) })
 		switch {
 		case err == nil:
 			return dismissed, nil
@@ -256,8 +276,8 @@ func (o *order) dismiss() (*engine.Failure, error) {
 }
 
 // dismissMeant dismisses the finding that the command is about, with its reason. review.ErrNotFound, review.ErrSubjectClosed.
-func (o *order) dismissMeant(ctx context.Context) error {
-	people, subject := &lifecycle.People{Ledger: o.p.Ledger, Subjects: o.p.Subjects}, o.pull.Subject()
+func (o *order) dismissMeant(ctx context.Context, people *lifecycle.People) error {
+	subject := o.pull.Subject()
 	because := func(reason string) func(review.Known) review.Known {
 		return lifecycle.As(o.event.GetSender(), func(k review.Known) review.Known { return lifecycle.Dismiss(k, reason) })
 	}

@@ -286,13 +286,16 @@ func (s *session) thread(e *reviewv1.ThreadResolved) (*engine.Failure, error) {
 		if stands, err := s.stands(ctx, e); err != nil || !stands {
 			return false, err
 		}
-		people := &lifecycle.People{Ledger: s.p.Ledger, Subjects: s.p.Subjects}
-		for _, id := range e.GetCommentIds() {
-			_, err = people.ByComment(ctx, s.pull(e.GetNumber()).Subject(), id, lifecycle.As(s.event.GetSender(), change))
-			if !errors.Is(err, review.ErrNotFound) {
-				break
+		subject := s.pull(e.GetNumber()).Subject()
+		err = s.noted(ctx, subject, func(people *lifecycle.People) error {
+			var err error = review.ErrNotFound
+			for _, id := range e.GetCommentIds() {
+				if _, err = people.ByComment(ctx, subject, id, lifecycle.As(s.event.GetSender(), change)); !errors.Is(err, review.ErrNotFound) {
+					break
+				}
 			}
-		}
+			return err
+		})
 		if errors.Is(err, review.ErrNotFound) || errors.Is(err, review.ErrSubjectClosed) {
 			return false, nil
 		}
@@ -303,6 +306,20 @@ func (s *session) thread(e *reviewv1.ThreadResolved) (*engine.Failure, error) {
 	}
 	request := uuid.NewSHA1(uuid.NameSpaceURL, []byte(string(s.run.Job().ID)+"/reshow")).String()
 	return s.showAgain("reshow", s.pull(e.GetNumber()).Subject(), request)
+}
+
+// noted lets people say something of a finding of a subject, with the error of say. Where it is not found while a review writes,
+// the error is review.ErrUnavailable: a comment is seen before the review has noted that it is the finding's.
+func (s *session) noted(ctx context.Context, subject string, say func(*lifecycle.People) error) error {
+	row, writing := s.p.Subjects.Subject(ctx, subject) // before: what is noted by its end is found
+	if writing == nil {
+		writing = s.othersWrite(ctx, &row)
+	}
+	err := say(&lifecycle.People{Ledger: s.p.Ledger, Subjects: s.p.Subjects})
+	if errors.Is(err, review.ErrNotFound) && writing != nil {
+		return writing
+	}
+	return err
 }
 
 // stands says whether a thread stands as the event says: events may come in another order than they happened, and the one
@@ -357,21 +374,22 @@ func (s *session) open(ctx context.Context, number int64) (bool, error) {
 	return pull.State == review.PullOpen, err
 }
 
-// drafted stops the reviews of a pull request that became a draft, where drafts are not reviewed.
+// drafted stops the reviews of a pull request that became a draft, where drafts are not reviewed, unless it is ready by now:
+// events need not come in the order in which they happened, and nobody starts again what is stopped here.
 func (s *session) drafted(e *reviewv1.PullRequestDrafted) (*engine.Failure, error) {
-	var drafts bool
+	var goOn bool
 	if s.p.Forge == nil {
 		return nil, nil //nolint:nilnil // nobody reviews anything
 	}
-	f, err := step(s, "settings", &drafts, func(ctx context.Context) (bool, error) {
+	f, err := step(s, "settings", &goOn, func(ctx context.Context) (bool, error) {
 		pull, err := s.p.Forge.PullRequest(ctx, s.pull(e.GetNumber()))
-		if err != nil {
-			return false, err
+		if err != nil || !pull.Draft {
+			return err == nil, err
 		}
 		set, _, err := s.settings(ctx, &pull)
 		return set.Drafts, err
 	})
-	if f != nil || err != nil || drafts {
+	if f != nil || err != nil || goOn {
 		return f, err
 	}
 	return s.cancel("cancel", s.spec.Cancel)

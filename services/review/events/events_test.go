@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	reviewv1 "witan.dev/gen/witan/review/v1"
 	"witan.dev/internal/apierr"
@@ -55,10 +56,11 @@ type hub struct {
 	asked       int // for permissions
 	checks      []publish.Check
 	state       review.PullState // empty: open
-	lost        int              // answers to writes that get lost
-	away        int              // looks for check runs that fail
-	file        string           // the repository's configuration
-	base        string           // tip of the base branch; empty: "tip"
+	draft       bool
+	lost        int    // answers to writes that get lost
+	away        int    // looks for check runs that fail
+	file        string // the repository's configuration
+	base        string // tip of the base branch; empty: "tip"
 	threads     []publish.Thread
 	tip         string // of the branch main; empty: it is gone
 	lookedTip   int
@@ -67,7 +69,7 @@ type hub struct {
 func (h *hub) PullRequest(_ context.Context, ref review.PullRef) (review.PullRequest, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return review.PullRequest{PullRef: ref, State: cmp.Or(h.state, review.PullOpen), Author: "ada", BaseTip: cmp.Or(h.base, "tip"), Head: "head"}, nil
+	return review.PullRequest{PullRef: ref, State: cmp.Or(h.state, review.PullOpen), Draft: h.draft, Author: "ada", BaseTip: cmp.Or(h.base, "tip"), Head: "head"}, nil
 }
 
 func (h *hub) set(state review.PullState) {
@@ -143,6 +145,12 @@ func (h *hub) UpdateCheck(_ context.Context, _ review.Repo, c publish.Check) (pu
 	defer h.mu.Unlock()
 	h.checks[c.ID-1] = c
 	return c, nil
+}
+
+func (h *hub) askedFor() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
 }
 
 func (h *hub) seen() (reactions []publish.Reaction, comments []string) {
@@ -564,6 +572,63 @@ func TestPauseAndCloseStopWhatIsUnderWayOnly(t *testing.T) {
 	require.False(t, got.Paused)
 }
 
+// Whichever comment is looked at last, the one that was written last counts.
+func TestTheLastWordPausesOrResumes(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	say := func(id int64, body string, at int64) {
+		s.tell(t, fmt.Sprint(id), "wil", func(e *reviewv1.ForgeEvent) {
+			comment(id, body)(e)
+			e.ReceiveTime = &timestamppb.Timestamp{Seconds: at}
+		})
+	}
+	for n, c := range []struct {
+		body   string
+		at     int64
+		paused bool
+	}{
+		{"/witan resume", 20, false},
+		{"/witan pause", 10, false},
+		{"/witan pause", 30, true},
+		{"/witan resume", 25, true},
+		{"/witan pause\n/witan resume", 40, false},
+	} {
+		say(int64(n+1), c.body, c.at)
+		got, err := s.store.Subject(t.Context(), subject)
+		require.NoError(t, err)
+		require.Equal(t, c.paused, got.Paused, "%d %s", n, c.body)
+	}
+}
+
+// A draft's reviews are stopped, but not those of a pull request that was made ready before its event came.
+func TestOnlyADraftsReviewsAreStopped(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	running := func() job.ID {
+		j, _, err := s.jobs.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindReview, Owner: "local", Resource: "reviews/x"})
+		require.NoError(t, err)
+		s.onRow(t, subject, func(row *review.Subject) { row.Running = j.ID })
+		return j.ID
+	}
+	drafted := func(e *reviewv1.ForgeEvent) {
+		e.Event = &reviewv1.ForgeEvent_Drafted{Drafted: &reviewv1.PullRequestDrafted{Number: 3}}
+	}
+	id := running()
+	s.tell(t, "overtaken", "ada", drafted)
+	j, err := s.jobs.Get(t.Context(), id, "")
+	require.NoError(t, err)
+	require.NotContains(t, []job.State{job.StateCancelling, job.StateCancelled}, j.State, "nobody would start it again")
+	s.mu.Lock()
+	s.draft = true
+	s.mu.Unlock()
+	s.tell(t, "drafted", "ada", drafted)
+	require.Eventually(t, func() bool {
+		j, err := s.jobs.Get(t.Context(), id, "")
+		require.NoError(t, err)
+		return j.State == job.StateCancelled
+	}, 30*time.Second, 10*time.Millisecond)
+}
+
 func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -648,6 +713,44 @@ func TestP06_WhatPeopleDoInAThreadIsKept(t *testing.T) {
 
 // TestP11_NoSecretReachesTheCouncilInAQuestion has keys at the place where the change is cut, and in words that do not give
 // them away.
+// A comment is seen, and may be resolved or answered, before its review has noted whose it is.
+func TestP06_ADismissalWhileAReviewStillWritesIsKept(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	writes, _, err := s.jobs.Create(t.Context(), job.Creation{ID: job.NewID(), Kind: job.KindReview, Owner: "local", Resource: "reviews/x"})
+	require.NoError(t, err)
+	s.onRow(t, subject, func(row *review.Subject) { row.Running, row.Publishing = writes.ID, true })
+	resolved := s.hand(t, "resolved", "wil", func(e *reviewv1.ForgeEvent) {
+		e.Event = &reviewv1.ForgeEvent_Thread{Thread: &reviewv1.ThreadResolved{Number: 3, CommentIds: []int64{99}, Resolved: true}}
+	})
+	require.Empty(t, resolved.GetIgnoredReason())
+	answered := s.hand(t, "answered", "wil", func(e *reviewv1.ForgeEvent) {
+		comment(200, "/witan dismiss")(e)
+		e.GetComment().Place, e.GetComment().InReplyTo = reviewv1.CommentWritten_THREAD, 98
+	})
+	require.Eventually(t, func() bool { // both looked
+		reactions, _ := s.seen()
+		return len(reactions) > 0 && s.askedFor() > 1
+	}, 30*time.Second, 10*time.Millisecond)
+	for id, comment := range map[string]int64{"f1": 99, "f2": 98} {
+		require.NoError(t, s.write(func(ctx context.Context, tx job.Tx) error {
+			return s.store.PutKnown(ctx, tx, review.Known{
+				Subject: subject, ID: id, CommentID: comment, Finding: finding.Finding{Name: id, Title: "x", Status: finding.Open, Outcome: finding.Published},
+			})
+		}))
+	}
+	s.onRow(t, subject, func(row *review.Subject) { row.End(writes.ID, true) })
+	_, err = s.jobs.Cancel(t.Context(), writes.ID, "")
+	require.NoError(t, err)
+	s.ended(t, resolved)
+	s.ended(t, answered)
+	for _, comment := range []int64{98, 99} {
+		k, err := s.store.KnownByComment(t.Context(), subject, comment)
+		require.NoError(t, err)
+		require.Equal(t, finding.Dismissed, k.Finding.Status)
+	}
+}
+
 func TestP11_NoSecretReachesTheCouncilInAQuestion(t *testing.T) {
 	t.Parallel()
 	key := "AK" + "IA" + strings.Join([]string{"QX3ZL7N5", "PWV2KTJD"}, "") // put together, so that these sources hold none

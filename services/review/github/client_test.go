@@ -2,6 +2,7 @@ package github_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -671,6 +672,36 @@ func TestThreadsAreReadOverARevokedTokenAndALimit(t *testing.T) {
 	_, ok = errors.AsType[*review.LimitError](err)
 	require.True(t, ok, "%v", err)
 	require.NotErrorIs(t, err, publish.ErrAmbiguous)
+}
+
+// TestCommentsInLargeFilesAreRead whose code above them makes a page larger than an answer may be.
+func TestCommentsInLargeFilesAreRead(t *testing.T) {
+	t.Parallel()
+	const many = 75
+	hunk := strings.Repeat("+", 500_000)
+	page := func(w http.ResponseWriter, r *http.Request) {
+		size, err := strconv.Atoi(r.URL.Query().Get("per_page"))
+		if err != nil {
+			t.Error(err)
+		}
+		n, err := strconv.Atoi(r.URL.Query().Get("page"))
+		if err != nil {
+			t.Error(err)
+		}
+		var list []map[string]any
+		for id := (n-1)*size + 1; id <= min(n*size, many); id++ {
+			list = append(list, map[string]any{"id": id, "body": "b", "diff_hunk": hunk})
+		}
+		_ = json.NewEncoder(w).Encode(list) // the client may have enough
+	}
+	none := answer(http.StatusOK, `[]`)
+	h := newHub(t, map[string]http.HandlerFunc{routePull + "/comments": page, routePull + "/reviews": none, "GET /repos/octo/site/issues/5/comments": none})
+	got, err := github.NewWriter(h.client(func(p *github.Params) { p.User = "me" })).Comments(t.Context(), h.pull())
+	require.NoError(t, err)
+	require.Len(t, got, many)
+	for n, c := range got {
+		require.Equal(t, int64(n+1), c.ID)
+	}
 }
 
 // asked notes where requests go, and answers none.

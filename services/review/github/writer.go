@@ -22,6 +22,8 @@ import (
 
 const (
 	perPage = 100
+	// fewPerPage is for lists whose answers are too large with more.
+	fewPerPage = 10
 	// maxPages bounds a list: 10,000 things of one kind at one pull request.
 	maxPages = 100
 	// maxCreated bounds the pages in which a created review's comments are read back.
@@ -198,8 +200,17 @@ func headGone(message string) bool {
 		strings.Contains(m, "commit_oid is not a valid commit") || strings.Contains(m, "could not resolve to a node") && strings.Contains(m, "commit")
 }
 
-// pages reads a list to its end.
+// pages reads a list to its end, which is at most limit pages of perPage. Each comment on a line bears the code above it, half a
+// megabyte in the largest files, so that those of a page can be more than one answer may have.
 func pages[T any](ctx context.Context, c *link, path string, limit int) ([]T, error) {
+	all, err := pagesOf[T](ctx, c, path, perPage, limit)
+	if errors.Is(err, errAnswerTooLarge) {
+		return pagesOf[T](ctx, c, path, fewPerPage, limit*perPage/fewPerPage)
+	}
+	return all, err
+}
+
+func pagesOf[T any](ctx context.Context, c *link, path string, size, limit int) ([]T, error) {
 	var all []T
 	separator := "?"
 	if strings.Contains(path, "?") {
@@ -207,15 +218,15 @@ func pages[T any](ctx context.Context, c *link, path string, limit int) ([]T, er
 	}
 	for page := 1; page <= limit; page++ {
 		var some []T
-		if err := c.get(ctx, fmt.Sprintf("%s%sper_page=%d&page=%d", path, separator, perPage, page), &some); err != nil {
+		if err := c.get(ctx, fmt.Sprintf("%s%sper_page=%d&page=%d", path, separator, size, page), &some); err != nil {
 			return nil, err
 		}
 		all = append(all, some...)
-		if len(some) < perPage {
+		if len(some) < size {
 			return all, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: there are more than %d: %w", endpoint(path), limit*perPage, publish.ErrRefused)
+	return nil, fmt.Errorf("%s: there are more than %d: %w", endpoint(path), limit*size, publish.ErrRefused)
 }
 
 // remark is a comment of any kind, as GitHub writes it; the library lacks some of the fields.

@@ -52,6 +52,8 @@ type effect struct {
 	priority uint
 	// write changes what is kept beside it.
 	write func(ctx context.Context, tx job.Tx) error
+	// publishing says of what is ignored that a review writes meanwhile: it may be about a comment that nobody noted yet.
+	publishing bool
 }
 
 // putTries is how often a row is read again that somebody else changed meanwhile.
@@ -177,6 +179,9 @@ func (s *Server) effect(ctx context.Context, e *reviewv1.ForgeEvent) (effect, er
 			return effect{ignored: ignoredNoForge}, nil
 		}
 		out, err := s.onFinding(ctx, e, what.Thread.GetNumber(), what.Thread.GetCommentIds(), lifecycle.Resolved)
+		if out.ignored == ignoredNotOurs && out.publishing {
+			out.ignored = "" // the job waits for what the review notes of its comments
+		}
 		out.write = nil // the job asks first whether the sender may
 		return out, err
 	case *reviewv1.ForgeEvent_Pushed:
@@ -322,7 +327,7 @@ func (s *Server) onFinding(
 		}
 		return effect{write: func(ctx context.Context, tx job.Tx) error { return s.p.Ledger.PutKnown(ctx, tx, change(known)) }}, nil
 	}
-	return effect{ignored: ignoredNotOurs}, nil
+	return effect{ignored: ignoredNotOurs, publishing: subject.Publishing}, nil
 }
 
 func (s *Server) checked(c *reviewv1.CheckAction) effect {

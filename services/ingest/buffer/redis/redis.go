@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -300,8 +301,14 @@ func (b *Buffer) Clean(ctx context.Context, before time.Time) error {
 	if err != nil {
 		return fmt.Errorf("list the takers of deliveries: %w", err)
 	}
+	// Before version 7.2 of Redis one that lives is as silent as one that is gone while nothing comes. What it takes between the
+	// look above and its removal nobody would ever claim.
+	shown, err := b.takes.ZRange(ctx, b.takers, 0, -1).Result()
+	if err != nil {
+		return fmt.Errorf("list the takers of deliveries: %w", err)
+	}
 	for _, c := range consumers {
-		if c.Pending == 0 && c.Idle > goneAfter && c.Name != b.consumer {
+		if c.Pending == 0 && c.Idle > goneAfter && c.Name != b.consumer && !slices.Contains(shown, c.Name) {
 			if err := b.takes.XGroupDelConsumer(ctx, b.stream, group, c.Name).Err(); err != nil {
 				return fmt.Errorf("forget a taker of deliveries: %w", err)
 			}

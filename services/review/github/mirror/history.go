@@ -72,7 +72,7 @@ func (r *Repository) Past(ctx context.Context, p review.Pinned) ([][]string, err
 			return nil, err
 		}
 		r.p.Logger.WarnContext(ctx, "a history was not fetched", "repository_id", m.repo.ID, "error", err)
-		if !remote(err) || errors.Is(err, git.ErrTooLarge) {
+		if !remote(err) || errors.Is(err, git.ErrTooLarge) || errors.Is(err, git.ErrRemoteSlow) {
 			r.refused.add(dir, r.p.Clock().Add(pastPause))
 		}
 		return nil, err

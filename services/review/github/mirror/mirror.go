@@ -140,13 +140,16 @@ func (m *mirror) hold(ctx context.Context, commits ...string) error {
 		m.touch()
 		return nil
 	}
-	if size(m.dir) > m.bytes/2 {
-		if err := m.remove(); err != nil {
-			return err
-		}
+	// Above half it is made anew only where there is no room left: of a repository that takes so much alone, two reviews would
+	// take from each other what they read, at each look.
+	full := size(m.dir) > m.bytes/2
+	if err = m.fetch(ctx, commits); !errors.Is(err, git.ErrTooLarge) {
+		return err
 	}
-	err = m.fetch(ctx, commits)
-	if errors.Is(err, git.ErrTooLarge) {
+	if failure := m.remove(); failure != nil || !full {
+		return errors.Join(err, failure)
+	}
+	if err = m.fetch(ctx, commits); errors.Is(err, git.ErrTooLarge) {
 		err = errors.Join(err, m.remove())
 	}
 	return err
@@ -184,7 +187,7 @@ func (m *mirror) fetch(ctx context.Context, commits []string) error {
 
 // remote reports whether an error is no fault of the mirror.
 func remote(err error) bool {
-	for _, kind := range []error{git.ErrRemoteObject, git.ErrRemoteUnreachable, git.ErrTooLarge, review.ErrUnavailable, review.ErrForgeRefused, review.ErrPullRequestNotFound} {
+	for _, kind := range []error{git.ErrRemoteObject, git.ErrRemoteUnreachable, git.ErrRemoteSlow, git.ErrTooLarge, review.ErrUnavailable, review.ErrForgeRefused, review.ErrPullRequestNotFound} {
 		if errors.Is(err, kind) {
 			return true
 		}
@@ -238,6 +241,8 @@ func (m *mirror) failed(err error, commits []string) error {
 		return gone(commits[len(commits)-1], fmt.Errorf("fetch from %s: %w: %w", m.repo.FullName(), review.ErrHeadGone, err))
 	case errors.Is(err, git.ErrTooLarge):
 		return review.ErrMaterialTooLarge.With("detail", fmt.Sprintf("the files of the repository take more than %d bytes", m.bytes)).Wrap(err)
+	case errors.Is(err, git.ErrRemoteSlow): // as long again would come of trying again
+		return review.ErrMaterialTooLarge.With("detail", fmt.Sprintf("the files of the repository take longer than %s to fetch", m.timeout)).Wrap(err)
 	case errors.Is(err, git.ErrRemoteUnreachable):
 		return fmt.Errorf("fetch from %s: %w: %w", m.repo.FullName(), review.ErrUnavailable, err)
 	}

@@ -326,6 +326,44 @@ func TestARepositoryAboveTheLimitIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, review.ErrMaterialTooLarge)
 }
 
+// TestReviewsOfALargeRepositoryLeaveEachOtherTheMirror as long as there is room, and what it held before makes room then.
+func TestReviewsOfALargeRepositoryLeaveEachOtherTheMirror(t *testing.T) {
+	t.Parallel()
+	noise := random(800 << 10)
+	w := newWorldOf(t, map[string]string{"first": "1", "large": noise[:400<<10]}, nil, nil)
+	r := w.reader(func(p *mirror.Params) { p.Limits.Mirror = 700 << 10 })
+	push := func(c githubtest.Commit) review.Pinned {
+		c.Message = "Go on"
+		_, err := w.pull.Push(t.Context(), c)
+		require.NoError(t, err)
+		return w.pin(r)
+	}
+	pins := []review.Pinned{w.pin(r), push(githubtest.Commit{Files: map[string]string{"second": noise[400<<10 : 600<<10]}})}
+	seen := w.fetches()
+	for _, p := range append(pins, pins...) {
+		_, err := r.Load(t.Context(), p)
+		require.NoError(t, err)
+	}
+	require.Equal(t, seen, w.fetches())
+	_, err := r.Load(t.Context(), push(githubtest.Commit{Delete: []string{"second"}, Files: map[string]string{"third": noise[600<<10:]}}))
+	require.NoError(t, err)
+}
+
+// TestAFetchThatTakesTooLongIsNotBegunAgain at once, and other reviews keep the mirror.
+func TestAFetchThatTakesTooLongIsNotBegunAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.pin(w.reader())
+	_, err := w.pull.Push(t.Context(), githubtest.Commit{Files: map[string]string{"a.txt": "three\n"}, Message: "Go on"})
+	require.NoError(t, err)
+	slow := w.reader(func(p *mirror.Params) { p.Limits.Fetch = 1 })
+	_, err = slow.Pin(t.Context(), "r", w.source())
+	require.ErrorIs(t, err, review.ErrMaterialTooLarge)
+	seen := w.fetches()
+	w.holds(slow, p, "two\n")
+	require.Equal(t, seen, w.fetches())
+}
+
 // random is a text that does not compress.
 func random(n int) string {
 	out := make([]byte, n)

@@ -47,7 +47,7 @@ type Params struct {
 type Limits struct {
 	// Fetch bounds the time of one fetch; 10 minutes.
 	Fetch time.Duration
-	// Mirror bounds the bytes of one mirror; 2 GiB. A mirror that has grown above half of it is made anew.
+	// Mirror bounds the bytes of one mirror; 2 GiB. One that has grown above half of it is made anew when it has no room left.
 	Mirror int64
 	// Total bounds the bytes of all mirrors, as Sweep finds them; 20 GiB.
 	Total int64
