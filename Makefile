@@ -67,9 +67,9 @@ fakegithub: needs ## run the simulated GitHub, to try reviews of pull requests w
 	@go build -o bin/fakegithub ./tools/fakegithub && exec bin/fakegithub -addr 127.0.0.1:7490 -control 127.0.0.1:7491 \
 		-scenario '$(SCENARIO)' -webhook '$(WEBHOOK)' -webhook-secret-file '$(SECRET)' -out .cache/fakegithub
 
-# Under the race detector these tests take a sample: of the shared diffs, of the rounds of each race,
+# Under the race detector these tests take a sample: of the shared diffs, of real repositories, of the rounds of each race,
 # of the comments posted, and of the cases with figures.
-WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*|TestRaces|TestP04_EveryPosition.*|TestP12_PublishedFigures.*)$$
+WHOLE := ^(TestRawDiffsNameEveryPathAndWhatCouldNotBeLookedAt|TestSharedDiffs.*|TestStaticReviewersOnRealCode|TestRaces|TestP04_EveryPosition.*|TestP12_PublishedFigures.*)$$
 
 # -count=1: Go would take an end-to-end result from its cache although the program that it starts has changed.
 .PHONY: test
