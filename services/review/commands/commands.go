@@ -46,7 +46,9 @@ func Parse(body, app string) []Command {
 	if len(body) > maxBody {
 		body = body[:maxBody]
 	}
-	lines := slices.Collect(strings.Lines(lineFeeds.Replace(strings.ToValidUTF8(body, "\uFFFD"))))
+	// To forges a carriage return alone ends a line too, and begins what hides the next.
+	body = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(body, "\uFFFD"))
+	lines := slices.Collect(strings.Lines(body))
 	meant, indents := make(map[int]Command), make(map[int]int)
 	for n, line := range lines {
 		if c, ok := command(strings.TrimRight(line, " \t\r\n"), app); ok {
@@ -67,9 +69,6 @@ func Parse(body, app string) []Command {
 	}
 	return out
 }
-
-// lineFeeds ends every line with a line feed: to forges a carriage return alone ends one too, and begins what hides the next.
-var lineFeeds = strings.NewReplacer("\r\n", "\n", "\r", "\n") //nolint:gochecknoglobals // it never changes
 
 // command reads one line.
 func command(line, app string) (Command, bool) {

@@ -200,28 +200,26 @@ func (s *session) rewrite(ctx context.Context, subject string, to *shown) error 
 	if err != nil {
 		return err
 	}
-	ids := make(map[string]int64, len(written))
+	key, walkthrough, check := s.p.Keys.Key(subject, publish.RoleWalkthrough), int64(0), to.check
 	for _, w := range written {
-		ids[w.Key] = w.RemoteID
+		switch {
+		case w.Key == key:
+			walkthrough = w.RemoteID
+		case publish.SameCheck(w.Key, check.ExternalID):
+			check.ID = cmp.Or(w.RemoteID, check.ID)
+		}
 	}
 	desk := &publish.Desk{
 		Forge: s.p.Publisher, Ref: to.pull, Begun: map[string]bool{}, Begin: func(context.Context, []string) error { return errNotThere },
 		Wait: s.p.Wait, Logger: s.p.Logger,
 	}
-	key := s.p.Keys.Key(subject, publish.RoleWalkthrough)
-	if to.walkthrough != "" && ids[key] != 0 {
-		if _, err := desk.Walkthrough(ctx, key, ids[key], to.walkthrough); err != nil {
+	if to.walkthrough != "" && walkthrough != 0 {
+		if _, err := desk.Walkthrough(ctx, key, walkthrough, to.walkthrough); err != nil {
 			return err
 		}
 	}
-	if to.check.ExternalID == "" {
+	if check.ExternalID == "" {
 		return nil
-	}
-	check := to.check
-	for _, w := range written {
-		if publish.SameCheck(w.Key, check.ExternalID) {
-			check.ID = cmp.Or(w.RemoteID, check.ID)
-		}
 	}
 	if _, err := desk.Check(ctx, check); !errors.Is(err, errNotThere) {
 		return err
